@@ -1,0 +1,31 @@
+//! What the server's callbacks lead to, as safe Rust: the seam between `orthanc`, which translates, and `plugin`, which
+//! composes.
+
+use std::sync::Arc;
+
+use crate::gate::Permit;
+use crate::request::{Change, Reply, Request, RestRequest};
+
+/// The callbacks of the running plugin. Called from many threads at once; none may block on anything but a bounded
+/// call to the server.
+pub trait Callbacks: Send + Sync {
+    /// The authentication callback (Orthanc 1.12.9 and later), before the filter of every request, also of those that
+    /// skip the filter: forgets whose request this thread served last.
+    fn before_filter(&self);
+    /// The incoming-request filter. Nothing but a permit lets the request pass.
+    fn filter(&self, request: &Request<'_>) -> Option<Permit>;
+    /// A REST callback, for every path that matches one of [`Started::rest_patterns`].
+    fn rest(&self, request: &RestRequest<'_>) -> Reply;
+    /// A change in the server.
+    fn change(&self, change: Change);
+    /// The server is going down: end all threads, flush the state. Called once, last.
+    fn stop(&self);
+}
+
+/// A plugin that has started.
+pub struct Started {
+    /// Its callbacks.
+    pub callbacks: Arc<dyn Callbacks>,
+    /// Regular expressions (Orthanc's: anchored by the server) of the paths that it answers itself.
+    pub rest_patterns: Vec<String>,
+}

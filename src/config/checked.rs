@@ -1,0 +1,180 @@
+//! The checked configuration: what the rest of the library sees. Built wholly by `config::read`, or not at all.
+//!
+//! Knows nothing of JSON, of files or of the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::secret::Secret;
+
+/// Everything that section `"Authorization"` says, checked, with the defaults filled in.
+#[derive(Debug)]
+pub struct Config {
+    /// Further headers that may carry a credential, lower case; `authorization`, `token` and `api-key` are always read.
+    pub token_http_headers: Vec<String>,
+    /// Further GET arguments that may carry a credential; `token` is always read.
+    pub token_get_arguments: Vec<String>,
+    /// The OpenID Connect providers; empty for a site without one.
+    pub providers: Vec<Provider>,
+    /// Local accounts by user name.
+    pub users: BTreeMap<String, LocalUser>,
+    /// What a request without any valid credential is. Defaults to nobody: no permissions, no labels.
+    pub anonymous: AnonymousProfile,
+    /// Where roles are defined.
+    pub roles: RolesSource,
+    /// The permission rules in their order: the default table or `Permissions`, then `ExtraPermissions`. Patterns are
+    /// as written, aliases not yet replaced; `path` names the key for messages (`Authorization.ExtraPermissions[2]`).
+    pub rules: Vec<RuleConfig>,
+    /// Paths that need no permission for GET, exactly as written.
+    pub unchecked_resources: Vec<String>,
+    /// Path prefixes, ending with `/`, that need no permission for GET.
+    pub unchecked_folders: Vec<String>,
+    /// How long a study's labels may be cached. Zero: never.
+    pub labels_validity: Duration,
+    /// Whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The URL at which browsers reach this server, with a trailing slash.
+    pub public_url: Option<String>,
+    /// Share links.
+    pub shares: Shares,
+    /// The SQLite file that holds the state.
+    pub sqlite: PathBuf,
+    /// `DicomWeb.Root` with slashes at both ends, default `/dicom-web/`. `None` when DICOMweb is disabled.
+    pub dicom_web_root: String,
+    /// `DicomWeb.WadoRoot`, starting with a slash and without one at its end, default `/wado`.
+    pub wado_root: String,
+    /// `OrthancExplorer2.Root` with slashes at both ends, default `/ui/`.
+    pub oe2_root: String,
+    /// Whether Orthanc's DICOM port is open (`DicomServerEnabled`): it is not covered, and the log says so at start.
+    pub dicom_server_enabled: bool,
+    /// Things that the administrator should read in the log at start, each a sentence.
+    pub warnings: Vec<String>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// The key path of its section, for messages: `Authorization.Keycloak`, or `Authorization.Keycloak[1]`.
+    pub path: String,
+    /// The issuer: in Keycloak mode derived (`{Url}realms/{Realm}`), else as configured. Compared exactly.
+    pub issuer: String,
+    /// Further `iss` values to accept with this provider's keys.
+    pub accepted_issuers: Vec<String>,
+    /// Keycloak mode: the keys are at `{Url}realms/{Realm}/protocol/openid-connect/certs` whatever discovery says,
+    /// the issuer shown by discovery is accepted too, and tokens carry the claim `typ` `Bearer`.
+    /// Issuer mode: discovery names the keys, and access tokens have the header `typ` `at+jwt`.
+    pub keycloak: bool,
+    /// The issuer's discovery document: `{issuer}/.well-known/openid-configuration`.
+    pub discovery_url: String,
+    /// Where the keys are, when it is fixed (Keycloak mode).
+    pub jwks_url: Option<String>,
+    /// `aud` or `azp` must hold one of these; empty turns the check off.
+    pub audiences: Vec<String>,
+    /// Header `typ` values of access tokens in issuer mode, lower case; default `at+jwt` and `application/at+jwt`.
+    pub token_types: Vec<String>,
+    /// Claim paths that hold roles, split at dots: `["realm_access", "roles"]`.
+    pub roles_claims: Vec<Vec<String>>,
+    /// Claim path that holds groups.
+    pub groups_claim: Vec<String>,
+    /// Provider's role -> our roles. With a map, roles that it does not name are dropped.
+    pub roles_map: Option<BTreeMap<String, Vec<String>>>,
+    /// Allowed clock difference for `exp` and `nbf`.
+    pub leeway: Duration,
+    /// Certificate authority to trust for this provider, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// A local account.
+#[derive(Clone, Debug)]
+pub struct LocalUser {
+    /// An argon2id hash in PHC string format, checked to be parseable.
+    pub password_hash: String,
+    /// The roles of the account.
+    pub roles: Vec<String>,
+}
+
+/// What a request without any valid credential is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnonymousProfile {
+    /// Shown in the profile.
+    pub name: String,
+    /// Permissions that everybody has.
+    pub permissions: Vec<String>,
+    /// Labels that everybody may see.
+    pub authorized_labels: Vec<String>,
+}
+
+/// Where roles are defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RolesSource {
+    /// The roles file of orthanc-auth-service, reloaded when it changes.
+    File(PathBuf),
+    /// `Roles` in the configuration: cannot be changed while the server runs. The JSON text of
+    /// `{"roles": {…}, "available-labels": […]}`.
+    Inline(String),
+    /// Neither: no role gives anything.
+    None,
+}
+
+/// One permission rule as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleConfig {
+    /// Its key path, for messages. Rules of the default table are `default table, rule 7`.
+    pub path: String,
+    /// The method in lower case: `get post put delete`.
+    pub method: crate::host::Method,
+    /// The pattern as written, aliases not yet replaced.
+    pub pattern: String,
+    /// Any of these permissions; empty lets anyone through the first gate.
+    pub permissions: Vec<String>,
+    /// What the second gate is told about a site's own route.
+    pub touches: Option<RuleTouches>,
+}
+
+/// The object in a rule's fourth place: what a site's own route touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuleTouches {
+    /// `{"PatientData": false}`: no patient data.
+    Nothing,
+    /// `{"Resource": {"Level": "study", "Group": 1}}`: the Orthanc identifier in this group of the pattern.
+    Resource {
+        /// Level of the identifier.
+        level: crate::resource::Level,
+        /// Group of the pattern, from 1.
+        group: usize,
+    },
+}
+
+/// Share links.
+#[derive(Debug)]
+pub struct Shares {
+    /// The HS256 key, or `None`: generated once and kept with the state.
+    pub secret_key: Option<Secret>,
+    /// Keys that were used before: still verified, never signed with.
+    pub previous_secret_keys: Vec<Secret>,
+    /// Name of this server in links with several servers.
+    pub server_id: Option<String>,
+    /// Public URL of Orthanc, with a trailing slash.
+    pub public_orthanc_root: Option<String>,
+    /// Public URL of the landing page, as written.
+    pub public_landing_root: Option<String>,
+    /// Public URL of OHIF, with a trailing slash.
+    pub public_ohif_root: Option<String>,
+    /// `dicom-web` or `dicom-json`.
+    pub ohif_dicom_json: bool,
+    /// MedDream's token service.
+    pub meddream_token_service_url: Option<String>,
+    /// Public URL of MedDream.
+    pub public_meddream_root: Option<String>,
+    /// Longest validity of a link; `None`: endless links are allowed.
+    pub max_validity: Option<Duration>,
+    /// Whether links of the old service, which leave no record, are accepted.
+    pub accept_unrecorded: bool,
+    /// Until when they are, in seconds since 1970.
+    pub accept_unrecorded_until: Option<crate::clock::UnixTime>,
+    /// Validity of an inbox link that names none.
+    pub inbox_validity: Duration,
+}

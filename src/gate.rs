@@ -1,0 +1,6 @@
+//! The request pipeline, top to bottom.
+
+/// Proof that a request was decided and may pass.
+#[must_use]
+#[derive(Debug)]
+pub struct Permit(());

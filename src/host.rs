@@ -1,0 +1,114 @@
+//! What this library asks of the server that loaded it.
+//!
+//! Everything beyond `orthanc` talks to the server through [`Host`], so that it can be tested without one. This file
+//! must not know how a call is made.
+
+/// The four methods of Orthanc's REST API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// GET; Orthanc also hands HEAD and PROPFIND on as GET.
+    Get,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    /// The method's name in upper case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Reads a method's name in any case.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Put, Self::Delete].into_iter().find(|m| m.as_str().eq_ignore_ascii_case(name))
+    }
+}
+
+/// The version of the running Orthanc. A mainline build (development version) counts as newer than all releases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostVersion {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Revision number.
+    pub revision: u32,
+}
+
+impl HostVersion {
+    /// A version from its three numbers.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32, revision: u32) -> Self {
+        Self { major, minor, revision }
+    }
+
+    /// Since 1.12.9 an authentication callback is called before the filter, for every request.
+    #[must_use]
+    pub fn has_http_authentication(self) -> bool {
+        self >= Self::new(1, 12, 9)
+    }
+}
+
+/// An error code of Orthanc (`OrthancPluginErrorCode`), as a service of the server returned it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Orthanc answered error code {0}")]
+pub struct HostError(pub i32);
+
+impl HostError {
+    /// `OrthancPluginErrorCode_Plugin`: the plugin itself failed.
+    pub const PLUGIN: Self = Self(1);
+    /// `OrthancPluginErrorCode_InexistentItem`: answered as 404.
+    pub const INEXISTENT_ITEM: Self = Self(7);
+    /// `OrthancPluginErrorCode_UnknownResource`: answered as 404.
+    pub const UNKNOWN_RESOURCE: Self = Self(17);
+    /// `OrthancPluginErrorCode_ForbiddenAccess`: answered as 403.
+    pub const FORBIDDEN: Self = Self(45);
+}
+
+/// What the core answered to a call with headers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The answer's headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The answer's body.
+    pub body: Vec<u8>,
+}
+
+/// The server, as far as this library needs it. All calls go to the core and past every plugin's REST callbacks.
+///
+/// Called from many threads at once. `uri` is a path with its arguments, percent-encoded.
+pub trait Host: Send + Sync {
+    /// The running server's version.
+    fn version(&self) -> HostVersion;
+    /// GET of the core's REST API; the body.
+    fn get(&self, uri: &str) -> Result<Vec<u8>, HostError>;
+    /// POST to the core's REST API; the answer's body.
+    fn post(&self, uri: &str, body: &[u8]) -> Result<Vec<u8>, HostError>;
+    /// PUT to the core's REST API; the answer's body.
+    fn put(&self, uri: &str, body: &[u8]) -> Result<Vec<u8>, HostError>;
+    /// DELETE in the core's REST API. The core's answer is not handed out.
+    fn delete(&self, uri: &str) -> Result<(), HostError>;
+    /// A call of the core's REST API with HTTP headers, whose status and headers are wanted too.
+    fn call(
+        &self,
+        method: Method,
+        uri: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<CoreAnswer, HostError>;
+    /// Sets a gauge that shows up in `/tools/metrics-prometheus`. Cheap; never fails.
+    fn set_metric(&self, name: &'static str, value: i64);
+}

@@ -1,0 +1,16 @@
+//! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing else.
+//!
+//! A request walks from left to right; rooms to the right never import rooms to the left:
+//! `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` → `policy` → back out. Only
+//! `gate` knows that order.
+#![deny(unsafe_code)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::todo, clippy::unimplemented, clippy::unreachable)]
+
+pub mod clock;
+pub mod host;
+pub mod request;
+pub mod callbacks;
+pub mod config;
+pub mod gate;
+pub mod resource;
+pub mod secret;

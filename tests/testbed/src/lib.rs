@@ -1,0 +1,1 @@
+//! Real Orthanc servers for the tests.
