@@ -1,0 +1,166 @@
+//! From headers and arguments to the credentials that a request carries. Verifies nothing.
+
+use crate::request::Request;
+
+/// Where a credential was found, for logs and for the order of precedence (decision 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Header `Authorization`.
+    Authorization,
+    /// Header `token`.
+    TokenHeader,
+    /// Header `api-key`, or one of `TokenHttpHeaders`.
+    KeyHeader,
+    /// Argument `token`, or one of `TokenGetArguments`.
+    Argument,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Authorization => "Authorization header",
+            Self::TokenHeader => "token header",
+            Self::KeyHeader => "api-key header",
+            Self::Argument => "argument",
+        })
+    }
+}
+
+/// What a credential looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// User name and password, still in Base64 (RFC 7617).
+    Basic,
+    /// A token or a key; which of them, its verification finds out.
+    Token,
+}
+
+/// One credential. Its `Debug` does not show it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credential<'a> {
+    /// Where it was found.
+    pub source: Source,
+    /// What it looks like.
+    pub kind: Kind,
+    /// Its text.
+    pub text: &'a str,
+}
+
+impl std::fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("source", &self.source).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+/// More credentials than this in one request are no client that we know; the rest is not looked at.
+const AT_MOST: usize = 8;
+
+/// A credential longer than this is none.
+pub const LONGEST: usize = 16 * 1024;
+
+/// Where else, beyond the built-in places, a credential may be.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Header names, lower case.
+    pub headers: Vec<String>,
+    /// Argument names.
+    pub arguments: Vec<String>,
+}
+
+impl Places {
+    /// All credentials of a request, in the order of precedence; the same text is not listed twice.
+    #[must_use]
+    pub fn read<'a>(&self, request: &Request<'a>) -> Vec<Credential<'a>> {
+        let mut found: Vec<Credential<'a>> = Vec::new();
+        for (name, value) in &request.headers {
+            let source = match *name {
+                "authorization" => Source::Authorization,
+                "token" => Source::TokenHeader,
+                "api-key" => Source::KeyHeader,
+                other if self.headers.iter().any(|header| header == other) => Source::KeyHeader,
+                _ => continue,
+            };
+            add(&mut found, source, value);
+        }
+        for (name, value) in &request.arguments {
+            if *name == "token" || self.arguments.iter().any(|argument| argument == name) {
+                add(&mut found, Source::Argument, value);
+            }
+        }
+        found.sort_by_key(|credential| credential.source);
+        found
+    }
+}
+
+fn add<'a>(found: &mut Vec<Credential<'a>>, source: Source, value: &'a str) {
+    let value = value.trim_start();
+    let (kind, text) = match value.split_once(' ') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => (Kind::Token, rest.trim()),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("basic") => (Kind::Basic, rest.trim()),
+        _ => (Kind::Token, value.trim_end()),
+    };
+    // Basic belongs into its header: in a URL it would be a password in every log.
+    if kind == Kind::Basic && source != Source::Authorization {
+        return;
+    }
+    let known = found.iter().any(|other| other.kind == kind && other.text == text);
+    if !text.is_empty() && !known && found.len() < AT_MOST {
+        found.push(Credential { source, kind, text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Method;
+
+    fn read<'a>(headers: &[(&'a str, &'a str)], arguments: &[(&'a str, &'a str)]) -> Vec<(Source, Kind, &'a str)> {
+        let request = Request {
+            method: Method::Get,
+            path: "/",
+            remote: "127.0.0.1",
+            headers: headers.to_vec(),
+            arguments: arguments.to_vec(),
+        };
+        let places = Places { headers: vec!["x-key".to_owned()], arguments: vec!["auth".to_owned()] };
+        places.read(&request).into_iter().map(|c| (c.source, c.kind, c.text)).collect()
+    }
+
+    #[test]
+    fn every_place_is_read_in_the_order_of_precedence() {
+        let found = read(
+            &[
+                ("x-key", "five"),
+                ("api-key", "three"),
+                ("token", "two"),
+                ("authorization", "Bearer one"),
+                ("cookie", "no"),
+            ],
+            &[("auth", "six"), ("token", "four"), ("other", "no")],
+        );
+        let texts: Vec<&str> = found.iter().map(|(_, _, text)| *text).collect();
+        assert_eq!(texts, ["one", "two", "five", "three", "six", "four"]);
+    }
+
+    #[test]
+    fn schemes_are_taken_off_in_any_case() {
+        assert_eq!(read(&[("authorization", "bEARER  abc ")], &[]), [(Source::Authorization, Kind::Token, "abc")]);
+        assert_eq!(read(&[("authorization", "BASIC dTpw")], &[]), [(Source::Authorization, Kind::Basic, "dTpw")]);
+        assert_eq!(read(&[("token", "Bearer abc")], &[]), [(Source::TokenHeader, Kind::Token, "abc")]);
+        assert_eq!(read(&[], &[("token", "Bearer abc")]), [(Source::Argument, Kind::Token, "abc")]);
+    }
+
+    #[test]
+    fn a_password_outside_its_header_is_not_read() {
+        assert_eq!(read(&[("token", "Basic dTpw")], &[("token", "Basic dTpw")]), []);
+    }
+
+    #[test]
+    fn empty_and_repeated_ones_are_left_out_and_their_number_is_bounded() {
+        assert_eq!(read(&[("token", ""), ("authorization", "Bearer ")], &[("token", " ")]), []);
+        assert_eq!(read(&[("token", "a"), ("authorization", "Bearer a")], &[("token", "a")]).len(), 1);
+        let many: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+        let arguments: Vec<(&str, &str)> = many.iter().map(|text| ("token", text.as_str())).collect();
+        assert_eq!(read(&[], &arguments).len(), AT_MOST);
+    }
+}

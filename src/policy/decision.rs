@@ -1,0 +1,238 @@
+//! The decision: two gates, both must pass (decision 1). Pure: facts in, verdict out.
+
+use std::collections::BTreeSet;
+
+use super::rights::{Labels, Rights};
+use super::rules::Rule;
+use crate::clock::UnixTime;
+use crate::host::Method;
+
+/// One credential's holder, as far as the policy needs to know.
+#[derive(Clone, Debug)]
+pub struct Holder<'a> {
+    /// Permissions and labels.
+    pub rights: &'a Rights,
+    /// For the holder of a share link: what it opens.
+    pub link: Option<&'a LinkScope>,
+    /// When the credential ends.
+    pub expires_at: Option<UnixTime>,
+}
+
+/// What a share link opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkScope {
+    /// The resources; never empty for a link that reads.
+    pub resources: Vec<LinkedResource>,
+    /// The rights of whoever made it, today; `None` for links without a record of their maker.
+    pub maker: Option<Rights>,
+    /// The maker must hold one of these still.
+    pub maker_needs: &'static [&'static str],
+}
+
+/// One resource of a link. At least one of the identifiers is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkedResource {
+    /// Study, series or instance.
+    pub level: crate::resource::Level,
+    /// Orthanc identifier.
+    pub orthanc_id: Option<String>,
+    /// DICOM UID.
+    pub dicom_uid: Option<String>,
+}
+
+/// A resource with its study, as the server knows it.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Orthanc identifier and UID of the study.
+    pub study: (&'a str, &'a str),
+    /// The study's labels.
+    pub labels: &'a BTreeSet<String>,
+    /// Orthanc identifier and UID of the series, when the resource is a series or lies in one.
+    pub series: Option<(&'a str, &'a str)>,
+    /// Orthanc identifier and UID of the instance, when the resource is one.
+    pub instance: Option<(&'a str, &'a str)>,
+}
+
+/// What a request asks for, after everything that it names was looked up.
+#[derive(Clone, Debug)]
+pub enum Demand<'a> {
+    /// No patient data.
+    Open,
+    /// One of our own routes: its handler decides.
+    Own,
+    /// Exactly these resources.
+    Resources(&'a [Facts<'a>]),
+    /// A search, which is answered from the allowed studies; these resources are named in it.
+    Search(&'a [Facts<'a>]),
+    /// A label is added to or taken from these resources.
+    Label {
+        /// The resources.
+        resources: &'a [Facts<'a>],
+        /// The label.
+        label: &'a str,
+        /// Whether the roles document lets the label be added or removed.
+        available: bool,
+    },
+    /// Something that is named cannot be found, or cannot be found out.
+    UnknownResource,
+    /// A route that is not looked into.
+    Closed,
+    /// A route that nobody knows.
+    UnknownRoute,
+}
+
+/// The verdict on one credential.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Both gates passed.
+    Granted,
+    /// One did not.
+    Refused(Refusal),
+}
+
+/// Why a credential was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Refusal {
+    /// No permission rule matches: nobody may.
+    #[error("no permission rule matches this method and path")]
+    NoRule,
+    /// The credential ended.
+    #[error("the credential has expired")]
+    Expired,
+    /// None of the rule's permissions is held.
+    #[error("none of the required permissions is held")]
+    MissingPermission,
+    /// Whoever made the link may not make it any more.
+    #[error("the maker of the link has lost the permission to make it")]
+    MakerLostPermission,
+    /// A link reads, and nothing else.
+    #[error("a share link only reads")]
+    LinkOnlyReads,
+    /// The route table does not know the route.
+    #[error("the route is unknown, so only for those who hold all labels")]
+    UnknownRoute,
+    /// The route is not looked into.
+    #[error("the route is only for those who hold all labels")]
+    ClosedRoute,
+    /// Something named is unknown, or cannot be found out.
+    #[error("a named resource is unknown")]
+    UnknownResource,
+    /// A study is not among the allowed ones.
+    #[error("a study lies outside the authorized labels")]
+    ForeignStudy,
+    /// A resource is not among those of the link.
+    #[error("a resource lies outside the share link")]
+    OutsideLink,
+    /// The label is not the holder's own.
+    #[error("the label is not one of the authorized labels")]
+    ForeignLabel,
+    /// The label is not one of `available-labels`.
+    #[error("the label is not one of the available labels")]
+    UnavailableLabel,
+}
+
+/// Decides for one credential and the whole request.
+pub fn decide(
+    holder: &Holder<'_>,
+    method: Method,
+    rule: Option<&Rule>,
+    demand: &Demand<'_>,
+    now: UnixTime,
+) -> Decision {
+    match first_gate(holder, rule, now).and_then(|()| second_gate(holder, method, demand)) {
+        Ok(()) => Decision::Granted,
+        Err(refusal) => Decision::Refused(refusal),
+    }
+}
+
+/// The first gate: a rule matches, and one of its permissions is held.
+pub fn first_gate(holder: &Holder<'_>, rule: Option<&Rule>, now: UnixTime) -> Result<(), Refusal> {
+    if holder.expires_at.is_some_and(|end| end <= now) {
+        return Err(Refusal::Expired);
+    }
+    let rule = rule.ok_or(Refusal::NoRule)?;
+    if rule.held_by(holder.rights).is_none() {
+        return Err(Refusal::MissingPermission);
+    }
+    Ok(())
+}
+
+/// Whether somebody is past the second gate whatever is asked: all labels, and no link.
+#[must_use]
+pub fn is_unlimited(holder: &Holder<'_>) -> bool {
+    holder.link.is_none() && holder.rights.labels == Labels::All
+}
+
+/// The second gate: for whoever does not hold all labels, the route is known and everything that it touches is allowed.
+fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Result<(), Refusal> {
+    if let Demand::Label { available: false, .. } = demand {
+        return Err(Refusal::UnavailableLabel);
+    }
+    if is_unlimited(holder) {
+        return Ok(());
+    }
+    if let Some(link) = holder.link {
+        let makers = |rights: &Rights| link.maker_needs.iter().any(|permission| rights.holds(permission));
+        if !link.maker.as_ref().is_none_or(makers) {
+            return Err(Refusal::MakerLostPermission);
+        }
+        if method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own) {
+            return Err(Refusal::LinkOnlyReads);
+        }
+    }
+    match demand {
+        Demand::Open | Demand::Own => Ok(()),
+        Demand::Resources([]) | Demand::UnknownResource => Err(Refusal::UnknownResource),
+        Demand::Resources(resources) | Demand::Search(resources) => {
+            resources.iter().try_for_each(|facts| allow(holder, facts))
+        }
+        Demand::Label { resources, label, .. } => {
+            if resources.is_empty() {
+                return Err(Refusal::UnknownResource);
+            }
+            resources.iter().try_for_each(|facts| allow(holder, facts))?;
+            if holder.rights.labels.show(label) { Ok(()) } else { Err(Refusal::ForeignLabel) }
+        }
+        Demand::Closed => Err(Refusal::ClosedRoute),
+        Demand::UnknownRoute => Err(Refusal::UnknownRoute),
+    }
+}
+
+/// Whether one resource may be touched.
+pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
+    let Some(link) = holder.link else {
+        return if holder.rights.labels.allow(facts.labels) { Ok(()) } else { Err(Refusal::ForeignStudy) };
+    };
+    if !link.resources.iter().any(|resource| opens(resource, facts)) {
+        return Err(Refusal::OutsideLink);
+    }
+    // Nothing can be given away that the giver does not have (invariant 4): the maker must see the study today.
+    match &link.maker {
+        Some(maker) if !maker.labels.allow(facts.labels) => Err(Refusal::ForeignStudy),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a link's resource is this resource or holds it. All identifiers that the link carries must agree, and it
+/// must carry one.
+fn opens(linked: &LinkedResource, facts: &Facts<'_>) -> bool {
+    use crate::resource::Level;
+    let target = match linked.level {
+        Level::Study => Some(facts.study),
+        Level::Series => facts.series,
+        Level::Instance => facts.instance,
+        Level::Patient => None,
+    };
+    let Some((id, uid)) = target else { return false };
+    let by_id = linked.orthanc_id.as_deref().map(|linked| linked == id);
+    let by_uid = linked.dicom_uid.as_deref().map(|linked| linked == uid);
+    match (by_id, by_uid) {
+        (None, None) => false,
+        (by_id, by_uid) => by_id.unwrap_or(true) && by_uid.unwrap_or(true),
+    }
+}
+
+#[cfg(test)]
+#[path = "decision_tests.rs"]
+mod tests;

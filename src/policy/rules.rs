@@ -1,0 +1,131 @@
+//! The permission rules: the first one that matches method and path is the one that counts (decision 2).
+
+use std::collections::BTreeSet;
+
+use regex_automata::meta::Regex;
+use regex_automata::{Anchored, Input};
+
+use super::rights::Rights;
+use crate::config::RuleTouches;
+use crate::host::Method;
+
+/// One rule, ready to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its key path, for the log: `Authorization.ExtraPermissions[2]`.
+    pub path: String,
+    /// Its method.
+    pub method: Method,
+    /// Its pattern, aliases replaced.
+    pub pattern: String,
+    /// Any of these is enough; empty lets anyone through.
+    pub permissions: Vec<String>,
+    /// What it says about a site's own route.
+    pub touches: Option<RuleTouches>,
+}
+
+impl Rule {
+    /// The permission of this rule that somebody holds; `Some("")` when it asks for none.
+    #[must_use]
+    pub fn held_by(&self, rights: &Rights) -> Option<&str> {
+        if self.permissions.is_empty() {
+            return Some("");
+        }
+        self.permissions.iter().map(String::as_str).find(|permission| rights.holds(permission))
+    }
+}
+
+/// A pattern that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: the pattern {pattern:?} cannot be used: {cause}")]
+pub struct RuleError {
+    path: String,
+    pattern: String,
+    cause: String,
+}
+
+/// All rules.
+#[derive(Debug)]
+pub struct Rules {
+    rules: Vec<Rule>,
+    matchers: [Matcher; 4],
+}
+
+#[derive(Debug)]
+struct Matcher {
+    /// All patterns of a method as one automaton: anchored at both ends, its leftmost-first match is the first pattern.
+    regex: Regex,
+    /// Its patterns' places in `rules`.
+    places: Vec<usize>,
+}
+
+/// The size that all patterns of one method may take as an automaton, in bytes.
+const SIZE_LIMIT: usize = 16 << 20;
+
+impl Rules {
+    /// Compiles rules; the order is theirs.
+    pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        for rule in &rules {
+            compile(&[&rule.pattern]).map_err(|cause| RuleError {
+                path: rule.path.clone(),
+                pattern: rule.pattern.clone(),
+                cause,
+            })?;
+        }
+        let matcher = |method: Method| {
+            let places: Vec<usize> =
+                (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.method == method)).collect();
+            let patterns: Vec<&str> =
+                places.iter().filter_map(|at| rules.get(*at)).map(|rule| rule.pattern.as_str()).collect();
+            let regex = compile(&patterns).map_err(|cause| RuleError {
+                path: "Authorization.Permissions".to_owned(),
+                pattern: format!("all {} patterns together", method.as_str()),
+                cause,
+            })?;
+            Ok(Matcher { regex, places })
+        };
+        let matchers = [matcher(Method::Get)?, matcher(Method::Post)?, matcher(Method::Put)?, matcher(Method::Delete)?];
+        Ok(Self { rules, matchers })
+    }
+
+    /// The first rule whose pattern matches the whole path.
+    #[must_use]
+    pub fn first_match(&self, method: Method, path: &str) -> Option<&Rule> {
+        let matcher = self.matchers.get(method as usize)?;
+        let found = matcher.regex.search_half(&Input::new(path).anchored(Anchored::Yes))?;
+        self.rules.get(*matcher.places.get(found.pattern().as_usize())?)
+    }
+
+    /// What a group of a rule's pattern captures in a path, for the rules that say what a site's own route touches.
+    #[must_use]
+    pub fn group<'a>(rule: &Rule, path: &'a str, group: usize) -> Option<&'a str> {
+        let regex = compile(&[&rule.pattern]).ok()?;
+        let mut captures = regex.create_captures();
+        regex.search_captures(&Input::new(path).anchored(Anchored::Yes), &mut captures);
+        captures.get_group(group).and_then(|span| path.get(span.range()))
+    }
+
+    /// All permission names that rules use.
+    #[must_use]
+    pub fn permission_names(&self) -> BTreeSet<String> {
+        self.rules.iter().flat_map(|rule| rule.permissions.iter().cloned()).collect()
+    }
+}
+
+fn compile(patterns: &[&str]) -> Result<Regex, String> {
+    // Each pattern must stand on its own: `a)|(b` would otherwise close our group and leave the anchors.
+    for pattern in patterns {
+        regex_automata::util::syntax::parse(pattern).map_err(|error| error.to_string())?;
+    }
+    let anchored: Vec<String> = patterns.iter().map(|pattern| format!(r"\A(?:{pattern})\z")).collect();
+    Regex::builder().configure(Regex::config().nfa_size_limit(Some(SIZE_LIMIT))).build_many(&anchored).map_err(
+        |error| match error.syntax_error() {
+            Some(syntax) => syntax.to_string(),
+            None => error.to_string(),
+        },
+    )
+}
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -1,0 +1,296 @@
+//! From method and path to what a request touches: the model of every route of Orthanc and its plugins, as data.
+//!
+//! Knows nothing of identities, labels or permissions: it says which resources a route names and how somebody who does
+//! not hold all labels is to be treated there. A route that the table does not know is [`Handling::Unknown`].
+
+mod table;
+
+use std::borrow::Cow;
+
+use crate::host::Method;
+use crate::resource::{Level, Named};
+
+/// How a route treats somebody who may not see all studies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// No patient data: as it is, for whoever holds the permission.
+    Open,
+    /// Every resource that the path names must be allowed; the answer then goes through untouched.
+    Named,
+    /// As `Named`, and our REST callback takes out of the answer what the asker may not know.
+    Filtered,
+    /// Nothing has to be named: our REST callback answers from the allowed studies only. What the arguments name must
+    /// be allowed.
+    Search,
+    /// The Orthanc identifiers, separated by commas, in the GET argument of this name, of any level; all of them must be
+    /// allowed and at least one must be there.
+    Identifiers(&'static str),
+    /// WADO-URI: the UIDs in the arguments `objectUID`, `seriesUID` and `studyUID`; the first is required.
+    WadoUri,
+    /// Sets or removes the label that the path names, on the study that it names.
+    Label,
+    /// One of our own `/auth/…` routes: the handler decides.
+    Own,
+    /// Reaches patient data or settings in a way that is not looked into: only for whoever holds all labels.
+    Refused,
+    /// The table does not know the route: only for whoever holds all labels.
+    Unknown,
+}
+
+impl Handling {
+    /// Whether the route is known to carry patient data, so that it is checked even inside an unchecked folder
+    /// (decision 6).
+    #[must_use]
+    pub const fn carries_patient_data(self) -> bool {
+        !matches!(self, Self::Open | Self::Own | Self::Unknown)
+    }
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// The methods.
+    pub methods: &'static [Method],
+    /// The path. Placeholders say what stands there: `{patient} {study} {series} {instance}` are Orthanc identifiers,
+    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{any}` one segment that names no
+    /// resource and `{*rest}` everything below. `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
+    pub path: &'static str,
+    /// What somebody limited gets.
+    pub limited: Handling,
+    /// Which part of the server has the route: `orthanc`, or the plugin's name.
+    pub owner: &'static str,
+    /// Why, when that is not plain.
+    pub note: &'static str,
+}
+
+/// The whole table, for the documentation and the tests.
+pub use table::ROUTES;
+
+/// What one request touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// The row's path, or the reason why there is none; for logs: it holds no identifiers.
+    pub template: &'static str,
+    /// How to treat somebody limited.
+    pub handling: Handling,
+    /// The resources that path and arguments name.
+    pub named: Vec<Named<'a>>,
+    /// The label that the path names.
+    pub label: Option<&'a str>,
+}
+
+impl Access<'_> {
+    const fn unknown(template: &'static str) -> Self {
+        Self { template, handling: Handling::Unknown, named: Vec::new(), label: None }
+    }
+}
+
+/// Where the plugins with a configurable root were put.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// `DicomWeb.Root`, with slashes at both ends.
+    pub dicom_web: String,
+    /// `DicomWeb.WadoRoot`, without a slash at its end.
+    pub wado: String,
+    /// `OrthancExplorer2.Root`, with slashes at both ends.
+    pub ui: String,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Self { dicom_web: "/dicom-web/".to_owned(), wado: "/wado".to_owned(), ui: "/ui/".to_owned() }
+    }
+}
+
+/// The table, ready for look-ups.
+pub struct RouteModel {
+    router: matchit::Router<[Option<&'static Route>; 4]>,
+}
+
+/// A table or a root that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the route {path:?} cannot be used: {cause}")]
+pub struct RouteError {
+    path: String,
+    cause: String,
+}
+
+impl RouteModel {
+    /// Builds the model for a server whose plugins sit at these roots.
+    pub fn new(roots: &Roots) -> Result<Self, RouteError> {
+        let mut by_path: std::collections::BTreeMap<String, [Option<&'static Route>; 4]> =
+            std::collections::BTreeMap::new();
+        for route in ROUTES {
+            let path = pattern(route.path, roots);
+            let row = by_path.entry(path.clone()).or_default();
+            for method in route.methods {
+                if let Some(place) = row.get_mut(*method as usize)
+                    && let Some(other) = place.replace(route)
+                {
+                    let cause = format!("{} stands twice, as {:?} and {:?}", method.as_str(), other.path, route.path);
+                    return Err(RouteError { path, cause });
+                }
+            }
+        }
+        let mut router = matchit::Router::new();
+        for (path, row) in by_path {
+            router.insert(path.clone(), row).map_err(|error| RouteError { path, cause: error.to_string() })?;
+        }
+        Ok(Self { router })
+    }
+
+    /// What a request touches. `path` is decoded; slashes at its end do not matter, as they do not to Orthanc's router.
+    #[must_use]
+    pub fn classify<'a>(&self, method: Method, path: &'a str, arguments: &[(&'a str, &'a str)]) -> Access<'a> {
+        let trimmed = match path.trim_end_matches('/') {
+            "" => "/",
+            rest => rest,
+        };
+        let Ok(matched) = self.router.at(trimmed) else {
+            return Access::unknown("unknown route");
+        };
+        let Some(route) = matched.value.get(method as usize).copied().flatten() else {
+            return Access::unknown("unknown method of a known route");
+        };
+        let mut named = Vec::new();
+        let mut label = None;
+        for (placeholder, value) in matched.params.iter() {
+            match (kind(placeholder), value) {
+                (Placeholder::Orthanc(level), id) if is_orthanc_id(id) => {
+                    named.push(Named::Orthanc(level, Cow::Borrowed(id)))
+                }
+                (Placeholder::Uid(level), uid) if is_uid(uid) => named.push(Named::Uid(level, Cow::Borrowed(uid))),
+                (Placeholder::Label, text) => label = Some(text),
+                (Placeholder::Other, _) => {}
+                // Not an identifier at all: nothing that anybody could have been allowed.
+                (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
+            }
+        }
+        match route.limited {
+            Handling::Identifiers(argument) => identifiers(argument, arguments, &mut named),
+            Handling::WadoUri => wado_uri(arguments, &mut named),
+            Handling::Search => searched(arguments, &mut named),
+            _ => {}
+        }
+        if asks_for_sibling_counts(arguments) {
+            named.push(Named::Malformed);
+        }
+        Access { template: route.path, handling: route.limited, named, label }
+    }
+}
+
+enum Placeholder {
+    Orthanc(Level),
+    Uid(Level),
+    Label,
+    Other,
+}
+
+fn kind(placeholder: &str) -> Placeholder {
+    match placeholder {
+        "patient" => Placeholder::Orthanc(Level::Patient),
+        "study" => Placeholder::Orthanc(Level::Study),
+        "series" => Placeholder::Orthanc(Level::Series),
+        "instance" => Placeholder::Orthanc(Level::Instance),
+        "study-uid" => Placeholder::Uid(Level::Study),
+        "series-uid" => Placeholder::Uid(Level::Series),
+        "instance-uid" => Placeholder::Uid(Level::Instance),
+        "label" => Placeholder::Label,
+        _ => Placeholder::Other,
+    }
+}
+
+fn pattern(path: &str, roots: &Roots) -> String {
+    for (placeholder, root) in [
+        ("{dicom-web}", roots.dicom_web.trim_end_matches('/')),
+        ("{wado}", roots.wado.trim_end_matches('/')),
+        ("{ui}", roots.ui.trim_end_matches('/')),
+    ] {
+        if let Some(rest) = path.strip_prefix(placeholder) {
+            return format!("{root}{rest}");
+        }
+    }
+    path.to_owned()
+}
+
+/// An Orthanc identifier: the SHA-1 of the DICOM identifiers as five groups of eight hexadecimal digits. Orthanc writes
+/// lower case and compares exactly.
+fn is_orthanc_id(text: &str) -> bool {
+    text.len() == 44
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if at % 9 == 8 { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') })
+}
+
+/// A complete DICOM UID (DICOM PS3.5 9.1): digits and dots, 64 at most.
+#[must_use]
+pub fn is_uid(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+fn identifiers<'a>(argument: &str, arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
+    let before = named.len();
+    // Which of several spellings or repeats the server reads is not ours to guess: all of them are checked.
+    for (_, value) in arguments.iter().filter(|(name, _)| name.eq_ignore_ascii_case(argument)) {
+        for id in value.split(',') {
+            named.push(if is_orthanc_id(id) { Named::OrthancOfAnyLevel(Cow::Borrowed(id)) } else { Named::Malformed });
+        }
+    }
+    if named.len() == before {
+        named.push(Named::Malformed);
+    }
+}
+
+fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
+    let mut object = false;
+    for (name, value) in arguments {
+        let level = match name.to_ascii_lowercase().as_str() {
+            "objectuid" => Level::Instance,
+            "seriesuid" => Level::Series,
+            "studyuid" => Level::Study,
+            _ => continue,
+        };
+        object |= level == Level::Instance;
+        named.push(if is_uid(value) { Named::Uid(level, Cow::Borrowed(value)) } else { Named::Malformed });
+    }
+    if !object {
+        named.push(Named::Malformed);
+    }
+}
+
+/// Complete study UIDs among QIDO-RS arguments name their studies (decision 15). DICOMweb takes the keyword or the tag,
+/// in any case, and lists separated by commas or backslashes; anything with a wildcard names nothing.
+fn searched<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
+    for (name, value) in arguments {
+        if !name.eq_ignore_ascii_case("StudyInstanceUID") && !name.eq_ignore_ascii_case("0020000D") {
+            continue;
+        }
+        for uid in value.split([',', '\\']) {
+            if is_uid(uid) {
+                named.push(Named::Uid(Level::Study, Cow::Borrowed(uid)));
+            }
+        }
+    }
+}
+
+/// The counts of a patient's studies, series and instances (0020,1200), (0020,1202) and (0020,1204) tell of siblings that
+/// the asker may not know of.
+fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
+    arguments.iter().any(|(name, value)| {
+        let name = name.to_ascii_lowercase();
+        (name == "requestedtags" || name == "requested-tags") && names_sibling_count(value)
+    })
+}
+
+/// Whether a list of tags holds one that counts a patient's siblings.
+#[must_use]
+pub fn names_sibling_count(tags: &str) -> bool {
+    tags.split([';', ',', '\\']).any(|tag| tag.to_ascii_lowercase().contains("numberofpatientrelated"))
+        || ["00201200", "00201202", "00201204"]
+            .iter()
+            .any(|tag| tags.chars().filter(char::is_ascii_hexdigit).collect::<String>().contains(tag))
+}
+
+#[cfg(test)]
+mod tests;
