@@ -1,6 +1,268 @@
-//! The request pipeline, top to bottom.
+//! The request pipeline, top to bottom: the one place that knows the order of the rooms.
+//!
+//! credentials → identities → route → rule → resources → decision → log. Everything that is not granted here is refused.
 
-/// Proof that a request was decided and may pass.
+use std::sync::Arc;
+
+use crate::clock::UnixTime;
+use crate::config::RuleTouches;
+use crate::credential::Places;
+use crate::host::Method;
+use crate::identity::{Identities, Identity, Rejection};
+use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
+use crate::policy::rules::{Rule, Rules};
+use crate::request::Request;
+use crate::resource::{Located, Named, ResourceError, Resources};
+use crate::route::{Access, Handling, RouteModel};
+
+/// Proof that a request was decided and may pass. Only [`Gate::decide`] makes one.
 #[must_use]
 #[derive(Debug)]
 pub struct Permit(());
+
+/// Paths that need no permission for GET.
+#[derive(Clone, Debug, Default)]
+pub struct Unchecked {
+    /// Exactly these.
+    pub resources: Vec<String>,
+    /// Everything below these; each ends with a slash.
+    pub folders: Vec<String>,
+}
+
+impl Unchecked {
+    fn holds(&self, method: Method, path: &str) -> bool {
+        method == Method::Get
+            && (self.resources.iter().any(|resource| resource == path)
+                || self.folders.iter().any(|folder| path.starts_with(folder.as_str())))
+    }
+}
+
+/// Everything that decides.
+pub struct Gate {
+    /// Where credentials are.
+    pub places: Places,
+    /// Whose they are.
+    pub identities: Identities,
+    /// Whoever shows none that holds.
+    pub anonymous: Arc<Identity>,
+    /// What routes touch.
+    pub routes: RouteModel,
+    /// Which permission they need.
+    pub rules: Rules,
+    /// What needs none.
+    pub unchecked: Unchecked,
+    /// Where studies and labels are looked up.
+    pub resources: Resources,
+}
+
+/// The whole outcome of a decision: what the log, the handlers behind the gate, and an explanation need.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
+    /// searched for together; else at least one.
+    pub granted: Vec<Arc<Identity>>,
+    /// The identities that were verified, in that order, anonymous last. Never empty.
+    pub verified: Vec<Arc<Identity>>,
+    /// The credentials that gave no identity, and why.
+    pub rejected: Vec<(crate::credential::Source, Rejection)>,
+    /// The best reason why not, when nobody was granted.
+    pub refusal: Option<Refusal>,
+    /// The route's row.
+    pub template: &'static str,
+    /// The rule that counted.
+    pub rule: Option<String>,
+    /// What the server said when a resource could not be looked up.
+    pub trouble: Option<String>,
+    permit: Option<Permit>,
+}
+
+impl Outcome {
+    /// The proof, when there is one; once.
+    pub const fn take_permit(&mut self) -> Option<Permit> {
+        self.permit.take()
+    }
+
+    /// Whose name is shown and kept: the one that granted, else the first verified (decision 3).
+    #[must_use]
+    pub fn principal(&self) -> Option<&Arc<Identity>> {
+        self.granted.first().or_else(|| self.verified.first())
+    }
+}
+
+impl Gate {
+    /// Verifies all credentials of a request.
+    #[must_use]
+    pub fn identify(&self, request: &Request<'_>, now: UnixTime) -> (Vec<Arc<Identity>>, Vec<(crate::credential::Source, Rejection)>) {
+        let mut verified = Vec::with_capacity(2);
+        let mut rejected = Vec::new();
+        for credential in self.places.read(request) {
+            match self.identities.verify(&credential, request.remote, now) {
+                Ok(identity) => verified.push(identity),
+                Err(rejection) => rejected.push((credential.source, rejection)),
+            }
+        }
+        verified.push(Arc::clone(&self.anonymous));
+        (verified, rejected)
+    }
+
+    /// Decides one request.
+    #[must_use]
+    pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
+        let (verified, rejected) = self.identify(request, now);
+        let access = self.routes.classify(request.method, request.path, &request.arguments);
+        let rule = self.rules.first_match(request.method, request.path);
+        let mut outcome = Outcome {
+            granted: Vec::with_capacity(1),
+            verified,
+            rejected,
+            refusal: None,
+            template: access.template,
+            rule: rule.map(|rule| rule.path.clone()),
+            trouble: None,
+            permit: None,
+        };
+        if access.handling == Handling::Own {
+            // The handler decides, and can say why.
+            outcome.permit = Some(Permit(()));
+            return outcome;
+        }
+        if self.unchecked.holds(request.method, request.path) && !access.handling.carries_patient_data() {
+            outcome.granted.extend(outcome.verified.first().cloned());
+            outcome.permit = Some(Permit(()));
+            return outcome;
+        }
+        self.ask_each(request, &access, rule, now, &mut outcome);
+        if !outcome.granted.is_empty() {
+            outcome.permit = Some(Permit(()));
+        }
+        outcome
+    }
+
+    /// Decides for each identity by itself, for the whole request (decision 3).
+    fn ask_each(&self, request: &Request<'_>, access: &Access<'_>, rule: Option<&Rule>, now: UnixTime, outcome: &mut Outcome) {
+        let is_search = access.handling == Handling::Search;
+        let mut located: Option<Result<Vec<Located>, ResourceError>> = None;
+        for identity in &outcome.verified {
+            let holder = identity.holder();
+            // Looked up only for whoever is past the first gate and needs it, once for all of them.
+            let asks = decision::first_gate(&holder, rule, now).is_ok() && !decision::is_unlimited(&holder);
+            if asks && located.is_none() {
+                located = Some(self.locate(request, access, rule));
+            }
+            let found = match &located {
+                Some(Ok(found)) => found.as_slice(),
+                Some(Err(error)) => {
+                    if let ResourceError::Host(trouble) = error {
+                        outcome.trouble = Some(trouble.clone());
+                    }
+                    &[]
+                }
+                None => &[],
+            };
+            let facts: Vec<Facts<'_>> = found.iter().map(facts).collect();
+            let lost = matches!(located, Some(Err(_)));
+            let demand = self.demand(access, rule, &facts, lost);
+            match decision::decide(&holder, request.method, rule, &demand, now) {
+                Decision::Granted => {
+                    outcome.granted.push(Arc::clone(identity));
+                    if !is_search || decision::is_unlimited(&holder) {
+                        break;
+                    }
+                }
+                // The reasons are ordered: the later one got further.
+                Decision::Refused(refusal) => outcome.refusal = outcome.refusal.max(Some(refusal)),
+            }
+        }
+        if !outcome.granted.is_empty() {
+            outcome.refusal = None;
+            outcome.granted.iter().for_each(|identity| identity.count_use(now));
+        }
+    }
+
+    fn demand<'a>(&self, access: &Access<'a>, rule: Option<&Rule>, facts: &'a [Facts<'a>], lost: bool) -> Demand<'a> {
+        if lost {
+            return Demand::UnknownResource;
+        }
+        match access.handling {
+            Handling::Open => Demand::Open,
+            Handling::Own => Demand::Own,
+            Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => Demand::Resources(facts),
+            Handling::Search => Demand::Search(facts),
+            Handling::Label => {
+                let label = access.label.unwrap_or_default();
+                let available = self.identities.verifiers().roles.current().label_is_available(label);
+                Demand::Label { resources: facts, label, available }
+            }
+            Handling::Refused => Demand::Closed,
+            Handling::Unknown => match rule.and_then(|rule| rule.touches.as_ref()) {
+                Some(RuleTouches::Nothing) => Demand::Open,
+                Some(RuleTouches::Resource { .. }) => Demand::Resources(facts),
+                None => Demand::UnknownRoute,
+            },
+        }
+    }
+
+    /// Everything that a request names, looked up. An error for any of them is an error for all.
+    fn locate(&self, request: &Request<'_>, access: &Access<'_>, rule: Option<&Rule>) -> Result<Vec<Located>, ResourceError> {
+        let mut found = Vec::new();
+        for named in &access.named {
+            found.extend(self.resources.locate(named)?);
+        }
+        // A site's own rule says where its route names a resource; a route that we know is never explained away.
+        if access.handling == Handling::Unknown
+            && let Some(rule) = rule
+            && let Some(RuleTouches::Resource { level, group }) = rule.touches
+        {
+            let id = Rules::group(rule, request.path, group).ok_or(ResourceError::Unknown)?;
+            if !crate::route::is_orthanc_id(id) {
+                return Err(ResourceError::Unknown);
+            }
+            found.extend(self.resources.locate(&Named::Orthanc(level, id.into()))?);
+        }
+        Ok(found)
+    }
+}
+
+/// What the policy is told of a resource.
+#[must_use]
+pub fn facts(located: &Located) -> Facts<'_> {
+    Facts {
+        study: (&located.study.id, &located.study.uid),
+        labels: &located.study.labels,
+        series: located.series.as_ref().map(|series| (&*series.id, &*series.uid)),
+        instance: located.instance.as_ref().map(|instance| (&*instance.id, &*instance.uid)),
+    }
+}
+
+/// One line for the log about a refusal: identity, route, rule, reason; no credential and no query value.
+#[must_use]
+pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
+    use std::fmt::Write;
+    let mut line = format!("refused {} {} ({})", request.method.as_str(), shorten(request.path), outcome.template);
+    let names: Vec<String> = outcome.verified.iter().map(|identity| format!("{} {:?}", identity.kind, shorten(&identity.name))).collect();
+    // Writing to a string does not fail.
+    let _ = write!(line, " to {}", names.join(", "));
+    let _ = match &outcome.rule {
+        Some(rule) => write!(line, ", rule {rule}"),
+        None => write!(line, ", no rule"),
+    };
+    if let Some(refusal) = outcome.refusal {
+        let _ = write!(line, ": {refusal}");
+    }
+    if let Some(trouble) = &outcome.trouble {
+        let _ = write!(line, " ({trouble})");
+    }
+    for (source, rejection) in &outcome.rejected {
+        let _ = write!(line, "; {source} not accepted: {rejection}");
+    }
+    line
+}
+
+/// A text of a stranger's for the log: bounded, and without control characters.
+fn shorten(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

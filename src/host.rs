@@ -70,6 +70,8 @@ impl HostError {
     pub const PLUGIN: Self = Self(1);
     /// `OrthancPluginErrorCode_InexistentItem`: answered as 404.
     pub const INEXISTENT_ITEM: Self = Self(7);
+    /// `OrthancPluginErrorCode_BadRequest`: answered as 400.
+    pub const BAD_REQUEST: Self = Self(8);
     /// `OrthancPluginErrorCode_UnknownResource`: answered as 404.
     pub const UNKNOWN_RESOURCE: Self = Self(17);
     /// `OrthancPluginErrorCode_ForbiddenAccess`: answered as 403.

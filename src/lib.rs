@@ -14,15 +14,20 @@
     clippy::unreachable
 )]
 
+pub mod api;
 pub mod callbacks;
 pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod gate;
 pub mod host;
+pub mod identity;
+pub mod overrides;
 pub mod person;
+pub mod plugin;
 pub mod policy;
 pub mod request;
 pub mod resource;
 pub mod route;
 pub mod secret;
+pub mod slot;

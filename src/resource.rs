@@ -60,8 +60,20 @@ impl Level {
         Self::ALL.into_iter().find(|level| level.singular().eq_ignore_ascii_case(name))
     }
 
+    /// The level above.
+    #[must_use]
+    pub const fn parent(self) -> Option<Self> {
+        match self {
+            Self::Patient => None,
+            Self::Study => Some(Self::Patient),
+            Self::Series => Some(Self::Study),
+            Self::Instance => Some(Self::Series),
+        }
+    }
+
     /// The member of Orthanc's description of a resource that names its parent.
-    const fn parent_member(self) -> Option<&'static str> {
+    #[must_use]
+    pub const fn parent_member(self) -> Option<&'static str> {
         match self {
             Self::Patient => None,
             Self::Study => Some("ParentPatient"),

@@ -1,0 +1,201 @@
+//! Our own routes, `/auth/…`: bodies in, JSON out. Thin: what they decide is decided in the rooms behind them.
+//!
+//! Known paths pass the filter with their identity; the handler decides and can say why (decision 7).
+
+mod keys;
+mod profile;
+mod settings;
+mod tokens;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::clock::UnixTime;
+use crate::config::Shares;
+use crate::gate::Gate;
+use crate::host::Method;
+use crate::identity::Identity;
+use crate::policy::decision::{self, Refusal};
+use crate::request::{Reply, RestRequest};
+use crate::slot::{self, Caller};
+
+/// The pattern that is registered, as Orthanc anchors it.
+pub const PATTERN: &str = "/auth/(.*)";
+
+/// What the routes work with.
+pub struct Api {
+    /// The rooms behind the gate.
+    pub gate: Arc<Gate>,
+    /// How links are made.
+    pub shares: Shares,
+    /// Where Orthanc Explorer 2 is, with slashes at both ends.
+    pub oe2_root: String,
+}
+
+/// One call of a route.
+struct Call<'a> {
+    api: &'a Api,
+    rest: &'a RestRequest<'a>,
+    /// Whoever the call's credentials are, in their order, anonymous last.
+    verified: Vec<Arc<Identity>>,
+    /// Whether it came over HTTP as itself, and not from another plugin.
+    direct: bool,
+    /// Whether there is no HTTP request behind it at all.
+    internal: bool,
+    now: UnixTime,
+}
+
+/// A refusal with a body.
+#[derive(Debug)]
+struct ApiError {
+    status: u16,
+    details: Cow<'static, str>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl ApiError {
+    fn new(status: u16, details: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, details: details.into(), headers: Vec::new() }
+    }
+
+    fn bad(details: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(400, details)
+    }
+
+    fn forbidden(details: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(403, details)
+    }
+
+    /// Something failed in here. The reason goes to the log, not to the stranger.
+    fn internal(cause: &dyn std::fmt::Display) -> Self {
+        log::error!("a request to the authorization API failed: {cause}");
+        Self::new(500, "the authorization plugin failed; its log says why")
+    }
+}
+
+impl From<crate::share::BadRequest> for ApiError {
+    fn from(bad: crate::share::BadRequest) -> Self {
+        Self::bad(bad.message)
+    }
+}
+
+impl From<crate::store::StoreError> for ApiError {
+    fn from(error: crate::store::StoreError) -> Self {
+        match error {
+            crate::store::StoreError::RolledBack { .. } => Self::new(503, error.to_string()),
+            other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<crate::identity::api_key::NoRandom> for ApiError {
+    fn from(error: crate::identity::api_key::NoRandom) -> Self {
+        Self::internal(&error)
+    }
+}
+
+type Answer = Result<Reply, ApiError>;
+
+impl Api {
+    /// Answers a call.
+    #[must_use]
+    pub fn handle(&self, rest: &RestRequest<'_>, now: UnixTime) -> Reply {
+        let request = &rest.request;
+        let path = request.path.trim_end_matches('/');
+        let (verified, direct, internal) = match slot::caller(request) {
+            Caller::Direct(slot) => (slot.verified, true, false),
+            Caller::OnBehalf(slot) => (slot.verified, false, false),
+            Caller::Internal => (self.gate.identify(request, now).0, false, true),
+        };
+        let call = Call { api: self, rest, verified, direct, internal, now };
+        let answer = match (path, path.strip_prefix("/auth/tokens/"), path.strip_prefix("/auth/api-keys/")) {
+            ("/auth/user/profile", ..) => call.only(&[Method::Get], "GET", profile::get),
+            ("/auth/tokens/decode", ..) => call.only(&[Method::Post], "POST", tokens::decode),
+            (_, Some(link_type), _) if !link_type.contains('/') => {
+                call.only(&[Method::Put], "PUT", |call| tokens::create(call, link_type))
+            }
+            ("/auth/settings/roles", ..) => call.only(&[Method::Get, Method::Put], "GET,PUT", settings::roles),
+            ("/auth/settings/permissions", ..) => call.only(&[Method::Get], "GET", settings::permissions),
+            ("/auth/api-keys", ..) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
+            (_, _, Some(id)) if !id.contains('/') => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
+            _ => Err(ApiError::new(404, "there is no such route")),
+        };
+        answer.unwrap_or_else(|error| error_reply(rest, error))
+    }
+}
+
+impl Call<'_> {
+    fn only(&self, methods: &[Method], allow: &'static str, handler: impl FnOnce(&Self) -> Answer) -> Answer {
+        if methods.contains(&self.rest.request.method) { handler(self) } else { Ok(Reply::MethodNotAllowed(allow)) }
+    }
+
+    /// The first identity that the configured rule for this route lets through. For a call without an HTTP request
+    /// behind it: whoever its headers show, at least the anonymous one.
+    fn permitted(&self) -> Result<&Arc<Identity>, ApiError> {
+        let request = &self.rest.request;
+        let rule = self.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
+        let mut refusal = Refusal::NoRule;
+        for identity in &self.verified {
+            match decision::first_gate(&identity.holder(), rule, self.now) {
+                Ok(()) => return Ok(identity),
+                Err(reason) => refusal = refusal.max(reason),
+            }
+        }
+        Err(self.refuse(refusal))
+    }
+
+    /// The first identity that holds a permission by itself: for routes that came after the configured tables.
+    fn holder_of(&self, permission: &str) -> Option<&Arc<Identity>> {
+        self.verified.iter().find(|identity| {
+            let ended = identity.expires_at.is_some_and(|end| end <= self.now);
+            !ended && identity.rights.holds(permission)
+        })
+    }
+
+    fn refuse(&self, reason: impl std::fmt::Display) -> ApiError {
+        let names: Vec<String> =
+            self.verified.iter().map(|identity| format!("{} {:?}", identity.kind, identity.name)).collect();
+        log::info!(
+            "refused {} {} to {}: {reason}",
+            self.rest.request.method.as_str(),
+            self.rest.request.path,
+            names.join(", ")
+        );
+        ApiError::forbidden(reason.to_string())
+    }
+}
+
+fn ok(value: &Value) -> Reply {
+    Reply::json(value.to_string().into_bytes())
+}
+
+/// Orthanc's JSON error body.
+fn error_reply(rest: &RestRequest<'_>, error: ApiError) -> Reply {
+    let (name, message, code) = match error.status {
+        400 => ("Bad Request", "Bad request", 8),
+        403 => ("Forbidden", "Access to a resource is forbidden", 45),
+        404 => ("Not Found", "Unknown resource", 17),
+        409 => ("Conflict", "Conflict with the state of the resource", 46),
+        412 => ("Precondition Failed", "The resource has changed meanwhile", 47),
+        429 => ("Too Many Requests", "Too many attempts", 1),
+        503 => ("Service Unavailable", "Not possible at the moment", 1),
+        _ => ("Internal Server Error", "Error encountered within the plugin engine", 1),
+    };
+    let body = json!({
+        "Details": error.details,
+        "HttpError": name,
+        "HttpStatus": error.status,
+        "Message": message,
+        "Method": rest.request.method.as_str(),
+        "OrthancError": message,
+        "OrthancStatus": code,
+        "Uri": rest.request.path,
+    });
+    let body = crate::overrides::answers::pretty(&body);
+    Reply::Answer { status: error.status, content_type: "application/json", headers: error.headers, body }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! `PUT /auth/tokens/{type}` and `POST /auth/tokens/decode`: share links made and read.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Answer, ApiError, Call, ok};
+use crate::gate::facts;
+use crate::identity::api_key::{hex, random};
+use crate::identity::{Identity, IdentityKind, MadeWith, Rejection};
+use crate::policy::decision::{self, Refusal};
+use crate::resource::{Level, Located, Named, ResourceError};
+use crate::share::ShareResource;
+use crate::share::decode::{self, DecodeOutcome};
+use crate::share::kind::LinkType;
+use crate::share::request::LinkRequest;
+use crate::share::token::{self as share_token, Registered, ShareClaims};
+use crate::share::viewer::{self, ViewerStudy};
+use crate::store::ShareRecord;
+
+/// `PUT /auth/tokens/{type}`.
+pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
+    let Some(link_type) = LinkType::parse(link_type) else {
+        return Err(call.refuse(format_args!("there is no link of type {link_type:?}")));
+    };
+    // Asked before the body is read: a stranger learns nothing from it.
+    call.permitted()?;
+    let request = LinkRequest::parse(link_type, call.rest.body, call.now, &call.api.shares)?;
+    let located = locate_all(call, &request)?;
+    let maker = maker(call, link_type, &located)?;
+    if let Some(Err(_)) = &located {
+        // Only somebody who may see everything is told that it is not there.
+        return Err(ApiError::new(404, "one of the resources is unknown"));
+    }
+    let located = located.and_then(Result::ok).unwrap_or_default();
+    let studies = viewer_studies(located.iter().map(|(_, located)| located));
+
+    let id = hex(&random::<16>()?);
+    let resources: Vec<ShareResource> = located.iter().map(|(asked, located)| precise(asked, located)).collect();
+    let request = LinkRequest { resources: resources.clone(), ..request };
+    let expires_at = request.expires_at;
+    let claims = request.into_claims(Registered {
+        jti: id.clone(),
+        issued_at: call.now,
+        subject: maker.person.as_ref().map(|person| person.subject.clone()),
+    });
+    let key = call.api.gate.identities.verifiers().links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+    let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
+    let url = viewer::public_url(link_type, &call.api.shares, &call.api.oe2_root, &studies, &token)
+        .map_err(|missing| ApiError::new(409, missing.to_string()))?;
+    record(call, &maker, link_type, &id, &resources, expires_at)?;
+    Ok(ok(&json!({"Token": token, "Url": url})))
+}
+
+type LocatedResources = Vec<(ShareResource, Located)>;
+
+/// All resources, looked up; each with every study that carries its identifiers. `None` when there are none to look up.
+fn locate_all(call: &Call<'_>, request: &LinkRequest) -> Result<Option<Result<LocatedResources, ()>>, ApiError> {
+    if request.resources.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Vec::new();
+    for resource in &request.resources {
+        match locate(call, resource) {
+            Ok(located) => found.extend(located.into_iter().map(|located| (resource.clone(), located))),
+            Err(ResourceError::Unknown) => return Ok(Some(Err(()))),
+            Err(ResourceError::Host(trouble)) => return Err(ApiError::internal(&trouble)),
+        }
+    }
+    Ok(Some(Ok(found)))
+}
+
+/// A resource by all identifiers that it is named by: they must agree.
+fn locate(call: &Call<'_>, resource: &ShareResource) -> Result<Vec<Located>, ResourceError> {
+    let resources = &call.api.gate.resources;
+    match (&resource.orthanc_id, &resource.dicom_uid) {
+        (Some(id), uid) => {
+            let located = resources.locate(&Named::Orthanc(resource.level, id.as_str().into()))?;
+            let agrees = |located: &Located| uid.as_deref().is_none_or(|uid| own_ids(resource.level, located).1 == uid);
+            if located.iter().all(agrees) { Ok(located) } else { Err(ResourceError::Unknown) }
+        }
+        (None, Some(uid)) => resources.locate(&Named::Uid(resource.level, uid.as_str().into())),
+        (None, None) => Err(ResourceError::Unknown),
+    }
+}
+
+/// Orthanc identifier and UID of the resource itself.
+fn own_ids(level: Level, located: &Located) -> (&str, &str) {
+    let node = match level {
+        Level::Series => located.series.as_ref(),
+        Level::Instance => located.instance.as_ref(),
+        Level::Patient | Level::Study => None,
+    };
+    node.map_or((&located.study.id, &located.study.uid), |node| (&node.id, &node.uid))
+}
+
+/// The resource as the token names it: by both identifiers, so that it stays this one.
+fn precise(asked: &ShareResource, located: &Located) -> ShareResource {
+    let (id, uid) = own_ids(asked.level, located);
+    ShareResource {
+        level: asked.level,
+        orthanc_id: Some(id.to_owned()),
+        dicom_uid: (!uid.is_empty()).then(|| uid.to_owned()),
+        url: asked.url.clone(),
+    }
+}
+
+/// The first identity that may make this link: holds the permission of its type, and sees every resource by itself.
+fn maker(call: &Call<'_>, link_type: LinkType, located: &Option<Result<LocatedResources, ()>>) -> Result<Arc<Identity>, ApiError> {
+    let request = &call.rest.request;
+    let rule = call.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
+    let mut refusal = Refusal::NoRule;
+    for identity in &call.verified {
+        let holder = identity.holder();
+        // The rule is the site's; what the type needs at least is ours, for it is asked again at each use.
+        let allowed = decision::first_gate(&holder, rule, call.now).and_then(|()| {
+            let needed = link_type.permissions().iter().any(|permission| identity.rights.holds(permission));
+            if needed { Ok(()) } else { Err(Refusal::MissingPermission) }
+        });
+        let allowed = allowed.and_then(|()| match (identity.kind, located) {
+            // Neither the holder of a link, who is a stranger, nor a stranger without one gives anything on.
+            (IdentityKind::Link, _) => Err(Refusal::LinkOnlyReads),
+            (IdentityKind::Anonymous, _) => Err(Refusal::MissingPermission),
+            (_, Some(Ok(located))) => located.iter().try_for_each(|(_, located)| decision::allow(&holder, &facts(located))),
+            (_, Some(Err(()))) if !decision::is_unlimited(&holder) => Err(Refusal::UnknownResource),
+            _ => Ok(()),
+        });
+        match allowed {
+            Ok(()) => return Ok(Arc::clone(identity)),
+            Err(reason) => refusal = refusal.max(reason),
+        }
+    }
+    Err(call.refuse(refusal))
+}
+
+fn record(
+    call: &Call<'_>,
+    maker: &Identity,
+    link_type: LinkType,
+    id: &str,
+    resources: &[ShareResource],
+    expires_at: Option<crate::clock::UnixTime>,
+) -> Result<(), ApiError> {
+    let verifiers = call.api.gate.identities.verifiers();
+    let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
+    super::keys::remember(call, maker)?;
+    let listed: Vec<serde_json::Value> = resources
+        .iter()
+        .map(|resource| json!({"OrthancId": resource.orthanc_id, "DicomUid": resource.dicom_uid, "Level": resource.level.singular()}))
+        .collect();
+    let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
+    let made_with = MadeWith { api_key: maker.id.clone().filter(|_| maker.kind == IdentityKind::ApiKey) };
+    verifiers.store.insert_share(&ShareRecord {
+        id: id.to_owned(),
+        kind: link_type.as_str().to_owned(),
+        resources_json: json!(listed).to_string(),
+        resource_ids: ids.collect(),
+        owner,
+        owner_name: maker.name.clone(),
+        created_at: call.now,
+        not_before: None,
+        expires_at,
+        options_json: serde_json::to_string(&made_with).map_err(|error| ApiError::internal(&error))?,
+        revoked_at: None,
+        uses: 0,
+        last_use: None,
+    })?;
+    Ok(())
+}
+
+fn viewer_studies<'a>(located: impl Iterator<Item = &'a Located>) -> Vec<ViewerStudy> {
+    let mut studies: Vec<ViewerStudy> = Vec::new();
+    for located in located {
+        let study =
+            ViewerStudy { orthanc_id: located.study.id.to_string(), dicom_uid: located.study.uid.to_string() };
+        if !studies.contains(&study) {
+            studies.push(study);
+        }
+    }
+    studies
+}
+
+/// `POST /auth/tokens/decode`: always 200 for a body that can be read.
+pub fn decode(call: &Call<'_>) -> Answer {
+    let outcome = match decode::token_value(call.rest.body)? {
+        Some(token) => outcome(call, token.expose()),
+        None => DecodeOutcome::Invalid,
+    };
+    Ok(ok(&decode::answer(&outcome)))
+}
+
+fn outcome(call: &Call<'_>, token: &str) -> DecodeOutcome {
+    let verifiers = call.api.gate.identities.verifiers();
+    let Ok(claims) = verifiers.link_claims(token) else { return DecodeOutcome::Invalid };
+    match verifiers.link(&claims, call.now) {
+        Ok(identity) => opened(call, &claims, &identity, token),
+        Err(Rejection::Expired) => DecodeOutcome::Expired(claims.link_type),
+        Err(rejection) => {
+            log::info!("a link of type {} was decoded as invalid: {rejection}", claims.link_type.as_str());
+            DecodeOutcome::Invalid
+        }
+    }
+}
+
+/// What a link opens today: what is not there any more, or not its maker's to show, is left out.
+fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
+    let mut located = Vec::new();
+    for resource in &claims.resources {
+        for found in locate(call, resource).unwrap_or_default() {
+            if decision::allow(&identity.holder(), &facts(&found)).is_ok() {
+                located.push(found);
+            }
+        }
+    }
+    let studies = viewer_studies(located.iter());
+    if studies.is_empty() && claims.link_type != LinkType::Inbox {
+        return DecodeOutcome::Unknown(claims.link_type);
+    }
+    match viewer::viewer_url(claims.link_type, &call.api.shares, &studies, token) {
+        Ok(redirect_url) => DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url },
+        Err(missing) => {
+            log::warn!("a link cannot be opened: {missing}");
+            DecodeOutcome::Unknown(claims.link_type)
+        }
+    }
+}

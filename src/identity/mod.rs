@@ -1,0 +1,222 @@
+//! From a credential to a verified identity with its rights of today.
+//!
+//! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry dies
+//! with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
+
+pub mod api_key;
+pub mod local;
+pub mod oidc;
+pub mod recorder;
+pub mod roles_book;
+
+mod verify;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aws_lc_rs::digest;
+use quick_cache::sync::Cache;
+
+use crate::clock::UnixTime;
+use crate::config::AnonymousProfile;
+use crate::credential::{Credential, Kind as CredentialKind};
+use crate::person::Person;
+use crate::policy::decision::{Holder, LinkScope};
+use crate::policy::rights::{Labels, Rights};
+use recorder::UseCounter;
+
+pub use verify::{LinkPolicy, MadeWith, Rejection, Verifiers};
+
+/// What an identity was verified by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// An access token of an OpenID Connect provider.
+    Token,
+    /// A local account.
+    Local,
+    /// One of our API keys.
+    ApiKey,
+    /// A share link.
+    Link,
+    /// No credential at all.
+    Anonymous,
+}
+
+impl std::fmt::Display for IdentityKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Token => "token",
+            Self::Local => "local user",
+            Self::ApiKey => "API key",
+            Self::Link => "share link",
+            Self::Anonymous => "anonymous",
+        })
+    }
+}
+
+/// A verified identity.
+#[derive(Debug)]
+pub struct Identity {
+    /// What it was verified by.
+    pub kind: IdentityKind,
+    /// A name for people to read.
+    pub name: String,
+    /// The subject, for profiles and records.
+    pub user_id: Option<String>,
+    /// Groups, sorted.
+    pub groups: Vec<String>,
+    /// Who it is; for a key or link, who made it.
+    pub person: Option<Person>,
+    /// The key's or the link's identifier.
+    pub id: Option<String>,
+    /// Its roles, for a person.
+    pub roles: Vec<String>,
+    /// What it holds today.
+    pub rights: Rights,
+    /// What the link opens.
+    pub link: Option<LinkScope>,
+    /// When the credential ends.
+    pub expires_at: Option<UnixTime>,
+    uses: Option<Arc<UseCounter>>,
+}
+
+impl Identity {
+    /// Whoever shows no credential.
+    #[must_use]
+    pub fn anonymous(profile: &AnonymousProfile) -> Self {
+        let labels = Labels::from_names(profile.authorized_labels.iter().map(String::as_str));
+        Self {
+            kind: IdentityKind::Anonymous,
+            name: profile.name.clone(),
+            user_id: None,
+            groups: Vec::new(),
+            person: None,
+            id: None,
+            roles: Vec::new(),
+            rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
+            link: None,
+            expires_at: None,
+            uses: None,
+        }
+    }
+
+    /// What the policy needs to know of it.
+    #[must_use]
+    pub fn holder(&self) -> Holder<'_> {
+        Holder { rights: &self.rights, link: self.link.as_ref(), expires_at: self.expires_at }
+    }
+
+    /// Whether it shows a person by itself: only those make API keys (decision 13).
+    #[must_use]
+    pub fn is_person(&self) -> bool {
+        matches!(self.kind, IdentityKind::Token | IdentityKind::Local)
+    }
+
+    /// Counts a use of its key or link.
+    pub fn count_use(&self, now: UnixTime) {
+        if let Some(uses) = &self.uses {
+            uses.count(now);
+        }
+    }
+}
+
+/// Advanced with every change that may make a verified identity wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Epoch(Arc<AtomicU64>);
+
+impl Epoch {
+    /// Makes every cached identity be verified again.
+    pub fn advance(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[derive(Clone)]
+struct Cached {
+    identity: Arc<Identity>,
+    epoch: u64,
+}
+
+/// How many verified identities are kept; about 1 KiB each.
+const CACHE_SIZE: usize = 8_192;
+
+/// Verifies credentials.
+pub struct Identities {
+    verifiers: Verifiers,
+    cache: Cache<[u8; 32], Cached>,
+    epoch: Epoch,
+}
+
+impl Identities {
+    /// `epoch` is the one that the verifiers' sources advance.
+    #[must_use]
+    pub fn new(verifiers: Verifiers, epoch: Epoch) -> Self {
+        Self { verifiers, cache: Cache::new(CACHE_SIZE), epoch }
+    }
+
+    /// What the identities are verified against, for the routes that make keys and links.
+    #[must_use]
+    pub fn verifiers(&self) -> &Verifiers {
+        &self.verifiers
+    }
+
+    /// Makes every cached identity be verified again: something was revoked.
+    pub fn forget(&self) {
+        self.epoch.advance();
+    }
+
+    /// The identity behind a credential. `remote` is the peer's address, for the counting of wrong passwords.
+    pub fn verify(&self, credential: &Credential<'_>, remote: &str, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
+        if credential.text.len() > crate::credential::LONGEST {
+            return Err(Rejection::TooLong);
+        }
+        let key = cache_key(credential);
+        // Read before anything is looked up: a change meanwhile makes the new entry old at once.
+        let epoch = self.epoch.now();
+        let known = self.cache.get(&key);
+        if let Some(known) = &known
+            && known.epoch == epoch
+        {
+            return if known.identity.expires_at.is_some_and(|end| end <= now) {
+                self.cache.remove(&key);
+                Err(Rejection::Expired)
+            } else {
+                Ok(Arc::clone(&known.identity))
+            };
+        }
+        let identity = match (credential.kind, known) {
+            // The password was right and the configuration that says so cannot change: only the roles may have.
+            (CredentialKind::Basic, Some(known)) => self.verifiers.local_again(&known.identity),
+            (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
+            (CredentialKind::Token, _) => self.verifiers.token(credential.text, now),
+        };
+        match identity {
+            Ok(identity) => {
+                let identity = Arc::new(identity);
+                self.cache.insert(key, Cached { identity: Arc::clone(&identity), epoch });
+                Ok(identity)
+            }
+            Err(rejection) => {
+                self.cache.remove(&key);
+                Err(rejection)
+            }
+        }
+    }
+}
+
+/// SHA-256 of the whole credential and its kind (invariant 6).
+fn cache_key(credential: &Credential<'_>) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(match credential.kind {
+        CredentialKind::Basic => b"basic\0",
+        CredentialKind::Token => b"token\0",
+    });
+    context.update(credential.text.as_bytes());
+    let mut key = [0; 32];
+    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    key
+}

@@ -1,0 +1,313 @@
+//! The checks behind an identity: which kind of credential it is, whether it holds, and what it gives today.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::api_key;
+use super::local::{LocalError, LocalUsers};
+use super::oidc::{Oidc, TokenError};
+use super::recorder::Recorder;
+use super::roles_book::RolesBook;
+use super::{Identity, IdentityKind};
+use crate::clock::UnixTime;
+use crate::person::Person;
+use crate::policy::decision::{LinkScope, LinkedResource};
+use crate::policy::rights::{ADMIN, Labels, Rights};
+use crate::secret::Secret;
+use crate::share::kind::LinkType;
+use crate::share::token::{self as share_token, Registered, ShareClaims};
+use crate::store::{ApiKeyRecord, PersonRecord, ShareRecord, Store, StoreError, UseKind};
+
+/// Why a credential gives no identity. Says nothing that is secret.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// Longer than any credential.
+    #[error("the credential is too long")]
+    TooLong,
+    /// It ended.
+    #[error("the credential has expired")]
+    Expired,
+    /// An access token that does not hold.
+    #[error("access token: {0}")]
+    Token(#[from] TokenError),
+    /// No provider is configured.
+    #[error("neither an API key nor a share link, and no OpenID Connect provider is configured")]
+    NoProvider,
+    /// A name or password that is wrong, or too many of them.
+    #[error("local user: {0}")]
+    Local(#[from] LocalError),
+    /// Not as RFC 7617 has it.
+    #[error("malformed Basic credential")]
+    MalformedBasic,
+    /// An API key that does not exist, or was removed.
+    #[error("unknown API key")]
+    UnknownKey,
+    /// A share link with a wrong signature, or that nobody can read.
+    #[error("share link: {0}")]
+    Link(String),
+    /// Whoever made the key or link is not known any more.
+    #[error("the maker of this {0} is not known any more")]
+    MakerUnknown(IdentityKind),
+    /// Somebody ended all that this person had.
+    #[error("everything that this person had until then was ended")]
+    Ended,
+    /// The state cannot be read.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+impl Rejection {
+    /// Whether the client is to come back later.
+    #[must_use]
+    pub const fn is_too_many(&self) -> bool {
+        matches!(self, Self::Local(LocalError::TooManyAttempts { .. } | LocalError::Busy))
+    }
+}
+
+/// How share tokens are accepted.
+pub struct LinkPolicy {
+    /// The signing key, and then those that were used before.
+    pub keys: Vec<Secret>,
+    /// Whether links without a record are accepted.
+    pub accept_unrecorded: bool,
+    /// Until when.
+    pub accept_unrecorded_until: Option<UnixTime>,
+}
+
+/// All that credentials are verified against.
+pub struct Verifiers {
+    /// The providers' keys; `None` without a provider.
+    pub oidc: Option<Oidc>,
+    /// Local accounts.
+    pub local: LocalUsers,
+    /// Local accounts' roles by name, as configured.
+    pub local_roles: std::collections::BTreeMap<String, Vec<String>>,
+    /// Keys, links and people.
+    pub store: Arc<dyn Store>,
+    /// Hashes API keys.
+    pub hasher: api_key::Hasher,
+    /// Share links.
+    pub links: LinkPolicy,
+    /// The roles in force.
+    pub roles: RolesBook,
+    /// Who writes down what was seen.
+    pub recorder: Recorder,
+}
+
+impl Verifiers {
+    /// Ends the threads, the recorder last: others may still tell it something.
+    pub fn stop(&self) {
+        if let Some(oidc) = &self.oidc {
+            oidc.stop();
+        }
+        self.roles.stop();
+        self.recorder.stop();
+    }
+
+    pub(super) fn token(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        if text.starts_with(api_key::PREFIX) {
+            return self.api_key(text, now);
+        }
+        if share_token::looks_like_share(text) {
+            return self.link(&self.link_claims(text)?, now);
+        }
+        let oidc = self.oidc.as_ref().ok_or(Rejection::NoProvider)?;
+        let token = oidc.verify(text, now)?;
+        let person = Person { issuer: token.issuer, subject: token.subject };
+        if let Some(ended) = self.store.not_before(&person)?
+            && token.issued_at.is_none_or(|issued| issued <= ended)
+        {
+            return Err(Rejection::Ended);
+        }
+        self.recorder.saw(PersonRecord {
+            person: person.clone(),
+            name: token.name.clone(),
+            groups: token.groups.clone(),
+            roles: token.roles.clone(),
+            seen_at: token.issued_at.unwrap_or(now),
+        });
+        Ok(Identity {
+            kind: IdentityKind::Token,
+            name: token.name,
+            user_id: Some(person.subject.clone()),
+            groups: token.groups,
+            person: Some(person),
+            id: None,
+            rights: self.roles.current().rights(token.roles.iter().map(String::as_str)),
+            roles: token.roles,
+            link: None,
+            expires_at: Some(token.expires_at),
+            uses: None,
+        })
+    }
+
+    pub(super) fn basic(&self, encoded: &str, remote: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        let decoded = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| Rejection::MalformedBasic)?);
+        let colon = decoded.iter().position(|byte| *byte == b':').ok_or(Rejection::MalformedBasic)?;
+        let (name, password) = decoded.split_at_checked(colon).ok_or(Rejection::MalformedBasic)?;
+        let name = std::str::from_utf8(name).map_err(|_| Rejection::MalformedBasic)?;
+        self.local.check(name, password.get(1..).unwrap_or_default(), remote, now)?;
+        Ok(self.local_identity(name))
+    }
+
+    /// The same local user under the roles of today.
+    pub(super) fn local_again(&self, identity: &Identity) -> Result<Identity, Rejection> {
+        Ok(self.local_identity(identity.user_id.as_deref().unwrap_or_default()))
+    }
+
+    fn local_identity(&self, name: &str) -> Identity {
+        let roles = self.local_roles.get(name).cloned().unwrap_or_default();
+        Identity {
+            kind: IdentityKind::Local,
+            name: name.to_owned(),
+            user_id: Some(name.to_owned()),
+            groups: Vec::new(),
+            person: Some(Person { issuer: Person::LOCAL.to_owned(), subject: name.to_owned() }),
+            id: None,
+            rights: self.roles.current().rights(roles.iter().map(String::as_str)),
+            roles,
+            link: None,
+            expires_at: None,
+            uses: None,
+        }
+    }
+
+    fn api_key(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        if !api_key::is_well_formed(text) {
+            return Err(Rejection::UnknownKey);
+        }
+        let record = self.store.api_key_by_hash(&self.hasher.hash(text))?.ok_or(Rejection::UnknownKey)?;
+        if record.expires_at.is_some_and(|end| end <= now) {
+            return Err(Rejection::Expired);
+        }
+        let rights = self.key_rights(&record)?;
+        Ok(Identity {
+            kind: IdentityKind::ApiKey,
+            name: record.name,
+            user_id: Some(record.owner.subject.clone()),
+            groups: Vec::new(),
+            person: Some(record.owner),
+            uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
+            id: Some(record.id),
+            roles: Vec::new(),
+            rights,
+            link: None,
+            expires_at: record.expires_at,
+        })
+    }
+
+    /// What a key gives today: its maker's rights of today, narrowed by what the key names (decision 13).
+    fn key_rights(&self, key: &ApiKeyRecord) -> Result<Rights, Rejection> {
+        let maker = self.maker_rights(&key.owner, key.created_at, IdentityKind::ApiKey)?;
+        let roles = key.roles.as_ref().map(|roles| self.roles.current().rights(roles.iter().map(String::as_str)));
+        let rights = match roles {
+            None => maker,
+            // An administrator gives roles that are more than the administrator's own, as long as it is one.
+            Some(roles) if key.granted_by_admin && maker.holds(ADMIN) => roles,
+            Some(roles) => maker.intersect(&roles),
+        };
+        Ok(rights.narrow_permissions(key.permissions.as_deref()).narrow_labels(key.authorized_labels.as_deref()))
+    }
+
+    /// The rights today of whoever made a key or link at some time.
+    pub fn maker_rights(&self, maker: &Person, made_at: UnixTime, kind: IdentityKind) -> Result<Rights, Rejection> {
+        if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
+            return Err(Rejection::Ended);
+        }
+        let roles = if maker.issuer == Person::LOCAL {
+            self.local_roles.get(&maker.subject).cloned()
+        } else {
+            self.store.person(maker)?.map(|person| person.roles)
+        };
+        let roles = roles.ok_or(Rejection::MakerUnknown(kind))?;
+        Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
+    }
+
+    /// A share token's claims, when its signature holds. Whether it is still in force is not asked.
+    pub fn link_claims(&self, text: &str) -> Result<ShareClaims, Rejection> {
+        share_token::verify(text, &self.links.keys).map_err(|fault| Rejection::Link(fault.to_string()))
+    }
+
+    /// The record of a link whose signature holds, when it is still in force.
+    pub fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
+        if claims.expires_at().is_some_and(|end| end <= now) {
+            return Err(Rejection::Expired);
+        }
+        let Some(Registered { jti, .. }) = &claims.registered else {
+            let too_late = self.links.accept_unrecorded_until.is_some_and(|until| until <= now);
+            if !self.links.accept_unrecorded || too_late {
+                return Err(Rejection::Link("links without a record are not accepted".to_owned()));
+            }
+            return Ok(None);
+        };
+        let record = self.store.share(jti)?.ok_or_else(|| Rejection::Link("it has no record".to_owned()))?;
+        if record.revoked_at.is_some() {
+            return Err(Rejection::Link("it was revoked".to_owned()));
+        }
+        if record.not_before.is_some_and(|start| now < start) {
+            return Err(Rejection::Link("it is not valid yet".to_owned()));
+        }
+        if record.expires_at.is_some_and(|end| end <= now) {
+            return Err(Rejection::Expired);
+        }
+        Ok(Some(record))
+    }
+
+    /// The identity of a link's holder, from claims whose signature holds.
+    pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Identity, Rejection> {
+        let record = self.link_in_force(claims, now)?;
+        let kind = claims.link_type;
+        let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
+        let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
+        let expires_at = [claims.expires_at(), record.as_ref().and_then(|record| record.expires_at)];
+        Ok(Identity {
+            kind: IdentityKind::Link,
+            name: format!("{} link", kind.as_str()),
+            user_id: None,
+            groups: Vec::new(),
+            uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
+            id: record.as_ref().map(|record| record.id.clone()),
+            person: record.map(|record| record.owner),
+            roles: Vec::new(),
+            rights: Rights::new(reads.iter().copied(), Labels::none()),
+            link: Some(LinkScope {
+                resources: claims.resources.iter().map(LinkedResource::from).collect(),
+                maker,
+                maker_needs: kind.permissions(),
+            }),
+            expires_at: expires_at.into_iter().flatten().min(),
+        })
+    }
+
+    /// The rights of a link's maker today; when it was made with an API key, of that key today.
+    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<Rights, Rejection> {
+        let options = MadeWith::of(record);
+        let Some(key) = options.api_key else {
+            return self.maker_rights(&record.owner, record.created_at, IdentityKind::Link);
+        };
+        let keys = self.store.api_keys(Some(&record.owner))?;
+        let key = keys.iter().find(|candidate| candidate.id == key).ok_or(Rejection::MakerUnknown(IdentityKind::Link))?;
+        if key.expires_at.is_some_and(|end| end <= now) {
+            return Err(Rejection::MakerUnknown(IdentityKind::Link));
+        }
+        self.key_rights(key)
+    }
+}
+
+/// What a link was made with, beyond a person: kept in the record's options.
+#[derive(Debug, Default, serde::Deserialize, serde::Serialize)]
+pub struct MadeWith {
+    /// The identifier of the API key that the maker showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+impl MadeWith {
+    fn of(record: &ShareRecord) -> Self {
+        // Written by us; one that cannot be read names a key that nobody has, so that the link is refused.
+        serde_json::from_str(&record.options_json).unwrap_or(Self { api_key: Some(String::new()) })
+    }
+}

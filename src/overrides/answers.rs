@@ -1,0 +1,179 @@
+//! Answers of the core with what the asker may not know taken out: labels, a patient's other studies, lookups.
+
+use serde_json::{Map, Value, json};
+
+use super::core_call::{self, pass_on};
+use super::{Context, Scope};
+use crate::host::{HostError, Method};
+use crate::policy::rights::Labels;
+use crate::request::{Reply, RestRequest};
+use crate::resource::{Level, Named};
+
+/// `/{level}/{id}` and the relations below it.
+pub fn resource(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope, level: Level, id: &str) -> Result<Reply, HostError> {
+    if matches!(scope, Scope::All) || call.request.method != Method::Get {
+        return pass_on(context.host, call);
+    }
+    guard(context, scope, level, id)?;
+    filtered(context, call, scope)
+}
+
+/// `/{level}/{id}/labels` and `/{level}/{id}/labels/{label}`.
+pub fn resource_labels(
+    context: &Context<'_>,
+    call: &RestRequest<'_>,
+    scope: &Scope,
+    (level, id): (Level, &str),
+    label: Option<&str>,
+) -> Result<Reply, HostError> {
+    if !matches!(scope, Scope::All) {
+        guard(context, scope, level, id)?;
+        // A foreign label is not there, whether it is or not.
+        if label.is_some_and(|label| !scope.labels().show(label)) {
+            let missing = call.request.method == Method::Get;
+            return Err(if missing { HostError::UNKNOWN_RESOURCE } else { HostError::FORBIDDEN });
+        }
+    }
+    if call.request.method != Method::Get {
+        let answer = pass_on(context.host, call);
+        // Also after a failure: it may have been one half way.
+        context.gate.resources.labels_changed();
+        return answer;
+    }
+    let reply = pass_on(context.host, call)?;
+    match (scope, label) {
+        (Scope::Limited(_), None) => reply_with(reply, |labels| keep_labels(labels, &scope.labels())),
+        _ => Ok(reply),
+    }
+}
+
+/// GET `/tools/labels`.
+pub fn labels(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    match scope {
+        Scope::All => pass_on(context.host, call),
+        Scope::Limited(_) => reply_with(pass_on(context.host, &plain(call))?, |all| keep_labels(all, &scope.labels())),
+    }
+}
+
+/// POST `/tools/lookup`: only resources that may be seen; a patient only if all its studies may.
+pub fn lookup(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    if matches!(scope, Scope::All) {
+        return pass_on(context.host, call);
+    }
+    reply_with(pass_on(context.host, &plain(call))?, |hits| {
+        if let Value::Array(hits) = hits {
+            hits.retain(|hit| {
+                let text = |member| hit.get(member).and_then(Value::as_str);
+                match (text("Type").and_then(Level::parse), text("ID")) {
+                    (Some(level), Some(id)) => {
+                        scope.allows_named(&context.gate.resources, &Named::Orthanc(level, id.into()))
+                    }
+                    _ => false,
+                }
+            });
+        } else {
+            *hits = json!([]);
+        }
+    })
+}
+
+/// DELETE `/{level}/{id}`. The core's answer to a plugin's DELETE is not handed out, so what it would say is found out:
+/// the closest ancestor that is left.
+pub fn delete(context: &Context<'_>, call: &RestRequest<'_>, level: Level, id: &str) -> Result<Reply, HostError> {
+    let ancestors = ancestors(context, level, id)?;
+    pass_on(context.host, call)?;
+    context.gate.resources.labels_changed();
+    let left = ancestors.into_iter().find(|(level, id)| context.host.get(&format!("/{}/{id}", level.plural())).is_ok());
+    let left = match left {
+        Some((level, id)) => {
+            let path = format!("/{}/{id}", level.plural());
+            let name = ["Patient", "Study", "Series", "Instance"].get(level as usize).copied().unwrap_or_default();
+            json!({"ID": id, "Path": path, "Type": name})
+        }
+        None => Value::Null,
+    };
+    Ok(core_call::json(pretty(&json!({"RemainingAncestor": left}))))
+}
+
+fn ancestors(context: &Context<'_>, level: Level, id: &str) -> Result<Vec<(Level, String)>, HostError> {
+    let mut found = Vec::new();
+    let (mut level, mut id) = (level, id.to_owned());
+    loop {
+        let description: Value = serde_json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
+            .map_err(|_| HostError::PLUGIN)?;
+        let (Some(parent), Some(member)) = (level.parent(), level.parent_member()) else { return Ok(found) };
+        let Some(parent_id) = description.get(member).and_then(Value::as_str) else { return Ok(found) };
+        found.push((parent, parent_id.to_owned()));
+        (level, id) = (parent, parent_id.to_owned());
+    }
+}
+
+/// The filter looked at the path of an HTTP request. A plugin that calls on its behalf may name anything.
+fn guard(context: &Context<'_>, scope: &Scope, level: Level, id: &str) -> Result<(), HostError> {
+    if scope.allows_named(&context.gate.resources, &Named::Orthanc(level, id.into())) {
+        Ok(())
+    } else {
+        Err(HostError::FORBIDDEN)
+    }
+}
+
+fn filtered(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    let labels = scope.labels();
+    reply_with(pass_on(context.host, &plain(call))?, |answer| strip(context, scope, &labels, answer))
+}
+
+/// The same call without the wish for XML: we read JSON.
+pub(super) fn plain<'a>(call: &RestRequest<'a>) -> RestRequest<'a> {
+    let mut plain = call.clone();
+    plain.request.headers.retain(|(name, _)| *name != "accept");
+    plain
+}
+
+/// Takes out of one description of a resource, or of a list of them, what may not be known.
+pub fn strip(context: &Context<'_>, scope: &Scope, labels: &Labels, answer: &mut Value) {
+    match answer {
+        Value::Array(list) => list.iter_mut().for_each(|element| strip(context, scope, labels, element)),
+        Value::Object(description) => strip_one(context, scope, labels, description),
+        _ => {}
+    }
+}
+
+fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description: &mut Map<String, Value>) {
+    if let Some(shown) = description.get_mut("Labels") {
+        keep_labels(shown, labels);
+    }
+    // A patient's description lists all its studies.
+    if let Some(Value::Array(studies)) = description.get_mut("Studies") {
+        studies.retain_mut(|study| match study {
+            Value::String(id) => {
+                scope.allows_named(&context.gate.resources, &Named::Orthanc(Level::Study, id.as_str().into()))
+            }
+            _ => false,
+        });
+    }
+}
+
+fn keep_labels(list: &mut Value, own: &Labels) {
+    match list {
+        Value::Array(list) => list.retain(|label| label.as_str().is_some_and(|label| own.show(label))),
+        other => *other = json!([]),
+    }
+}
+
+/// A JSON answer with something done to it. What is no JSON is not handed on.
+pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Result<Reply, HostError> {
+    let Reply::Answer { body, .. } = reply else { return Ok(reply) };
+    let mut answer: Value = serde_json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
+    change(&mut answer);
+    Ok(core_call::json(pretty(&answer)))
+}
+
+/// JSON as Orthanc lays it out: three spaces.
+pub(super) fn pretty(value: &Value) -> Vec<u8> {
+    use serde::Serialize;
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");
+    // Writing a JSON value into memory does not fail.
+    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter));
+    text
+}

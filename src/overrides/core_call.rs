@@ -1,0 +1,101 @@
+//! Calls of the core on behalf of a request: the same method, path, arguments and body.
+
+use std::fmt::Write;
+
+use crate::host::{CoreAnswer, Host, HostError, Method};
+use crate::request::{Reply, Request, RestRequest};
+
+/// The path and arguments of a request, percent-encoded again.
+#[must_use]
+pub fn uri(request: &Request<'_>) -> String {
+    let mut uri = String::with_capacity(request.path.len() + 16);
+    encode(&mut uri, request.path, b"/");
+    for (at, (name, value)) in request.arguments.iter().enumerate() {
+        uri.push(if at == 0 { '?' } else { '&' });
+        encode(&mut uri, name, b"");
+        if !value.is_empty() {
+            uri.push('=');
+            encode(&mut uri, value, b"");
+        }
+    }
+    uri
+}
+
+fn encode(into: &mut String, text: &str, also: &[u8]) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || also.contains(&byte) {
+            into.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(into, "%{byte:02X}");
+        }
+    }
+}
+
+/// The core's answer, untouched.
+pub fn pass_on(host: &dyn Host, call: &RestRequest<'_>) -> Result<Reply, HostError> {
+    let request = &call.request;
+    // JSON is what the core answers unless somebody asks for XML; then it has to see the header.
+    let accept = request.header("accept").filter(|accept| accept.contains("xml"));
+    if let Some(accept) = accept {
+        let answer = host.call(request.method, &uri(request), &[("accept", accept)], call.body)?;
+        return Ok(from_core(answer));
+    }
+    let uri = uri(request);
+    let body = match request.method {
+        Method::Get => host.get(&uri)?,
+        Method::Post => host.post(&uri, call.body)?,
+        Method::Put => host.put(&uri, call.body)?,
+        Method::Delete => {
+            host.delete(&uri)?;
+            Vec::new()
+        }
+    };
+    // The routes that we stand before answer JSON or nothing.
+    if body.is_empty() { Ok(empty()) } else { Ok(json(body)) }
+}
+
+fn from_core(answer: CoreAnswer) -> Reply {
+    let xml = answer.headers.iter().any(|(name, value)| name == "content-type" && value.contains("xml"));
+    let content_type = match (answer.body.is_empty(), xml) {
+        (true, _) => "text/plain",
+        (false, true) => "application/xml; charset=utf-8",
+        (false, false) => JSON,
+    };
+    Reply::Answer { status: answer.status, content_type, headers: Vec::new(), body: answer.body }
+}
+
+/// Orthanc's own type of a JSON answer.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+/// 200 with JSON, as the core answers it.
+#[must_use]
+pub fn json(body: Vec<u8>) -> Reply {
+    Reply::Answer { status: 200, content_type: JSON, headers: Vec::new(), body }
+}
+
+/// 200 with nothing.
+#[must_use]
+pub fn empty() -> Reply {
+    Reply::Answer { status: 200, content_type: "text/plain", headers: Vec::new(), body: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_is_encoded_so_that_the_core_reads_the_same() {
+        let request = Request {
+            method: Method::Get,
+            path: "/studies/a b/labels/é?x&y",
+            remote: "",
+            headers: Vec::new(),
+            arguments: vec![("expand", ""), ("requestedTags", "0010,0010;PatientID"), ("a&b", "c=d#%")],
+        };
+        assert_eq!(
+            uri(&request),
+            "/studies/a%20b/labels/%C3%A9%3Fx%26y?expand&requestedTags=0010%2C0010%3BPatientID&a%26b=c%3Dd%23%25"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! The core routes whose body or answer must be looked into: our REST callbacks on them.
+//!
+//! For whoever holds all labels, and for calls with no HTTP request behind them, the core's bytes go through untouched.
+//! Only for the others is anything parsed.
+
+pub mod answers;
+pub mod search;
+
+mod core_call;
+mod scope;
+
+use crate::gate::Gate;
+use crate::host::{Host, HostError, Method};
+use crate::request::{Reply, RestRequest};
+use crate::resource::Level;
+use crate::slot::{self, Caller};
+
+pub use scope::Scope;
+
+/// The patterns that are registered, as Orthanc anchors them.
+pub const PATTERNS: [&str; 8] = [
+    "/(patients|studies|series|instances)/([^/]*)",
+    "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
+    "/(patients|studies|series|instances)/([^/]*)/labels",
+    "/(patients|studies|series|instances)/([^/]*)/labels/([^/]*)",
+    "/tools/find",
+    "/tools/count-resources",
+    "/tools/labels",
+    "/tools/lookup",
+];
+
+/// What an override needs.
+pub struct Context<'a> {
+    /// The server.
+    pub host: &'a dyn Host,
+    /// The rooms behind the gate.
+    pub gate: &'a Gate,
+}
+
+/// Answers a call to one of the overridden routes.
+#[must_use]
+pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
+    let scope = match slot::caller(&call.request) {
+        Caller::Internal => Scope::All,
+        Caller::Direct(slot) | Caller::OnBehalf(slot) => Scope::of(slot.granted),
+    };
+    answer(context, call, &scope).unwrap_or_else(Reply::HostError)
+}
+
+fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    let path = call.request.path.trim_end_matches('/');
+    let mut segments = path.split('/').skip(1);
+    let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());
+    match (first, second, third) {
+        (Some("tools"), Some("find"), None) => search::find(context, call, scope),
+        (Some("tools"), Some("count-resources"), None) => search::count(context, call, scope),
+        (Some("tools"), Some("labels"), None) => answers::labels(context, call, scope),
+        (Some("tools"), Some("lookup"), None) => answers::lookup(context, call, scope),
+        (Some(level), Some(id), None) if call.request.method == Method::Delete => match level_of(level) {
+            Some(level) => answers::delete(context, call, level, id),
+            None => Err(HostError::UNKNOWN_RESOURCE),
+        },
+        (Some(level), Some(id), Some("labels")) => match level_of(level) {
+            Some(level) => answers::resource_labels(context, call, scope, (level, id), fourth),
+            None => Err(HostError::UNKNOWN_RESOURCE),
+        },
+        (Some(level), Some(id), _) => match level_of(level) {
+            Some(level) => answers::resource(context, call, scope, level, id),
+            None => Err(HostError::UNKNOWN_RESOURCE),
+        },
+        _ => Err(HostError::UNKNOWN_RESOURCE),
+    }
+}
+
+fn level_of(plural: &str) -> Option<Level> {
+    Level::ALL.into_iter().find(|level| level.plural() == plural)
+}

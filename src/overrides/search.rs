@@ -1,0 +1,469 @@
+//! `/tools/find` and `/tools/count-resources` for somebody limited, and with them QIDO-RS, which DICOMweb answers by
+//! calling `/tools/find`.
+//!
+//! The answer is that of a server which holds only the allowed studies, with only the labels that may be known
+//! (decision 15). Where the query can say so itself, the core does all the work ([`Plan::Narrowed`]); else the allowed
+//! studies are found first and named in the query.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::answers::{pretty, strip};
+use super::core_call::{self, pass_on};
+use super::scope::Scope;
+use super::Context;
+use crate::host::{HostError, Method};
+use crate::policy::rights::Labels;
+use crate::policy::roles::Unique;
+use crate::request::{Reply, RestRequest};
+use crate::resource::{Level, Located, Named, Study};
+use crate::route::{is_uid, names_sibling_count};
+
+/// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
+const MEMBERS: [&str; 17] = [
+    "CaseSensitive",
+    "Expand",
+    "Full",
+    "Labels",
+    "LabelsConstraint",
+    "Level",
+    "Limit",
+    "MetadataQuery",
+    "OrderBy",
+    "ParentPatient",
+    "ParentSeries",
+    "ParentStudy",
+    "Query",
+    "RequestedTags",
+    "ResponseContent",
+    "Short",
+    "Since",
+];
+
+/// How many studies are asked for at a time when the allowed ones are listed.
+const PAGE: usize = 1_000;
+
+/// POST `/tools/find`.
+pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    if matches!(scope, Scope::All) || call.request.method != Method::Post {
+        return pass_on(context.host, call);
+    }
+    let query = Query::read(call.body)?;
+    Ok(core_call::json(match plan(context, &query, scope)? {
+        Plan::Nothing => b"[]".to_vec(),
+        Plan::Narrowed(body) => {
+            let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
+            if query.describes_resources() { stripped(context, scope, &answer)? } else { answer }
+        }
+        Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &body, &ids)?)),
+    }))
+}
+
+/// POST `/tools/count-resources`.
+pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    if matches!(scope, Scope::All) || call.request.method != Method::Post {
+        return pass_on(context.host, call);
+    }
+    let query = Query::read(call.body)?;
+    Ok(core_call::json(match plan(context, &query, scope)? {
+        Plan::Nothing => pretty(&json!({"Count": 0})),
+        Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
+        Plan::Picked { body, ids } => {
+            pretty(&json!({"Count": pick(context, scope, &query, &body, &ids)?.len()}))
+        }
+    }))
+}
+
+/// How a query is answered.
+#[derive(Debug, PartialEq)]
+enum Plan {
+    /// By nothing at all.
+    Nothing,
+    /// By the core, from a query that finds nothing else.
+    Narrowed(Value),
+    /// By the core without its paging, and then only these resources of the query's level count.
+    Picked { body: Value, ids: BTreeSet<String> },
+}
+
+/// A query as somebody limited may send it.
+struct Query {
+    body: Map<String, Value>,
+    level: Level,
+    /// StudyInstanceUIDs that the query names completely.
+    study_uids: Vec<String>,
+    /// How its constraint on the StudyInstanceUID is written, when it has one.
+    uid_tag: Option<String>,
+    labels: Option<Vec<String>>,
+    constraint: Constraint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Constraint {
+    All,
+    Any,
+    None,
+}
+
+impl Query {
+    fn read(body: &[u8]) -> Result<Self, HostError> {
+        // A member that stands twice: which one would count is not ours to guess.
+        let Ok(Unique(Value::Object(body))) = serde_json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
+        if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
+            log::info!("a search with the member {unknown:?} is refused to somebody who does not hold all labels");
+            return Err(HostError::FORBIDDEN);
+        }
+        let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
+        let mut query =
+            Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
+        query.read_uids()?;
+        query.read_labels()?;
+        if query.asks_for_sibling_counts()? {
+            log::info!("a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels");
+            return Err(HostError::FORBIDDEN);
+        }
+        Ok(query)
+    }
+
+    fn read_uids(&mut self) -> Result<(), HostError> {
+        let Some(Value::Object(tags)) = self.body.get("Query") else { return Err(HostError::BAD_REQUEST) };
+        for (tag, value) in tags {
+            let hexadecimal: String = tag.chars().filter(char::is_ascii_hexdigit).collect();
+            if tag != "StudyInstanceUID" && !(hexadecimal.eq_ignore_ascii_case("0020000d") && hexadecimal.len() + 1 >= tag.len()) {
+                continue;
+            }
+            // Two spellings of one tag: which one counts is not ours to guess.
+            if self.uid_tag.replace(tag.clone()).is_some() {
+                return Err(HostError::BAD_REQUEST);
+            }
+            let text = value.as_str().ok_or(HostError::BAD_REQUEST)?;
+            self.study_uids.extend(text.split('\\').filter(|uid| is_uid(uid)).map(str::to_owned));
+        }
+        Ok(())
+    }
+
+    fn read_labels(&mut self) -> Result<(), HostError> {
+        self.constraint = match self.body.get("LabelsConstraint").map(Value::as_str) {
+            None | Some(Some("All")) => Constraint::All,
+            Some(Some("Any")) => Constraint::Any,
+            Some(Some("None")) => Constraint::None,
+            Some(_) => return Err(HostError::BAD_REQUEST),
+        };
+        let Some(labels) = self.body.get("Labels") else { return Ok(()) };
+        let labels = labels.as_array().ok_or(HostError::BAD_REQUEST)?;
+        let labels: Option<Vec<String>> = labels.iter().map(|label| label.as_str().map(str::to_owned)).collect();
+        self.labels = Some(labels.ok_or(HostError::BAD_REQUEST)?);
+        Ok(())
+    }
+
+    fn asks_for_sibling_counts(&self) -> Result<bool, HostError> {
+        let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
+        let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
+        Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+    }
+
+    /// Whether the answer describes the resources, and is not a list of identifiers.
+    fn describes_resources(&self) -> bool {
+        self.body.get("Expand").is_some_and(|expand| expand != &Value::Bool(false))
+            || self.body.contains_key("ResponseContent")
+    }
+
+    fn text(&self, member: &str) -> Result<Option<&str>, HostError> {
+        match self.body.get(member) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(Some).ok_or(HostError::BAD_REQUEST),
+        }
+    }
+
+    fn number(&self, member: &str) -> Result<Option<usize>, HostError> {
+        match self.body.get(member) {
+            None => Ok(None),
+            Some(value) => {
+                let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+                number.map(Some).ok_or(HostError::BAD_REQUEST)
+            }
+        }
+    }
+
+    /// The query with other labels; `None` takes the constraint out.
+    fn with_labels(&self, labels: Option<(Vec<String>, Constraint)>) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        match labels {
+            None => {
+                body.remove("Labels");
+                body.remove("LabelsConstraint");
+            }
+            Some((labels, constraint)) => {
+                body.insert("Labels".to_owned(), json!(labels));
+                body.insert("LabelsConstraint".to_owned(), json!(format!("{constraint:?}")));
+            }
+        }
+        body
+    }
+
+    /// What the query says about labels, in the words of somebody who knows only of these. An error for a query that
+    /// names no own label where it has to.
+    fn visible_labels(&self, own: &Labels) -> Result<Option<(Vec<String>, Constraint)>, HostError> {
+        let Some(labels) = &self.labels else { return Ok(None) };
+        let visible: Vec<String> = labels.iter().filter(|label| own.show(label)).cloned().collect();
+        match self.constraint {
+            Constraint::Any if visible.is_empty() && !labels.is_empty() => Err(HostError::FORBIDDEN),
+            Constraint::All if visible.len() < labels.len() => Err(HostError::FORBIDDEN),
+            Constraint::All | Constraint::Any if visible.is_empty() => Ok(None),
+            // Only labels that are not there: nothing is excluded.
+            Constraint::None if visible.is_empty() && !labels.is_empty() => Ok(None),
+            constraint => Ok(Some((visible, constraint))),
+        }
+    }
+}
+
+fn plan(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Plan, HostError> {
+    check_named(context, query, scope)?;
+    let own = scope.labels();
+    let labels = query.visible_labels(&own)?;
+    let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
+    let has_links = identities.iter().any(|identity| identity.link.is_some());
+    let own_labels: Vec<String> = match &own {
+        Labels::Only(own) => own.iter().cloned().collect(),
+        Labels::All => return Err(HostError::PLUGIN),
+    };
+    if own_labels.is_empty() && !has_links {
+        return Ok(Plan::Nothing);
+    }
+    if query.level == Level::Study && !has_links {
+        match &labels {
+            None => return Ok(Plan::Narrowed(Value::Object(query.with_labels(Some((own_labels, Constraint::Any)))))),
+            // All of these are own labels, so that every study found carries one.
+            Some((_, Constraint::All | Constraint::Any)) => return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels)))),
+            Some((_, Constraint::None)) => {}
+        }
+    }
+    // Below a study that was checked there is nothing else to find.
+    let below_a_study = matches!(query.level, Level::Series | Level::Instance);
+    if below_a_study && (query.body.contains_key("ParentStudy") || query.body.contains_key("ParentSeries")) {
+        return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))));
+    }
+    among_allowed(context, query, scope, labels)
+}
+
+/// Everything that a query names must be allowed; what is unknown is refused as what is forbidden.
+fn check_named(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<(), HostError> {
+    let resources = &context.gate.resources;
+    let mut allowed = query
+        .study_uids
+        .iter()
+        .all(|uid| scope.allows_named(resources, &Named::Uid(Level::Study, uid.as_str().into())));
+    for (member, level) in [("ParentStudy", Level::Study), ("ParentSeries", Level::Series)] {
+        if let Some(id) = query.text(member)? {
+            allowed &= scope.allows_named(resources, &Named::Orthanc(level, id.into()));
+        }
+    }
+    if let Some(id) = query.text("ParentPatient")? {
+        // A patient is there as soon as one of the studies is.
+        let studies = resources.locate(&Named::Orthanc(Level::Patient, id.into()));
+        allowed &= studies.is_ok_and(|studies| studies.iter().any(|study| scope.allows(study)));
+    }
+    if allowed { Ok(()) } else { Err(HostError::FORBIDDEN) }
+}
+
+/// A query that names the allowed studies.
+fn among_allowed(
+    context: &Context<'_>,
+    query: &Query,
+    scope: &Scope,
+    labels: Option<(Vec<String>, Constraint)>,
+) -> Result<Plan, HostError> {
+    let mut allowed = allowed_studies(context, scope)?;
+    if let Some(tag) = &query.uid_tag {
+        let pattern = query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
+        allowed.retain(|study| pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, &study.uid)));
+    }
+    if allowed.is_empty() {
+        return Ok(Plan::Nothing);
+    }
+    let mut body = query.with_labels(labels);
+    if query.level == Level::Patient {
+        // Which tags a patient is found by is the core's to say; which patients count is ours.
+        body.remove("Since");
+        body.remove("Limit");
+        let ids = allowed.into_iter().map(|study| study.patient).collect();
+        return Ok(Plan::Picked { body: Value::Object(body), ids });
+    }
+    let uids: BTreeSet<&str> = allowed.iter().map(|study| study.uid.as_str()).collect();
+    let list: Vec<&str> = uids.iter().copied().collect();
+    let list = list.join("\\");
+    if let Some(Value::Object(tags)) = body.get_mut("Query") {
+        if let Some(tag) = &query.uid_tag {
+            tags.remove(tag);
+        }
+        tags.insert("StudyInstanceUID".to_owned(), json!(list));
+    }
+    // Two patients may have studies with one UID, and only one of them be allowed.
+    let carriers = context.host.post("/tools/find", json!({"Level": "Study", "Query": {"StudyInstanceUID": list}}).to_string().as_bytes())?;
+    let carriers: Vec<String> = serde_json::from_slice(&carriers).map_err(|_| HostError::PLUGIN)?;
+    let ids: BTreeSet<String> = allowed.into_iter().map(|study| study.id).collect();
+    if carriers.iter().all(|id| ids.contains(id)) {
+        return Ok(Plan::Narrowed(Value::Object(body)));
+    }
+    if query.level != Level::Study {
+        log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
+        return Err(HostError::FORBIDDEN);
+    }
+    body.remove("Since");
+    body.remove("Limit");
+    Ok(Plan::Picked { body: Value::Object(body), ids })
+}
+
+struct AllowedStudy {
+    id: String,
+    uid: String,
+    patient: String,
+}
+
+/// All studies of a scope, as the core finds them by label or by the links' UIDs, each checked once more by the policy.
+fn allowed_studies(context: &Context<'_>, scope: &Scope) -> Result<Vec<AllowedStudy>, HostError> {
+    let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
+    let mut found = std::collections::BTreeMap::new();
+    if let Labels::Only(own) = scope.labels()
+        && !own.is_empty()
+    {
+        collect(context, scope, json!({"Labels": *own, "LabelsConstraint": "Any", "Query": {}}), &mut found)?;
+    }
+    let mut uids = BTreeSet::new();
+    for resource in identities.iter().filter_map(|identity| identity.link.as_ref()).flat_map(|link| &link.resources) {
+        if resource.level != Level::Study {
+            continue;
+        }
+        if let Some(uid) = &resource.dicom_uid {
+            uids.insert(uid.clone());
+        } else if let Some(id) = &resource.orthanc_id
+            && let Ok(study) = context.gate.resources.study(id)
+        {
+            uids.insert(study.uid.to_string());
+        }
+    }
+    if !uids.is_empty() {
+        let list: Vec<String> = uids.into_iter().collect();
+        collect(context, scope, json!({"Query": {"StudyInstanceUID": list.join("\\")}}), &mut found)?;
+    }
+    Ok(found.into_values().collect())
+}
+
+fn collect(
+    context: &Context<'_>,
+    scope: &Scope,
+    mut query: Value,
+    found: &mut std::collections::BTreeMap<String, AllowedStudy>,
+) -> Result<(), HostError> {
+    query["Level"] = json!("Study");
+    query["Expand"] = json!(true);
+    query["Limit"] = json!(PAGE);
+    let mut since = 0;
+    loop {
+        query["Since"] = json!(since);
+        let page = context.host.post("/tools/find", query.to_string().as_bytes())?;
+        let page: Vec<Value> = serde_json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
+        // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
+        if page.is_empty() {
+            return Ok(());
+        }
+        since += page.len();
+        for study in &page {
+            let study = located(study).ok_or(HostError::PLUGIN)?;
+            if scope.allows(&study.0) {
+                let (id, uid) = (study.0.study.id.to_string(), study.0.study.uid.to_string());
+                found.insert(id.clone(), AllowedStudy { id, uid, patient: study.1 });
+            }
+        }
+    }
+}
+
+/// A study and its patient, from the core's description.
+fn located(study: &Value) -> Option<(Located, String)> {
+    let labels: Option<BTreeSet<String>> =
+        study.get("Labels")?.as_array()?.iter().map(|label| label.as_str().map(str::to_owned)).collect();
+    let uid = study.get("MainDicomTags")?.get("StudyInstanceUID")?.as_str()?;
+    let id = study.get("ID")?.as_str()?;
+    let patient = study.get("ParentPatient")?.as_str()?.to_owned();
+    let study = Study { id: id.into(), uid: uid.into(), labels: labels?.into() };
+    Some((Located { study, series: None, instance: None }, patient))
+}
+
+/// The core's answer to a query without paging, of which only some resources count, paged.
+fn pick(context: &Context<'_>, scope: &Scope, query: &Query, body: &Value, ids: &BTreeSet<String>) -> Result<Vec<Value>, HostError> {
+    let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
+    let mut answer: Vec<Value> = serde_json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    answer.retain(|resource| {
+        let id = resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str));
+        id.is_some_and(|id| ids.contains(id))
+    });
+    let since = query.number("Since")?.unwrap_or(0);
+    // As the core has it: no limit and the limit zero are the same.
+    let limit = query.number("Limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let mut answer: Vec<Value> = answer.into_iter().skip(since).take(limit).collect();
+    let labels = scope.labels();
+    answer.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+    Ok(answer)
+}
+
+fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u8>, HostError> {
+    let mut answer: Value = serde_json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
+    strip(context, scope, &scope.labels(), &mut answer);
+    Ok(pretty(&answer))
+}
+
+/// A level as Orthanc reads it, in any case, in singular and plural.
+fn level(name: &str) -> Option<Level> {
+    match name.to_ascii_uppercase().as_str() {
+        "PATIENT" | "PATIENTS" => Some(Level::Patient),
+        "STUDY" | "STUDIES" => Some(Level::Study),
+        "SERIES" => Some(Level::Series),
+        "INSTANCE" | "INSTANCES" | "IMAGE" | "IMAGES" => Some(Level::Instance),
+        _ => None,
+    }
+}
+
+/// DICOM's wildcards (PS3.4 C.2.2.2.4): `*` for any text, `?` for one character.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    // Which prefixes of the pattern match the text so far.
+    let mut reached = vec![false; pattern.len() + 1];
+    let star = |at: usize| pattern.get(at) == Some(&'*');
+    let spread = |reached: &mut Vec<bool>| {
+        for at in 0..pattern.len() {
+            if star(at) && reached.get(at).copied().unwrap_or(false)
+                && let Some(next) = reached.get_mut(at + 1)
+            {
+                *next = true;
+            }
+        }
+    };
+    if let Some(first) = reached.first_mut() {
+        *first = true;
+    }
+    spread(&mut reached);
+    for character in text {
+        let mut next = vec![false; pattern.len() + 1];
+        for (at, expected) in pattern.iter().enumerate() {
+            if !reached.get(at).copied().unwrap_or(false) {
+                continue;
+            }
+            let to = match expected {
+                '*' => at,
+                '?' => at + 1,
+                expected if *expected == character => at + 1,
+                _ => continue,
+            };
+            if let Some(place) = next.get_mut(to) {
+                *place = true;
+            }
+        }
+        spread(&mut next);
+        reached = next;
+    }
+    reached.last().copied().unwrap_or(false)
+}
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

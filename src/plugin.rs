@@ -1,0 +1,216 @@
+//! The composition root: configuration in, running plugin out; and the order in which it stops.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::api::{self, Api};
+use crate::callbacks::{Callbacks, Started};
+use crate::clock;
+use crate::config::{self, Config};
+use crate::credential::Places;
+use crate::gate::{self, Gate, Permit, Unchecked};
+use crate::host::Host;
+use crate::identity::api_key::{self, Hasher};
+use crate::identity::local::LocalUsers;
+use crate::identity::oidc::Oidc;
+use crate::identity::recorder::Recorder;
+use crate::identity::roles_book::RolesBook;
+use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
+use crate::overrides;
+use crate::policy::rules::{Rule, Rules};
+use crate::request::{Change, Reply, Request, RestRequest};
+use crate::resource::Resources;
+use crate::route::{RouteModel, Roots};
+use crate::secret::Secret;
+use crate::slot::{self, Staleness};
+use crate::store::{SqliteStore, Store};
+
+/// Why the plugin does not start. Its text may have several lines.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Configuration(#[from] config::Faults),
+    /// A permission rule cannot be used.
+    #[error("{0}")]
+    Rule(#[from] crate::policy::rules::RuleError),
+    /// The route table cannot be used with these roots.
+    #[error("{0}")]
+    Routes(#[from] crate::route::RouteError),
+    /// The state cannot be opened.
+    #[error("{0}")]
+    Store(#[from] crate::store::StoreError),
+    /// The roles cannot be read.
+    #[error("{0}")]
+    Roles(#[from] crate::identity::roles_book::RolesBookError),
+    /// A provider cannot be used.
+    #[error("{0}")]
+    Oidc(#[from] crate::identity::oidc::OidcError),
+    /// The local accounts cannot be used.
+    #[error("{0}")]
+    Local(#[from] crate::identity::local::LocalUsersError),
+    /// A thread cannot be started.
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
+    /// No random numbers for a first key.
+    #[error("{0}")]
+    Random(#[from] api_key::NoRandom),
+}
+
+/// The running plugin.
+struct Plugin {
+    host: Arc<dyn Host>,
+    gate: Arc<Gate>,
+    api: Api,
+    staleness: Staleness,
+}
+
+/// Starts the plugin. `Ok(None)` when the configuration does not ask for it: nothing is registered then.
+pub fn start(host: Arc<dyn Host>, configuration: &str) -> Result<Option<Started>, StartError> {
+    let environment = config::ProcessEnvironment::new(None);
+    let Some(config) = config::read(configuration, &environment)? else {
+        log::warn!("the authorization plugin is disabled: Orthanc's configuration has no section \"Authorization\", or it says \"Enable\": false");
+        return Ok(None);
+    };
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    if config.dicom_server_enabled {
+        log::warn!("Orthanc's DICOM port is open, and not covered by this plugin: DICOM clients are told apart by the firewall, or by the MultitenantDicom plugin (DicomServerEnabled)");
+    }
+    let plugin = compose(host, config)?;
+    let mut rest_patterns: Vec<String> = overrides::PATTERNS.iter().map(|pattern| (*pattern).to_owned()).collect();
+    rest_patterns.push(api::PATTERN.to_owned());
+    Ok(Some(Started { callbacks: Arc::new(plugin), rest_patterns }))
+}
+
+fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
+    let rules = Rules::new(rules(&config))?;
+    let routes = RouteModel::new(&Roots {
+        dicom_web: config.dicom_web_root.clone(),
+        wado: config.wado_root.clone(),
+        ui: config.oe2_root.clone(),
+    })?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.sqlite)?);
+    for warning in store.warnings() {
+        log::warn!("{warning}");
+    }
+    if let Some(rollback) = store.rolled_back() {
+        log::error!("the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again; no key or link is made until that is acknowledged", rollback.database_epoch, rollback.file_epoch);
+    }
+    let epoch = Epoch::default();
+    let verifiers = verifiers(&config, &rules, store, &epoch)?;
+    let gate = Arc::new(Gate {
+        places: Places {
+            headers: config.token_http_headers.clone(),
+            arguments: config.token_get_arguments.clone(),
+        },
+        identities: Identities::new(verifiers, epoch),
+        anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
+        routes,
+        rules,
+        unchecked: Unchecked {
+            resources: config.unchecked_resources.clone(),
+            folders: config.unchecked_folders.clone(),
+        },
+        resources: Resources::new(Arc::clone(&host), config.labels_validity),
+    });
+    let staleness =
+        if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
+    let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
+    Ok(Plugin { host, gate, api, staleness })
+}
+
+fn rules(config: &Config) -> Vec<Rule> {
+    let roots = config::Roots { dicom_web: &config.dicom_web_root, wado: &config.wado_root, oe2: &config.oe2_root };
+    let expanded = |rule: &config::RuleConfig| -> Vec<Rule> {
+        config::expand(rule, &roots)
+            .into_iter()
+            .map(|pattern| Rule {
+                path: rule.path.clone(),
+                method: rule.method,
+                pattern,
+                permissions: rule.permissions.clone(),
+                touches: rule.touches.clone(),
+            })
+            .collect()
+    };
+    config.rules.iter().flat_map(expanded).collect()
+}
+
+fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoch) -> Result<Verifiers, StartError> {
+    let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
+    let signing = match &config.shares.secret_key {
+        Some(key) => key.clone(),
+        None => {
+            let key = store.secret("share-signing-key", &random_secret)?;
+            Secret::new(api_key::hex(&key))
+        }
+    };
+    let mut keys = vec![signing];
+    keys.extend(config.shares.previous_secret_keys.iter().cloned());
+    let local = LocalUsers::new(config.users.clone())?;
+    let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
+    let recorder = Recorder::start(Arc::clone(&store)).map_err(StartError::Thread)?;
+    let oidc = if config.providers.is_empty() {
+        None
+    } else {
+        let on_change = epoch.clone();
+        Some(Oidc::start(config.providers.clone(), Box::new(move || on_change.advance()))?)
+    };
+    Ok(Verifiers {
+        oidc,
+        local,
+        local_roles: config.users.iter().map(|(name, user)| (name.clone(), user.roles.clone())).collect::<BTreeMap<_, _>>(),
+        store,
+        hasher,
+        links: LinkPolicy {
+            keys,
+            accept_unrecorded: config.shares.accept_unrecorded,
+            accept_unrecorded_until: config.shares.accept_unrecorded_until,
+        },
+        roles,
+        recorder,
+    })
+}
+
+/// 32 random bytes; without a random source nothing, which the state refuses to keep.
+fn random_secret() -> Vec<u8> {
+    api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+}
+
+impl Callbacks for Plugin {
+    fn before_filter(&self) {
+        slot::clear();
+    }
+
+    fn filter(&self, request: &Request<'_>) -> Option<Permit> {
+        // First thing, so that no panic and no refusal leaves the request with the slot of the one before.
+        slot::clear();
+        let mut outcome = self.gate.decide(request, clock::now());
+        slot::write(request, &outcome, self.staleness);
+        let permit = outcome.take_permit();
+        if permit.is_none() && log::log_enabled!(log::Level::Info) {
+            log::info!("{}", gate::describe_refusal(request, &outcome));
+        }
+        permit
+    }
+
+    fn rest(&self, call: &RestRequest<'_>) -> Reply {
+        if call.request.path.starts_with("/auth/") {
+            self.api.handle(call, clock::now())
+        } else {
+            overrides::handle(&overrides::Context { host: self.host.as_ref(), gate: &self.gate }, call)
+        }
+    }
+
+    fn change(&self, change: Change) {
+        if matches!(change, Change::Deleted(_)) {
+            self.gate.resources.labels_changed();
+        }
+    }
+
+    fn stop(&self) {
+        self.gate.identities.verifiers().stop();
+    }
+}
