@@ -13,4 +13,6 @@ pub mod callbacks;
 pub mod config;
 pub mod gate;
 pub mod resource;
+pub mod person;
 pub mod secret;
+pub mod store;
