@@ -7,7 +7,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The directory that should hold the file does not exist, or is none.
-    #[error("{place}: its directory does not exist: create it, writable for the user that runs Orthanc, or change Storage.SQLite")]
+    #[error(
+        "{place}: its directory does not exist: create it, writable for the user that runs Orthanc, or change Storage.SQLite"
+    )]
     NoDirectory {
         /// Which state.
         place: String,
@@ -19,7 +21,9 @@ pub enum StoreError {
         place: String,
     },
     /// The file is a database of some other program. It has not been changed.
-    #[error("{place}: this database belongs to another program ({found}) and was left alone: name another file in Storage.SQLite")]
+    #[error(
+        "{place}: this database belongs to another program ({found}) and was left alone: name another file in Storage.SQLite"
+    )]
     Foreign {
         /// Which state.
         place: String,
@@ -27,7 +31,9 @@ pub enum StoreError {
         found: String,
     },
     /// The database was written by a newer version of this program. It has not been changed.
-    #[error("{place}: the state has version {database}, this program knows versions up to {program}: install the newer program again, or restore the backup made before it was installed")]
+    #[error(
+        "{place}: the state has version {database}, this program knows versions up to {program}: install the newer program again, or restore the backup made before it was installed"
+    )]
     Newer {
         /// Which state.
         place: String,
@@ -37,7 +43,9 @@ pub enum StoreError {
         program: i64,
     },
     /// Not a database, or a damaged one.
-    #[error("{place}: the state is damaged or is no database: stop Orthanc, keep the file for inspection and restore a backup: {source}")]
+    #[error(
+        "{place}: the state is damaged or is no database: stop Orthanc, keep the file for inspection and restore a backup: {source}"
+    )]
     Corrupt {
         /// Which state.
         place: String,
@@ -61,7 +69,9 @@ pub enum StoreError {
         source: Cause,
     },
     /// Somebody else held the state for longer than we wait.
-    #[error("{place}: the state was locked by somebody else for more than {waited_ms} ms: look for another program that holds it open, or try again")]
+    #[error(
+        "{place}: the state was locked by somebody else for more than {waited_ms} ms: look for another program that holds it open, or try again"
+    )]
     Locked {
         /// Which state.
         place: String,
@@ -69,7 +79,9 @@ pub enum StoreError {
         waited_ms: u64,
     },
     /// The state cannot be opened: permissions, or something that is no file.
-    #[error("{place}: cannot be opened: the path must name a file that the user that runs Orthanc may read and write: {source}")]
+    #[error(
+        "{place}: cannot be opened: it must be a file that the user that runs Orthanc may read and write, in a directory that this user may write: {source}"
+    )]
     CannotOpen {
         /// Which state.
         place: String,
@@ -86,7 +98,9 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// A backup was restored: nothing new is issued until an administrator acknowledges it.
-    #[error("{place}: the state was set back from epoch {file_epoch} to {database_epoch}, so keys and links revoked since that backup may be valid again: review them, then acknowledge; until then no key or link is issued")]
+    #[error(
+        "{place}: the state was set back from epoch {file_epoch} to {database_epoch}, so keys and links revoked since that backup may be valid again: review them, then acknowledge; until then no key or link is issued"
+    )]
     RolledBack {
         /// Which state.
         place: String,

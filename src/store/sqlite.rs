@@ -19,9 +19,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
-use super::{
-    ApiKeyRecord, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord,
-};
+use super::{ApiKeyRecord, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord};
 use crate::clock::UnixTime;
 use crate::person::Person;
 
@@ -263,12 +261,13 @@ impl Store for SqliteStore {
                 .query_map((), |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
             faults.retain(|fault| fault != "ok");
-            connection.prepare("PRAGMA foreign_key_check")?.query_map((), |row| row.get::<_, String>(0))?.try_for_each(
-                |table| {
+            connection
+                .prepare("PRAGMA foreign_key_check")?
+                .query_map((), |row| row.get::<_, String>(0))?
+                .try_for_each(|table| {
                     faults.push(format!("a row of {} refers to nothing", table?));
                     Ok::<_, rusqlite::Error>(())
-                },
-            )?;
+                })?;
             Ok(faults)
         })?;
         if found.is_empty() {

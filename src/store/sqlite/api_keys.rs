@@ -11,7 +11,8 @@ const COLUMNS: &str = "id, hash, name, owner_issuer, owner_subject, owner_name, 
                        authorized_labels, created_at, expires_at, last_use";
 
 pub(super) fn insert(connection: &Connection, key: &ApiKeyRecord) -> rusqlite::Result<()> {
-    let sql = format!("INSERT INTO api_keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    let sql =
+        format!("INSERT INTO api_keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     connection.prepare_cached(&sql)?.execute(params![
         key.id,
         key.hash,
@@ -43,8 +44,7 @@ pub(super) fn list(connection: &Connection, owner: Option<&Person>) -> rusqlite:
             connection.prepare_cached(&sql)?.query_map((), record)?.collect()
         }
         Some(owner) => {
-            let sql =
-                format!("SELECT {COLUMNS} FROM api_keys WHERE owner_issuer = ?1 AND owner_subject = ?2 {order}");
+            let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE owner_issuer = ?1 AND owner_subject = ?2 {order}");
             connection.prepare_cached(&sql)?.query_map([&owner.issuer, &owner.subject], record)?.collect()
         }
     }

@@ -33,7 +33,8 @@ pub(super) fn open_writer(path: &Path, place: &str) -> Result<Connection, StoreE
         // Without the right to write, so that a stranger's file stays as it is. If SQLite cannot read the file in this
         // way (a crash left a journal to play back), the same question is asked again below.
         if let Ok(connection) = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)) {
-            match examine(&connection, place) {
+            let patience = connection.busy_timeout(Duration::from_millis(PATIENCE_MS));
+            match patience.map_err(|error| fault(place, error)).and_then(|()| examine(&connection, place)) {
                 Err(refused @ (StoreError::Foreign { .. } | StoreError::Newer { .. } | StoreError::Corrupt { .. })) => {
                     return Err(refused);
                 }
@@ -44,10 +45,11 @@ pub(super) fn open_writer(path: &Path, place: &str) -> Result<Connection, StoreE
     let mut connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))
         .map_err(|error| fault(place, error))?;
     connection.busy_timeout(Duration::from_millis(PATIENCE_MS)).map_err(|error| fault(place, error))?;
-    examine(&connection, place)?;
+    // Before the file is read: with write-ahead logging even that needs the right to write.
     if connection.is_readonly(MAIN_DB).map_err(|error| fault(place, error))? {
         return Err(StoreError::ReadOnly { place: place.to_owned(), source: None });
     }
+    examine(&connection, place)?;
     // The schema comes first, in a transaction: whoever else opens the file at this moment waits for its lock, while
     // changing the journal mode does not wait.
     migrate(&mut connection, MIGRATIONS).map_err(|error| fault(place, error))?;
@@ -127,9 +129,7 @@ fn examine(connection: &Connection, place: &str) -> Result<(), StoreError> {
     let newest = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     let place = place.to_owned();
     match (application, tables) {
-        (APPLICATION_ID, _) if version > newest => {
-            Err(StoreError::Newer { place, database: version, program: newest })
-        }
+        (APPLICATION_ID, _) if version > newest => Err(StoreError::Newer { place, database: version, program: newest }),
         (APPLICATION_ID, _) | (0, 0) => Ok(()),
         (application, tables) => {
             Err(StoreError::Foreign { place, found: format!("application id {application}, {tables} tables") })

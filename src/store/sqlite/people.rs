@@ -56,7 +56,10 @@ pub(super) fn all_not_before(connection: &Connection) -> rusqlite::Result<Vec<(P
 }
 
 pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
-    connection.prepare_cached("SELECT value FROM secrets WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+    connection
+        .prepare_cached("SELECT value FROM secrets WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn keep_secret(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
@@ -65,7 +68,10 @@ pub(super) fn keep_secret(connection: &Connection, name: &str, value: &[u8]) -> 
 }
 
 pub(super) fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
-    connection.prepare_cached("SELECT text FROM settings WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+    connection
+        .prepare_cached("SELECT text FROM settings WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn put_setting(connection: &Connection, name: &str, text: &str) -> rusqlite::Result<()> {

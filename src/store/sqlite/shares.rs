@@ -43,36 +43,40 @@ pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Optio
     connection.prepare_cached(&sql)?.query_row([id], record).optional()
 }
 
-/// Each combination of filters is a statement of its own, so that each finds its index.
 pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::Result<Vec<ShareRecord>> {
-    let mut conditions: Vec<&str> = Vec::new();
-    let mut values: Vec<(&str, &dyn ToSql)> = Vec::new();
-    let mut order = "shares.number";
-    let mut table = "shares";
+    let limit = filter.limit.map_or(-1, i64::from);
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
     if let Some(resource) = &filter.resource {
-        table = "share_resources CROSS JOIN shares ON shares.number = share_resources.share";
-        order = "share_resources.share";
-        conditions.push("share_resources.resource = :resource");
         values.push((":resource", resource));
     }
     if let Some(owner) = &filter.owner {
-        conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject");
         values.push((":issuer", &owner.issuer));
         values.push((":subject", &owner.subject));
     }
-    let after;
-    if let Some(id) = &filter.after {
-        after = format!("{order} < (SELECT number FROM shares WHERE id = :after)");
-        conditions.push(&after);
-        values.push((":after", id));
+    if let Some(after) = &filter.after {
+        values.push((":after", after));
     }
-    let limit = filter.limit.map_or(-1, i64::from);
-    values.push((":limit", &limit));
+    connection.prepare_cached(&list_sql(filter))?.query_map(values.as_slice(), record)?.collect()
+}
+
+/// Each combination of filters is a statement of its own, so that each finds its index.
+pub(super) fn list_sql(filter: &ShareFilter) -> String {
+    let mut conditions = Vec::new();
+    let (table, number) = if filter.resource.is_some() {
+        conditions.push("share_resources.resource = :resource".to_owned());
+        // CROSS JOIN fixes the order: from the resource to its few links, already sorted.
+        ("share_resources CROSS JOIN shares ON shares.number = share_resources.share", "share_resources.share")
+    } else {
+        ("shares", "shares.number")
+    };
+    if filter.owner.is_some() {
+        conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject".to_owned());
+    }
+    if filter.after.is_some() {
+        conditions.push(format!("{number} < (SELECT number FROM shares WHERE id = :after)"));
+    }
     let condition = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
-    let sql = format!(
-        "SELECT {COLUMNS}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {order} DESC LIMIT :limit"
-    );
-    connection.prepare_cached(&sql)?.query_map(values.as_slice(), record)?.collect()
+    format!("SELECT {COLUMNS}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")
 }
 
 /// Whether there is such a link. The first date of revocation stays.
