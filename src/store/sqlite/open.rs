@@ -50,8 +50,7 @@ pub(super) fn open_writer(path: &Path, place: &str) -> Result<Connection, StoreE
         return Err(StoreError::ReadOnly { place: place.to_owned(), source: None });
     }
     examine(&connection, place)?;
-    // The schema comes first, in a transaction: whoever else opens the file at this moment waits for its lock, while
-    // changing the journal mode does not wait.
+    // The schema comes first: its transaction puts those who open a new file at the same moment in a row.
     migrate(&mut connection, MIGRATIONS).map_err(|error| fault(place, error))?;
     settle_writer(&connection).map_err(|error| fault(place, error))?;
     Ok(connection)
