@@ -31,3 +31,4 @@ pub mod resource;
 pub mod route;
 pub mod secret;
 pub mod slot;
+pub mod store;

@@ -1,15 +1,23 @@
-//! Who somebody is, whichever credential shows it. Knows nothing of credentials.
+//! Who somebody is, whatever credential shows it: tokens, keys, links and sessions of one person meet in this name.
+//!
+//! Knows nothing of credentials, rights or storage.
 
-/// A person: the same issuer and subject are the same person.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A person: the issuer that vouches for them and its own, never reused, name for them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Person {
-    /// The issuer that vouches for the person; [`Person::LOCAL`] for a local account.
+    /// The `iss` of the person's tokens, or [`Person::LOCAL`] for a local account.
     pub issuer: String,
-    /// The issuer's subject; the user name of a local account.
+    /// The `sub` of the person's tokens, or the user name of a local account.
     pub subject: String,
 }
 
 impl Person {
-    /// The issuer of local accounts.
-    pub const LOCAL: &'static str = "local";
+    /// The issuer of local accounts. No provider can be called this: an OpenID Connect issuer is a URL.
+    pub const LOCAL: &str = "local";
+
+    /// A local account by its user name.
+    #[must_use]
+    pub fn local(user: &str) -> Self {
+        Self { issuer: Self::LOCAL.to_owned(), subject: user.to_owned() }
+    }
 }

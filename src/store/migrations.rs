@@ -1,0 +1,110 @@
+//! The schema of the SQLite state and how an older one becomes the newest. A step, once released, never changes.
+//!
+//! Knows nothing of what the tables mean to the rest.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// Marks our files (`PRAGMA application_id`): "Gate" in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
+
+/// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
+pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+
+/// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
+const FIRST: &str = "
+CREATE TABLE state (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch INTEGER NOT NULL
+) STRICT;
+INSERT INTO state (one, epoch) VALUES (1, 0);
+
+CREATE TABLE api_keys (
+    id                TEXT PRIMARY KEY,
+    hash              BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    name              TEXT NOT NULL,
+    owner_issuer      TEXT NOT NULL,
+    owner_subject     TEXT NOT NULL,
+    owner_name        TEXT NOT NULL,
+    granted_by_admin  INTEGER NOT NULL CHECK (granted_by_admin IN (0, 1)),
+    roles             TEXT,
+    permissions       TEXT,
+    authorized_labels TEXT,
+    created_at        INTEGER NOT NULL,
+    expires_at        INTEGER,
+    last_use          INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_by_owner ON api_keys (owner_issuer, owner_subject);
+
+-- number gives the order of creation, which a clock that was set back cannot.
+CREATE TABLE shares (
+    number         INTEGER PRIMARY KEY AUTOINCREMENT,
+    id             TEXT NOT NULL UNIQUE,
+    kind           TEXT NOT NULL,
+    resources_json TEXT NOT NULL,
+    owner_issuer   TEXT NOT NULL,
+    owner_subject  TEXT NOT NULL,
+    owner_name     TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    not_before     INTEGER,
+    expires_at     INTEGER,
+    options_json   TEXT NOT NULL,
+    revoked_at     INTEGER,
+    uses           INTEGER NOT NULL,
+    last_use       INTEGER
+) STRICT;
+CREATE INDEX shares_by_owner ON shares (owner_issuer, owner_subject, number);
+
+CREATE TABLE share_resources (
+    share    INTEGER NOT NULL REFERENCES shares (number) ON DELETE CASCADE,
+    resource TEXT NOT NULL,
+    PRIMARY KEY (share, resource)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX share_resources_by_resource ON share_resources (resource, share);
+
+CREATE TABLE people (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    groups  TEXT NOT NULL,
+    roles   TEXT NOT NULL,
+    seen_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE not_before (
+    issuer  TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE secrets (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE settings (
+    name TEXT PRIMARY KEY,
+    text TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.
+/// The caller has made sure that the file is ours or empty, and not newer than `steps`.
+pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    for (done, step) in (0_i64..).zip(steps) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version(&transaction)? == done {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", done + 1)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The version of the schema; 0 for an empty file.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}

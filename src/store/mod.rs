@@ -1,0 +1,197 @@
+//! The state that outlives a restart: API keys, links, people seen, revocations and secrets of our own.
+//!
+//! What a method has answered with `Ok` is durable. Knows nothing of requests, rights or JSON of the routes: it keeps
+//! what it is given. Every method may wait for a disk; only the point reads are meant for a path that a request waits
+//! for, and even those sit behind a cache.
+
+mod epoch;
+mod error;
+mod migrations;
+mod sqlite;
+#[cfg(test)]
+mod tests;
+
+pub use error::{Cause, StoreError};
+pub use sqlite::SqliteStore;
+
+use crate::clock::UnixTime;
+use crate::person::Person;
+
+/// An API key as stored. The key itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyRecord {
+    /// The public identifier, shown in lists. Unique.
+    pub id: String,
+    /// Keyed hash of the key. Unique.
+    pub hash: [u8; 32],
+    /// What its maker called it.
+    pub name: String,
+    /// Its maker, whose rights today bound it.
+    pub owner: Person,
+    /// How the maker is shown.
+    pub owner_name: String,
+    /// An administrator made it: `roles` may then give more than the maker has.
+    pub granted_by_admin: bool,
+    /// Narrowing to these roles; `None` does not narrow, an empty list leaves nothing.
+    pub roles: Option<Vec<String>>,
+    /// Narrowing to these permissions; `None` does not narrow, an empty list leaves nothing.
+    pub permissions: Option<Vec<String>>,
+    /// Narrowing to these labels; `None` does not narrow, an empty list leaves nothing.
+    pub authorized_labels: Option<Vec<String>>,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it ends; `None`: never.
+    pub expires_at: Option<UnixTime>,
+    /// When it was last used, as far as [`Store::record_uses`] was told.
+    pub last_use: Option<UnixTime>,
+}
+
+/// A link as stored. The token itself is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareRecord {
+    /// The `jti` of the token. Unique.
+    pub id: String,
+    /// The link's type: `ohif-viewer-publication` and the like.
+    pub kind: String,
+    /// The resources as the token names them, JSON text, kept as it is.
+    pub resources_json: String,
+    /// The Orthanc identifiers and DICOM UIDs in `resources_json`, by which a list can be filtered. Comes back sorted
+    /// and without repeats.
+    pub resource_ids: Vec<String>,
+    /// Its maker, whose rights today bound it.
+    pub owner: Person,
+    /// How the maker is shown.
+    pub owner_name: String,
+    /// When it was made.
+    pub created_at: UnixTime,
+    /// When it begins; `None`: at once.
+    pub not_before: Option<UnixTime>,
+    /// When it ends; `None`: never.
+    pub expires_at: Option<UnixTime>,
+    /// Further conditions, JSON text, kept as it is.
+    pub options_json: String,
+    /// When it was revoked.
+    pub revoked_at: Option<UnixTime>,
+    /// How often it was used, as far as [`Store::record_uses`] was told.
+    pub uses: u64,
+    /// When it was last used, as far as [`Store::record_uses`] was told.
+    pub last_use: Option<UnixTime>,
+}
+
+/// Which links to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShareFilter {
+    /// Only those of this maker.
+    pub owner: Option<Person>,
+    /// Only those with this Orthanc identifier or DICOM UID among their `resource_ids`.
+    pub resource: Option<String>,
+    /// At most so many; `None`: all.
+    pub limit: Option<u32>,
+    /// Go on after the link with this id, the last of the page before. An unknown id gives an empty page.
+    pub after: Option<String>,
+}
+
+/// What was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UseKind {
+    /// An API key.
+    ApiKey,
+    /// A link.
+    Share,
+}
+
+/// Uses of one key or link since the last batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UseRecord {
+    /// What was used.
+    pub kind: UseKind,
+    /// Its id. One that does not exist (any more) is ignored.
+    pub id: String,
+    /// How often.
+    pub count: u64,
+    /// When last.
+    pub at: UnixTime,
+}
+
+/// What is known of a person from the newest token, or from the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonRecord {
+    /// Who.
+    pub person: Person,
+    /// How they are shown.
+    pub name: String,
+    /// Their groups.
+    pub groups: Vec<String>,
+    /// Their roles.
+    pub roles: Vec<String>,
+    /// From when this is: the `iat` of the token.
+    pub seen_at: UnixTime,
+}
+
+/// The database is older than what was acknowledged before: a backup was restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rollback {
+    /// The epoch of the database.
+    pub database_epoch: u64,
+    /// The epoch that had been reached.
+    pub file_epoch: u64,
+}
+
+/// The state. Every method may be called from any thread at any time.
+///
+/// # Errors
+/// All methods: what [`StoreError`] lists. After an error nothing of what was asked for has been acknowledged, and
+/// asking again is harmless.
+pub trait Store: Send + Sync {
+    /// Stores a new key. Refused while a rollback is unacknowledged; [`StoreError::Exists`] if id or hash are taken.
+    fn insert_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError>;
+    /// The key with this hash, expired or not.
+    fn api_key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKeyRecord>, StoreError>;
+    /// All keys, or those of one maker, oldest first.
+    fn api_keys(&self, owner: Option<&Person>) -> Result<Vec<ApiKeyRecord>, StoreError>;
+    /// Deletes a key, with `owner` only if it is theirs; says whether there was one. Advances the epoch.
+    fn delete_api_key(&self, id: &str, owner: Option<&Person>) -> Result<bool, StoreError>;
+
+    /// Stores a new link. Refused while a rollback is unacknowledged; [`StoreError::Exists`] if the id is taken.
+    fn insert_share(&self, share: &ShareRecord) -> Result<(), StoreError>;
+    /// The link with this id, expired, revoked or not.
+    fn share(&self, id: &str) -> Result<Option<ShareRecord>, StoreError>;
+    /// Links, newest first.
+    fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError>;
+    /// Revokes a link, with `owner` only if it is theirs; says whether there is one. A link revoked before keeps its
+    /// first date. Advances the epoch.
+    fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError>;
+
+    /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
+    fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
+
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored. Costs no write when nothing
+    /// changes.
+    fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError>;
+    /// What is known of a person.
+    fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
+    /// Nothing that this person was given before `at` counts any more. Never moves back: that would revive what was
+    /// revoked. Advances the epoch.
+    fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError>;
+    /// The person's not-before.
+    fn not_before(&self, person: &Person) -> Result<Option<UnixTime>, StoreError>;
+    /// All not-befores.
+    fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError>;
+
+    /// The secret of this name; if there is none, what `generate` makes becomes it. All who ask, in whatever process,
+    /// get the same one.
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError>;
+    /// Stores a text under a name, replacing what was there.
+    fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError>;
+    /// The text under this name.
+    fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
+    fn check(&self) -> Result<(), StoreError>;
+    /// Set when a backup was restored: revocations since then are lost, and nothing is issued.
+    fn rolled_back(&self) -> Option<Rollback>;
+    /// An administrator has reviewed what a restored backup revived: issue again.
+    fn acknowledge_rollback(&self) -> Result<(), StoreError>;
+    /// What the administrator should read in the log at start, each a sentence.
+    fn warnings(&self) -> Vec<String>;
+}

@@ -1,0 +1,303 @@
+//! The state in one SQLite file: one connection that writes, others that read and never wait for its disk.
+//!
+//! Here are transactions, the epoch and who may touch which connection; the statements are in the files below.
+
+mod api_keys;
+mod fault;
+mod open;
+mod people;
+mod row;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use self::fault::{PATIENCE_MS, fault};
+use super::epoch::{Epoch, EpochFile};
+use super::{ApiKeyRecord, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord};
+use crate::clock::UnixTime;
+use crate::person::Person;
+
+/// The state in a SQLite file.
+pub struct SqliteStore {
+    // Fields are dropped in this order: the writing connection goes last, and tidies the write-ahead log up.
+    reader: Mutex<Connection>,
+    /// For what may take long, so that a point read never waits for a list.
+    list_reader: Mutex<Connection>,
+    writer: Mutex<Connection>,
+    epoch_file: EpochFile,
+    /// Locked after `writer` where both are needed.
+    rollback: Mutex<Option<Rollback>>,
+    warnings: Vec<String>,
+    place: String,
+}
+
+impl SqliteStore {
+    /// Opens the state, creating or upgrading it as needed. The directory must exist.
+    ///
+    /// # Errors
+    /// What [`StoreError`] lists. A file that is not ours, or newer than this program, is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let place = format!("file {}", path.display());
+        let writer = open::open_writer(path, &place)?;
+        let mut store = Self {
+            reader: Mutex::new(open::open_reader(path, &place)?),
+            list_reader: Mutex::new(open::open_reader(path, &place)?),
+            writer: Mutex::new(writer),
+            epoch_file: EpochFile::beside(path),
+            rollback: Mutex::new(None),
+            warnings: Vec::new(),
+            place,
+        };
+        store.warnings = store.compare_epochs()?;
+        Ok(store)
+    }
+
+    /// At start: is the database older than what was acknowledged?
+    fn compare_epochs(&self) -> Result<Vec<String>, StoreError> {
+        let mut warnings = Vec::new();
+        self.write(|transaction| {
+            let database = self.sql(epoch(transaction))?;
+            let seen = self.epoch_file.read()?;
+            match seen {
+                Epoch::Reached(file) if file > database => {
+                    *self.rollback.lock() = Some(Rollback { database_epoch: database, file_epoch: file });
+                    return Ok(());
+                }
+                Epoch::Reached(file) if file == database => return Ok(()),
+                // A crash came between the database and the file.
+                Epoch::Reached(_) => {}
+                // Nothing has been revoked so far, so nothing can have been revived.
+                Epoch::Missing if database == 0 => {}
+                Epoch::Missing | Epoch::Damaged => {
+                    let what = if seen == Epoch::Missing { "was missing" } else { "was damaged" };
+                    warnings.push(format!(
+                        "{}: the epoch file {what} and was written anew; if a backup of the state was restored, keys \
+                         and links that were revoked since may be valid again",
+                        self.epoch_file.path().display()
+                    ));
+                }
+            }
+            self.epoch_file.write(database)
+        })?;
+        Ok(warnings)
+    }
+
+    /// One transaction of the writing connection, from its first statement on alone with the database.
+    fn write<T>(&self, body: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let patience = Duration::from_millis(PATIENCE_MS);
+        let locked = || StoreError::Locked { place: self.place.clone(), waited_ms: PATIENCE_MS };
+        let mut connection = self.writer.try_lock_for(patience).ok_or_else(locked)?;
+        let transaction = self.sql(connection.transaction_with_behavior(TransactionBehavior::Immediate))?;
+        let result = body(&transaction)?;
+        self.sql(transaction.commit())?;
+        Ok(result)
+    }
+
+    /// One transaction that issues something.
+    fn issue(&self, body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            if let Some(Rollback { database_epoch, file_epoch }) = self.still_rolled_back(transaction)? {
+                return Err(StoreError::RolledBack { place: self.place.clone(), database_epoch, file_epoch });
+            }
+            self.sql(body(transaction))
+        })
+    }
+
+    /// One transaction that takes something away, and the epoch that goes with it. First the database, then the file:
+    /// see `epoch.rs`. If the file cannot be written, the revocation is in force but not acknowledged.
+    fn revoke(&self, body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<bool>) -> Result<bool, StoreError> {
+        let found = self.write(|transaction| {
+            let found = self.sql(body(transaction))?;
+            // While rolled back the database's epoch stays: it would else catch up with the file, and the next start
+            // would take the restored backup for the real thing. The file is ahead already.
+            if found && self.still_rolled_back(transaction)?.is_none() {
+                self.sql(transaction.execute("UPDATE state SET epoch = epoch + 1", ()))?;
+            }
+            Ok(found)
+        })?;
+        // Also when nothing was found: this may be the second try after a first one that could not write the file.
+        self.follow_with_file()?;
+        Ok(found)
+    }
+
+    /// Brings the file up to the database. In a transaction of its own that writes nothing: its lock keeps other
+    /// processes from putting an older epoch over a newer one.
+    fn follow_with_file(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            if self.still_rolled_back(transaction)?.is_some() {
+                return Ok(());
+            }
+            let database = self.sql(epoch(transaction))?;
+            match self.epoch_file.read()? {
+                Epoch::Reached(file) if file >= database => Ok(()),
+                _ => self.epoch_file.write(database),
+            }
+        })
+    }
+
+    /// The rollback found at start, unless another process has acknowledged it since.
+    fn still_rolled_back(&self, transaction: &Transaction<'_>) -> Result<Option<Rollback>, StoreError> {
+        let mut rollback = self.rollback.lock();
+        if let Some(found) = *rollback {
+            let database_epoch = self.sql(epoch(transaction))?;
+            *rollback = (database_epoch < found.file_epoch).then_some(Rollback { database_epoch, ..found });
+        }
+        Ok(*rollback)
+    }
+
+    fn read<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.sql(body(&self.reader.lock()))
+    }
+
+    fn read_long<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.sql(body(&self.list_reader.lock()))
+    }
+
+    fn sql<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        result.map_err(|error| fault(&self.place, error))
+    }
+}
+
+impl Store for SqliteStore {
+    fn insert_api_key(&self, key: &ApiKeyRecord) -> Result<(), StoreError> {
+        self.issue(|transaction| api_keys::insert(transaction, key))
+    }
+
+    fn api_key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<ApiKeyRecord>, StoreError> {
+        self.read(|connection| api_keys::by_hash(connection, hash))
+    }
+
+    fn api_keys(&self, owner: Option<&Person>) -> Result<Vec<ApiKeyRecord>, StoreError> {
+        self.read_long(|connection| api_keys::list(connection, owner))
+    }
+
+    fn delete_api_key(&self, id: &str, owner: Option<&Person>) -> Result<bool, StoreError> {
+        self.revoke(|transaction| api_keys::delete(transaction, id, owner))
+    }
+
+    fn insert_share(&self, share: &ShareRecord) -> Result<(), StoreError> {
+        self.issue(|transaction| shares::insert(transaction, share))
+    }
+
+    fn share(&self, id: &str) -> Result<Option<ShareRecord>, StoreError> {
+        self.read(|connection| shares::by_id(connection, id))
+    }
+
+    fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError> {
+        self.read_long(|connection| shares::list(connection, filter))
+    }
+
+    fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError> {
+        self.revoke(|transaction| shares::revoke(transaction, id, owner, at))
+    }
+
+    fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        self.write(|transaction| {
+            uses.iter().try_for_each(|used| {
+                self.sql(match used.kind {
+                    UseKind::ApiKey => api_keys::used(transaction, &used.id, used.at),
+                    UseKind::Share => shares::used(transaction, &used.id, used.count, used.at),
+                })
+            })
+        })
+    }
+
+    fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError> {
+        let known = self.person(&record.person)?;
+        if known.is_some_and(|known| known.seen_at > record.seen_at || known == *record) {
+            return Ok(());
+        }
+        self.write(|transaction| self.sql(people::remember(transaction, record)))
+    }
+
+    fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
+        self.read(|connection| people::by_name(connection, person))
+    }
+
+    fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError> {
+        self.revoke(|transaction| people::set_not_before(transaction, person, at).map(|()| true)).map(drop)
+    }
+
+    fn not_before(&self, person: &Person) -> Result<Option<UnixTime>, StoreError> {
+        self.read(|connection| people::not_before(connection, person))
+    }
+
+    fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError> {
+        self.read_long(people::all_not_before)
+    }
+
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if let Some(known) = self.read(|connection| people::secret(connection, name))? {
+            return Ok(known);
+        }
+        let new = generate();
+        self.write(|transaction| match self.sql(people::secret(transaction, name))? {
+            Some(known) => Ok(known),
+            None => self.sql(people::keep_secret(transaction, name, &new)).map(|()| new),
+        })
+    }
+
+    fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(people::put_setting(transaction, name, text)))
+    }
+
+    fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        self.read(|connection| people::setting(connection, name))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let found: Vec<String> = self.read_long(|connection| {
+            let mut faults: Vec<String> = connection
+                .prepare("PRAGMA quick_check(10)")?
+                .query_map((), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            faults.retain(|fault| fault != "ok");
+            connection
+                .prepare("PRAGMA foreign_key_check")?
+                .query_map((), |row| row.get::<_, String>(0))?
+                .try_for_each(|table| {
+                    faults.push(format!("a row of {} refers to nothing", table?));
+                    Ok::<_, rusqlite::Error>(())
+                })?;
+            Ok(faults)
+        })?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt { place: self.place.clone(), source: found.join("; ").into() })
+    }
+
+    fn rolled_back(&self) -> Option<Rollback> {
+        *self.rollback.lock()
+    }
+
+    fn acknowledge_rollback(&self) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            if let Some(Rollback { file_epoch, .. }) = self.still_rolled_back(transaction)? {
+                // Beyond what both sides know, so that the backup just restored is seen if it is restored again.
+                let next = row::number(file_epoch.saturating_add(1));
+                self.sql(transaction.execute("UPDATE state SET epoch = ?1", [next]))?;
+            }
+            Ok(())
+        })?;
+        // Committed above, so this finds the rollback over.
+        self.follow_with_file()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}
+
+fn epoch(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT epoch FROM state")?.query_row((), |row| row.get(0)).map(row::count)
+}

@@ -1,0 +1,81 @@
+//! Statements about people, and about the small things kept by name: secrets and settings.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::{Texts, texts};
+use crate::clock::UnixTime;
+use crate::person::Person;
+use crate::store::PersonRecord;
+
+pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO people (issuer, subject, name, groups, roles, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+               ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, groups = excluded.groups, \
+               roles = excluded.roles, seen_at = excluded.seen_at WHERE excluded.seen_at >= people.seen_at";
+    connection.prepare_cached(sql)?.execute(params![
+        record.person.issuer,
+        record.person.subject,
+        record.name,
+        texts(&record.groups),
+        texts(&record.roles),
+        record.seen_at,
+    ])?;
+    Ok(())
+}
+
+pub(super) fn by_name(connection: &Connection, person: &Person) -> rusqlite::Result<Option<PersonRecord>> {
+    let sql = "SELECT name, groups, roles, seen_at FROM people WHERE issuer = ?1 AND subject = ?2";
+    connection
+        .prepare_cached(sql)?
+        .query_row([&person.issuer, &person.subject], |row| {
+            Ok(PersonRecord {
+                person: person.clone(),
+                name: row.get(0)?,
+                groups: row.get::<_, Texts>(1)?.0,
+                roles: row.get::<_, Texts>(2)?.0,
+                seen_at: row.get(3)?,
+            })
+        })
+        .optional()
+}
+
+pub(super) fn set_not_before(connection: &Connection, person: &Person, at: UnixTime) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO not_before (issuer, subject, at) VALUES (?1, ?2, ?3) \
+               ON CONFLICT (issuer, subject) DO UPDATE SET at = max(at, excluded.at)";
+    connection.prepare_cached(sql)?.execute(params![person.issuer, person.subject, at]).map(drop)
+}
+
+pub(super) fn not_before(connection: &Connection, person: &Person) -> rusqlite::Result<Option<UnixTime>> {
+    let sql = "SELECT at FROM not_before WHERE issuer = ?1 AND subject = ?2";
+    connection.prepare_cached(sql)?.query_row([&person.issuer, &person.subject], |row| row.get(0)).optional()
+}
+
+pub(super) fn all_not_before(connection: &Connection) -> rusqlite::Result<Vec<(Person, UnixTime)>> {
+    let sql = "SELECT issuer, subject, at FROM not_before ORDER BY issuer, subject";
+    let row = |row: &rusqlite::Row<'_>| Ok((Person { issuer: row.get(0)?, subject: row.get(1)? }, row.get(2)?));
+    connection.prepare_cached(sql)?.query_map((), row)?.collect()
+}
+
+pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
+    connection
+        .prepare_cached("SELECT value FROM secrets WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn keep_secret(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO secrets (name, value) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute(params![name, value]).map(drop)
+}
+
+pub(super) fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT text FROM settings WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+pub(super) fn put_setting(connection: &Connection, name: &str, text: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO settings (name, text) VALUES (?1, ?2) \
+               ON CONFLICT (name) DO UPDATE SET text = excluded.text";
+    connection.prepare_cached(sql)?.execute([name, text]).map(drop)
+}

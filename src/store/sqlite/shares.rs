@@ -1,0 +1,123 @@
+//! Statements about links.
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::row::{Texts, count, number, texts};
+use crate::clock::UnixTime;
+use crate::person::Person;
+use crate::store::{ShareFilter, ShareRecord};
+
+const COLUMNS: &str = "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
+                       expires_at, options_json, revoked_at, uses, last_use";
+
+/// The identifiers of one link, as the last column of a query on `shares`.
+const RESOURCES: &str = "(SELECT json_group_array(resource ORDER BY resource) FROM share_resources \
+                         WHERE share = shares.number)";
+
+pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::Result<()> {
+    let sql = format!("INSERT INTO shares ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    connection.prepare_cached(&sql)?.execute(params![
+        share.id,
+        share.kind,
+        share.resources_json,
+        share.owner.issuer,
+        share.owner.subject,
+        share.owner_name,
+        share.created_at,
+        share.not_before,
+        share.expires_at,
+        share.options_json,
+        share.revoked_at,
+        number(share.uses),
+        share.last_use,
+    ])?;
+    let row = connection.last_insert_rowid();
+    let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
+    connection.prepare_cached(sql)?.execute(params![row, texts(&share.resource_ids)])?;
+    Ok(())
+}
+
+pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<ShareRecord>> {
+    let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], record).optional()
+}
+
+pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::Result<Vec<ShareRecord>> {
+    let limit = filter.limit.map_or(-1, i64::from);
+    let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+    if let Some(resource) = &filter.resource {
+        values.push((":resource", resource));
+    }
+    if let Some(owner) = &filter.owner {
+        values.push((":issuer", &owner.issuer));
+        values.push((":subject", &owner.subject));
+    }
+    if let Some(after) = &filter.after {
+        values.push((":after", after));
+    }
+    connection.prepare_cached(&list_sql(filter))?.query_map(values.as_slice(), record)?.collect()
+}
+
+/// Each combination of filters is a statement of its own, so that each finds its index.
+pub(super) fn list_sql(filter: &ShareFilter) -> String {
+    let mut conditions = Vec::new();
+    let (table, number) = if filter.resource.is_some() {
+        conditions.push("share_resources.resource = :resource".to_owned());
+        // CROSS JOIN fixes the order: from the resource to its few links, already sorted.
+        ("share_resources CROSS JOIN shares ON shares.number = share_resources.share", "share_resources.share")
+    } else {
+        ("shares", "shares.number")
+    };
+    if filter.owner.is_some() {
+        conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject".to_owned());
+    }
+    if filter.after.is_some() {
+        conditions.push(format!("{number} < (SELECT number FROM shares WHERE id = :after)"));
+    }
+    let condition = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
+    format!("SELECT {COLUMNS}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")
+}
+
+/// Whether there is such a link. The first date of revocation stays.
+pub(super) fn revoke(
+    connection: &Connection,
+    id: &str,
+    owner: Option<&Person>,
+    at: UnixTime,
+) -> rusqlite::Result<bool> {
+    let sql = "UPDATE shares SET revoked_at = ifnull(revoked_at, :at) WHERE id = :id \
+               AND (:issuer IS NULL OR (owner_issuer = :issuer AND owner_subject = :subject))";
+    let changed = connection.prepare_cached(sql)?.execute(named_params! {
+        ":id": id,
+        ":at": at,
+        ":issuer": owner.map(|owner| &owner.issuer),
+        ":subject": owner.map(|owner| &owner.subject),
+    })?;
+    Ok(changed > 0)
+}
+
+/// A batch may arrive late: the newest use counts.
+pub(super) fn used(connection: &Connection, id: &str, times: u64, at: UnixTime) -> rusqlite::Result<()> {
+    let sql = "UPDATE shares SET uses = min(uses, 9223372036854775807 - ?2) + ?2, \
+               last_use = max(ifnull(last_use, ?3), ?3) WHERE id = ?1";
+    connection.prepare_cached(sql)?.execute(params![id, number(times), at]).map(drop)
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
+    Ok(ShareRecord {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        resources_json: row.get(2)?,
+        owner: Person { issuer: row.get(3)?, subject: row.get(4)? },
+        owner_name: row.get(5)?,
+        created_at: row.get(6)?,
+        not_before: row.get(7)?,
+        expires_at: row.get(8)?,
+        options_json: row.get(9)?,
+        revoked_at: row.get(10)?,
+        uses: count(row.get(11)?),
+        last_use: row.get(12)?,
+        resource_ids: row.get::<_, Texts>(13)?.0,
+    })
+}

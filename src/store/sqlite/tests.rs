@@ -1,0 +1,473 @@
+//! What only a file can do: be damaged, foreign, newer, full, locked, or set back. What needs a process of its own is
+//! in `tests/durability.rs` and `tests/store_faults.rs`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::shares::list_sql;
+use super::*;
+use crate::store::migrations::{APPLICATION_ID, MIGRATIONS, migrate, version};
+use crate::store::tests::{anna, key, link, store_suite};
+
+fn fresh() -> (TempDir, SqliteStore) {
+    let directory = TempDir::new().unwrap();
+    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    (directory, store)
+}
+
+store_suite!(fresh);
+
+fn failure(path: &Path) -> StoreError {
+    SqliteStore::open(path).err().expect("must be refused")
+}
+
+fn foreign(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.execute_batch("PRAGMA journal_mode=wal; CREATE TABLE MainDicomTags (id INTEGER);").unwrap();
+}
+
+fn epoch_path(directory: &TempDir) -> PathBuf {
+    directory.path().join("authorization.db.epoch")
+}
+
+fn epoch_in_file(directory: &TempDir) -> String {
+    fs::read_to_string(epoch_path(directory)).unwrap()
+}
+
+/// Ends the store, keeps its file as a backup, and opens it again.
+fn back_up(directory: &TempDir, store: SqliteStore) -> SqliteStore {
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    fs::copy(&path, directory.path().join("backup")).unwrap();
+    SqliteStore::open(&path).unwrap()
+}
+
+/// Ends the store, puts the backup in its place, and opens that.
+fn restore(directory: &TempDir, store: SqliteStore) -> SqliteStore {
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    fs::copy(directory.path().join("backup"), &path).unwrap();
+    SqliteStore::open(&path).unwrap()
+}
+
+#[test]
+fn commits_wait_for_the_disk_and_readers_cannot_write() {
+    let (_directory, store) = fresh();
+    let pragma = |connection: &Connection, name: &str| {
+        connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let writer = store.writer.lock();
+    assert_eq!(pragma(&writer, "synchronous"), 2, "2 is FULL");
+    assert_eq!(pragma(&writer, "foreign_keys"), 1);
+    assert_eq!(pragma(&writer, "busy_timeout"), 2000);
+    assert_eq!(pragma(&writer, "application_id"), i64::from(APPLICATION_ID));
+    let mode: String = writer.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    for reader in [&store.reader, &store.list_reader] {
+        assert_eq!(pragma(&reader.lock(), "query_only"), 1);
+        assert!(reader.lock().execute("DELETE FROM shares", ()).is_err());
+    }
+}
+
+#[test]
+fn a_reader_does_not_wait_for_a_writer() {
+    let (_directory, store) = fresh();
+    store.insert_api_key(&key(1)).unwrap();
+    let writer = store.writer.lock();
+    writer.execute_batch("BEGIN IMMEDIATE; DELETE FROM api_keys").unwrap();
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(key(1)));
+    assert_eq!(store.api_keys(None).unwrap(), [key(1)]);
+}
+
+#[test]
+fn the_files_are_for_their_owner_only() {
+    let (directory, store) = fresh();
+    store.insert_api_key(&key(1)).unwrap();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    let base = "authorization.db";
+    assert_eq!(names, [base.to_owned(), format!("{base}-shm"), format!("{base}-wal"), format!("{base}.epoch")]);
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_restart() {
+    let (directory, store) = fresh();
+    store.insert_api_key(&key(1)).unwrap();
+    store.insert_share(&link("a")).unwrap();
+    let secret = store.secret("signing", &|| vec![7; 32]).unwrap();
+    drop(store);
+    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(key(1)));
+    assert_eq!(store.share("a").unwrap(), Some(link("a")));
+    assert_eq!(store.secret("signing", &|| vec![8; 32]).unwrap(), secret);
+}
+
+#[test]
+fn a_known_person_costs_no_write() {
+    let (_directory, store) = fresh();
+    let record =
+        PersonRecord { person: anna(), name: String::new(), groups: vec![], roles: vec![], seen_at: UnixTime(5) };
+    store.remember_person(&record).unwrap();
+    let _nobody_writes = store.writer.lock();
+    store.remember_person(&record).unwrap();
+    store.remember_person(&PersonRecord { seen_at: UnixTime(4), ..record.clone() }).unwrap();
+    assert_eq!(store.person(&anna()).unwrap(), Some(record));
+}
+
+#[test]
+fn lists_of_links_use_an_index() {
+    let (_directory, store) = fresh();
+    let reader = store.reader.lock();
+    let some = || Some("x".to_owned());
+    for owner in [None, Some(anna())] {
+        for resource in [None, some()] {
+            for after in [None, some()] {
+                let filter = ShareFilter { owner: owner.clone(), resource: resource.clone(), after, limit: None };
+                let mut explain = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", list_sql(&filter))).unwrap();
+                // The plan does not depend on the values, which stay NULL.
+                let mut rows = explain.raw_query();
+                let mut steps: Vec<String> = Vec::new();
+                while let Some(row) = rows.next().unwrap() {
+                    steps.push(row.get(3).unwrap());
+                }
+                assert!(!steps.is_empty());
+                let unfiltered = filter == ShareFilter::default();
+                for step in &steps {
+                    // Without any filter the table itself is walked from its end.
+                    assert!(!step.contains("SCAN") || unfiltered && step == "SCAN shares", "{filter:?}: {steps:?}");
+                    assert!(!step.contains("TEMP B-TREE FOR ORDER BY"), "{filter:?}: {steps:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn orthancs_index_is_refused_by_whatever_name_and_untouched() {
+    let directory = TempDir::new().unwrap();
+    let index = directory.path().join("index");
+    assert!(matches!(failure(&index), StoreError::OrthancIndex { .. }));
+    assert!(!index.exists(), "not even created");
+    foreign(&index);
+    let before = fs::read(&index).unwrap();
+    let (symbolic, hard) = (directory.path().join("symbolic.db"), directory.path().join("hard.db"));
+    std::os::unix::fs::symlink(&index, &symbolic).unwrap();
+    fs::hard_link(&index, &hard).unwrap();
+    for path in [&index, &symbolic, &hard] {
+        let error = failure(path);
+        assert!(matches!(error, StoreError::OrthancIndex { .. }), "{error}");
+    }
+    assert_eq!(fs::read(&index).unwrap(), before);
+}
+
+#[test]
+fn a_foreign_database_is_refused_and_untouched() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("other.db");
+    foreign(&path);
+    let before = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    let error = failure(&path);
+    assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+    assert!(error.to_string().contains("other.db"), "{error}");
+    assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap()), before);
+
+    // No tables yet, but somebody has put their name on it.
+    let path = directory.path().join("marked.db");
+    Connection::open(&path).unwrap().execute_batch("PRAGMA application_id=7").unwrap();
+    assert!(matches!(failure(&path), StoreError::Foreign { .. }));
+}
+
+#[test]
+fn a_foreign_database_whose_owner_is_writing_is_refused_too() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("other.db");
+    let owner = Connection::open(&path).unwrap();
+    owner.execute_batch("PRAGMA journal_mode=wal; CREATE TABLE theirs (id INTEGER); BEGIN IMMEDIATE").unwrap();
+    assert!(matches!(failure(&path), StoreError::Foreign { .. }));
+    owner.execute_batch("INSERT INTO theirs VALUES (1); COMMIT").unwrap();
+}
+
+#[test]
+fn an_empty_file_is_taken() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("empty.db");
+    fs::write(&path, "").unwrap();
+    SqliteStore::open(&path).unwrap().insert_api_key(&key(1)).unwrap();
+}
+
+#[test]
+fn a_newer_database_is_refused_with_both_versions_and_untouched() {
+    let (directory, store) = fresh();
+    let newest = i64::try_from(MIGRATIONS.len()).unwrap();
+    store.writer.lock().pragma_update(None, "user_version", newest + 3).unwrap();
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    let before = fs::read(&path).unwrap();
+    let error = failure(&path);
+    assert!(matches!(error, StoreError::Newer { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("version {}, this program knows versions up to {newest}", newest + 3)));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_version_before() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    let half = "CREATE TABLE added (id INTEGER); CREATE TABLE added (id INTEGER)";
+    let steps = ["CREATE TABLE first (id INTEGER)", half];
+    assert!(migrate(&mut connection, &steps).is_err());
+    assert_eq!(version(&connection).unwrap(), 1);
+    let tables = "SELECT group_concat(name) FROM sqlite_schema";
+    assert_eq!(connection.query_row(tables, (), |row| row.get::<_, String>(0)).unwrap(), "first");
+    // The next program brings the step that works, and only that one runs.
+    migrate(&mut connection, &[steps[0], "CREATE TABLE second (id INTEGER)"]).unwrap();
+    assert_eq!(version(&connection).unwrap(), 2);
+    assert_eq!(connection.query_row(tables, (), |row| row.get::<_, String>(0)).unwrap(), "first,second");
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_untouched() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("notes.txt");
+    let text = "Dear diary, ".repeat(100);
+    fs::write(&path, &text).unwrap();
+    let error = failure(&path);
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+    assert!(error.to_string().contains("notes.txt"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn damage_inside_the_file_is_found() {
+    let (directory, store) = fresh();
+    for number in 0..200 {
+        store.insert_api_key(&key(number)).unwrap();
+    }
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    let mut bytes = fs::read(&path).unwrap();
+    // All but the first page, which holds the schema.
+    bytes[4096..].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    // The epoch is on a damaged page, so it shows at once.
+    let error = failure(&path);
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_doctor_finds_a_damaged_page_that_nobody_reads() {
+    let (directory, store) = fresh();
+    store.put_setting("roles", &"x".repeat(100_000)).unwrap();
+    store.check().unwrap();
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 20_000]).unwrap();
+    // Depending on which page is missing it shows at once or to the doctor; never is it taken for sound.
+    let error = SqliteStore::open(&path).and_then(|store| store.check()).unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_value_is_an_error_and_no_key() {
+    let (_directory, store) = fresh();
+    store.insert_api_key(&key(1)).unwrap();
+    store.writer.lock().execute("UPDATE api_keys SET permissions = 'view'", ()).unwrap();
+    assert!(matches!(store.api_key_by_hash(&[1; 32]), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn paths_that_cannot_work_say_so() {
+    let directory = TempDir::new().unwrap();
+    let error = failure(&directory.path().join("missing/authorization.db"));
+    assert!(matches!(error, StoreError::NoDirectory { .. }), "{error}");
+    let error = failure(directory.path());
+    assert!(matches!(error, StoreError::CannotOpen { .. }), "{error}");
+}
+
+#[test]
+fn a_full_disk_refuses_the_new_and_keeps_the_old() {
+    let (_directory, store) = fresh();
+    store.insert_share(&link("before")).unwrap();
+    let pages: i64 = store.writer.lock().pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    let limit = |pages: i64| {
+        let writer = store.writer.lock();
+        writer.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    };
+    limit(pages);
+    let big = ShareRecord { options_json: "x".repeat(10_000), ..link("big") };
+    let error = store.insert_share(&big).unwrap_err();
+    assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
+    assert_eq!(store.share("big").unwrap(), None);
+    assert_eq!(store.share("before").unwrap(), Some(link("before")));
+    limit(i64::from(u32::MAX));
+    store.insert_share(&big).unwrap();
+    assert_eq!(store.share("big").unwrap(), Some(big));
+}
+
+#[test]
+fn somebody_elses_lock_is_waited_for_and_then_named() {
+    let (directory, store) = fresh();
+    let other = Connection::open(directory.path().join("authorization.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let began = crate::clock::monotonic();
+    assert!(matches!(store.insert_api_key(&key(1)), Err(StoreError::Locked { .. })));
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_millis(PATIENCE_MS / 2) && waited < Duration::from_secs(20), "{waited:?}");
+    other.execute_batch("COMMIT").unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+}
+
+#[test]
+fn a_restored_backup_stops_issuing_until_acknowledged() {
+    let (directory, store) = fresh();
+    store.insert_share(&link("a")).unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+    let store = back_up(&directory, store);
+    assert!(store.revoke_share("a", None, UnixTime(1)).unwrap());
+    assert!(store.delete_api_key("key-1", None).unwrap());
+
+    let store = restore(&directory, store);
+    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 2 }));
+    assert!(store.share("a").unwrap().is_some(), "reading goes on");
+    assert!(matches!(store.insert_api_key(&key(2)), Err(StoreError::RolledBack { .. })));
+    let error = store.insert_share(&link("b")).unwrap_err();
+    assert!(error.to_string().contains("from epoch 2 to 0"), "{error}");
+    // Taking away goes on, and however much is taken away, a restart does not forget.
+    for at in 0..5 {
+        assert!(store.revoke_share("a", None, UnixTime(at)).unwrap());
+    }
+    drop(store);
+    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 2 }));
+
+    store.acknowledge_rollback().unwrap();
+    assert_eq!(store.rolled_back(), None);
+    store.insert_api_key(&key(2)).unwrap();
+    store.insert_share(&link("b")).unwrap();
+    drop(store);
+    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    assert_eq!((store.rolled_back(), store.warnings()), (None, vec![]));
+    // The same backup once more is seen once more.
+    let store = restore(&directory, store);
+    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 3 }));
+}
+
+#[test]
+fn each_way_of_taking_away_advances_the_epoch() {
+    let (directory, store) = fresh();
+    store.insert_share(&link("a")).unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+    store.put_setting("a", "b").unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 0\n");
+    store.revoke_share("a", None, UnixTime(1)).unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n");
+    store.delete_api_key("key-1", None).unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 2\n");
+    store.set_not_before(&anna(), UnixTime(1)).unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n");
+    store.delete_api_key("key-1", None).unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n", "nothing was taken away");
+}
+
+#[test]
+fn a_database_that_is_gone_is_a_step_back() {
+    let (directory, store) = fresh();
+    store.set_not_before(&anna(), UnixTime(1)).unwrap();
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    fs::remove_file(&path).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 1 }));
+}
+
+#[test]
+fn a_crash_between_database_and_file_is_healed_in_silence() {
+    let (directory, store) = fresh();
+    store.set_not_before(&anna(), UnixTime(1)).unwrap();
+    let before = fs::read(epoch_path(&directory)).unwrap();
+    store.set_not_before(&anna(), UnixTime(2)).unwrap();
+    drop(store);
+    fs::write(epoch_path(&directory), before).unwrap();
+    // The crash may also have left a half-written successor.
+    fs::write(directory.path().join("authorization.db.epoch.new"), "gatehouse sta").unwrap();
+    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    assert_eq!((store.rolled_back(), store.warnings()), (None, vec![]));
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 2\n");
+}
+
+#[test]
+fn a_missing_or_damaged_epoch_file_is_written_anew_with_a_warning() {
+    let (directory, store) = fresh();
+    store.set_not_before(&anna(), UnixTime(1)).unwrap();
+    drop(store);
+    let path = directory.path().join("authorization.db");
+    for (damage, word) in [(None, "missing"), (Some("gatehouse state epoch 1"), "damaged"), (Some("7\n"), "damaged")] {
+        match damage {
+            None => fs::remove_file(epoch_path(&directory)).unwrap(),
+            Some(text) => fs::write(epoch_path(&directory), text).unwrap(),
+        }
+        let store = SqliteStore::open(&path).unwrap();
+        assert_eq!(store.rolled_back(), None);
+        assert!(matches!(store.warnings().as_slice(), [warning] if warning.contains(word)), "{:?}", store.warnings());
+        assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n");
+    }
+    assert_eq!(SqliteStore::open(&path).unwrap().warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_revocation_is_not_acknowledged_without_its_epoch_and_can_be_repeated() {
+    let (directory, store) = fresh();
+    store.insert_api_key(&key(1)).unwrap();
+    // A directory in the way of the file's successor.
+    let obstacle = directory.path().join("authorization.db.epoch.new");
+    fs::create_dir(&obstacle).unwrap();
+    let error = store.delete_api_key("key-1", None).unwrap_err();
+    assert!(matches!(error, StoreError::EpochFile { .. }), "{error}");
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), None, "but it is in force");
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 0\n");
+    fs::remove_dir(&obstacle).unwrap();
+    assert!(!store.delete_api_key("key-1", None).unwrap());
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n", "the second try makes up for it");
+}
+
+#[test]
+fn one_process_sees_that_another_acknowledged() {
+    let (directory, store) = fresh();
+    let store = back_up(&directory, store);
+    store.set_not_before(&anna(), UnixTime(1)).unwrap();
+    let store = restore(&directory, store);
+    let other = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
+    assert!(store.rolled_back().is_some() && other.rolled_back().is_some());
+    other.acknowledge_rollback().unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+    assert_eq!(store.rolled_back(), None);
+    store.set_not_before(&anna(), UnixTime(2)).unwrap();
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n");
+}
+
+#[test]
+fn an_older_epoch_never_overwrites_a_newer_one() {
+    let (directory, store) = fresh();
+    let path = directory.path().join("authorization.db");
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let store = SqliteStore::open(&path).unwrap();
+            scope.spawn(move || {
+                for at in 0..10 {
+                    store.set_not_before(&Person::local(&format!("{thread}")), UnixTime(at)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 30\n");
+    assert_eq!(store.all_not_before().unwrap().len(), 3);
+}

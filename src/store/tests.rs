@@ -1,0 +1,414 @@
+//! What every implementation of [`Store`] must do. `store_suite!` makes a test of each function below; an
+//! implementation calls it with a function that gives a fresh, empty state and something that keeps it alive.
+
+use std::collections::BTreeSet;
+
+use super::{ApiKeyRecord, PersonRecord, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord};
+use crate::clock::UnixTime;
+use crate::person::Person;
+
+macro_rules! store_suite {
+    ($fresh:expr) => {
+        $crate::store::tests::store_suite! { $fresh;
+            a_key_comes_back_as_it_was_stored
+            absent_lists_and_empty_lists_differ
+            a_key_is_found_by_its_whole_hash_only
+            id_and_hash_of_a_key_are_unique
+            keys_are_listed_by_owner
+            only_the_owner_deletes_a_key
+            a_deleted_key_may_be_made_again
+            a_share_comes_back_as_it_was_stored
+            a_share_id_is_unique_and_a_refused_one_leaves_nothing
+            shares_are_listed_newest_first_by_page
+            shares_are_found_by_resource_and_owner
+            only_the_owner_revokes_a_share
+            the_first_date_of_revocation_stays
+            uses_add_up_and_the_newest_counts
+            uses_of_what_is_gone_are_ignored
+            an_older_token_never_overwrites_a_person
+            people_of_two_issuers_are_two
+            not_before_never_moves_back
+            a_secret_is_generated_once
+            threads_that_race_for_a_secret_agree
+            settings_are_replaced
+            concurrent_writers_lose_nothing
+            odd_texts_survive
+            a_fresh_state_is_sound
+        }
+    };
+    ($fresh:expr; $($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                let (_keep, store) = $fresh();
+                $crate::store::tests::$name(&store);
+            }
+        )*
+    };
+}
+pub(crate) use store_suite;
+
+pub(crate) fn key(number: u8) -> ApiKeyRecord {
+    ApiKeyRecord {
+        id: format!("key-{number}"),
+        hash: [number; 32],
+        name: format!("workstation {number}"),
+        owner: anna(),
+        owner_name: "Anna".to_owned(),
+        granted_by_admin: false,
+        roles: None,
+        permissions: None,
+        authorized_labels: None,
+        created_at: UnixTime(1000 + i64::from(number)),
+        expires_at: None,
+        last_use: None,
+    }
+}
+
+pub(crate) fn link(id: &str) -> ShareRecord {
+    ShareRecord {
+        id: id.to_owned(),
+        kind: "ohif-viewer-publication".to_owned(),
+        resources_json: "[]".to_owned(),
+        resource_ids: Vec::new(),
+        owner: anna(),
+        owner_name: "Anna".to_owned(),
+        created_at: UnixTime(2000),
+        not_before: None,
+        expires_at: None,
+        options_json: "{}".to_owned(),
+        revoked_at: None,
+        uses: 0,
+        last_use: None,
+    }
+}
+
+pub(crate) fn anna() -> Person {
+    Person { issuer: "https://idp.example/realms/a".to_owned(), subject: "anna".to_owned() }
+}
+
+fn bert() -> Person {
+    Person::local("bert")
+}
+
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn ids(shares: &[ShareRecord]) -> Vec<&str> {
+    shares.iter().map(|share| share.id.as_str()).collect()
+}
+
+pub(crate) fn a_key_comes_back_as_it_was_stored(store: &dyn Store) {
+    let full = ApiKeyRecord {
+        granted_by_admin: true,
+        roles: Some(texts(&["doctor", "admin"])),
+        permissions: Some(texts(&["view"])),
+        authorized_labels: Some(texts(&["a", "b"])),
+        expires_at: Some(UnixTime(i64::MAX)),
+        last_use: Some(UnixTime(-1)),
+        ..key(1)
+    };
+    store.insert_api_key(&full).unwrap();
+    assert_eq!(store.api_key_by_hash(&full.hash).unwrap(), Some(full.clone()));
+    assert_eq!(store.api_keys(None).unwrap(), [full]);
+}
+
+pub(crate) fn absent_lists_and_empty_lists_differ(store: &dyn Store) {
+    let closed = ApiKeyRecord { roles: Some(vec![]), permissions: None, authorized_labels: Some(vec![]), ..key(1) };
+    store.insert_api_key(&closed).unwrap();
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(closed));
+}
+
+pub(crate) fn a_key_is_found_by_its_whole_hash_only(store: &dyn Store) {
+    store.insert_api_key(&key(1)).unwrap();
+    let mut other = [1; 32];
+    other[31] = 0;
+    assert_eq!(store.api_key_by_hash(&other).unwrap(), None);
+    assert_eq!(store.api_key_by_hash(&[0; 32]).unwrap(), None);
+}
+
+pub(crate) fn id_and_hash_of_a_key_are_unique(store: &dyn Store) {
+    store.insert_api_key(&key(1)).unwrap();
+    let same_id = ApiKeyRecord { id: key(1).id, ..key(2) };
+    let same_hash = ApiKeyRecord { hash: key(1).hash, ..key(3) };
+    assert!(matches!(store.insert_api_key(&same_id), Err(StoreError::Exists { .. })));
+    assert!(matches!(store.insert_api_key(&same_hash), Err(StoreError::Exists { .. })));
+    assert_eq!(store.api_keys(None).unwrap(), [key(1)]);
+}
+
+pub(crate) fn keys_are_listed_by_owner(store: &dyn Store) {
+    let of_bert = ApiKeyRecord { owner: bert(), ..key(2) };
+    // The same subject at another issuer is somebody else.
+    let stranger = ApiKeyRecord { owner: Person::local("anna"), ..key(3) };
+    for key in [&key(4), &stranger, &of_bert, &key(1)] {
+        store.insert_api_key(key).unwrap();
+    }
+    assert_eq!(store.api_keys(Some(&anna())).unwrap(), [key(1), key(4)]);
+    assert_eq!(store.api_keys(Some(&bert())).unwrap(), std::slice::from_ref(&of_bert));
+    assert_eq!(store.api_keys(None).unwrap(), [key(1), of_bert, stranger, key(4)]);
+    assert_eq!(store.api_keys(Some(&Person::local("nobody"))).unwrap(), []);
+}
+
+pub(crate) fn only_the_owner_deletes_a_key(store: &dyn Store) {
+    store.insert_api_key(&key(1)).unwrap();
+    store.insert_api_key(&key(2)).unwrap();
+    assert!(!store.delete_api_key("key-1", Some(&bert())).unwrap());
+    assert!(!store.delete_api_key("key-1", Some(&Person::local("anna"))).unwrap());
+    assert!(store.api_key_by_hash(&[1; 32]).unwrap().is_some());
+    assert!(store.delete_api_key("key-1", Some(&anna())).unwrap());
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), None);
+    assert!(!store.delete_api_key("key-1", Some(&anna())).unwrap(), "it was gone already");
+    assert!(store.delete_api_key("key-2", None).unwrap(), "an administrator deletes anybody's");
+    assert!(!store.delete_api_key("no such key", None).unwrap());
+}
+
+pub(crate) fn a_deleted_key_may_be_made_again(store: &dyn Store) {
+    store.insert_api_key(&key(1)).unwrap();
+    store.delete_api_key("key-1", None).unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(key(1)));
+}
+
+pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
+    let full = ShareRecord {
+        resources_json: r#"[ {"DicomUid": "1.2.3"} ]"#.to_owned(),
+        resource_ids: texts(&["z", "1.2.3", "z"]),
+        not_before: Some(UnixTime(5)),
+        expires_at: Some(UnixTime(6)),
+        options_json: r#"{"Download":false}"#.to_owned(),
+        revoked_at: Some(UnixTime(7)),
+        uses: 8,
+        last_use: Some(UnixTime(9)),
+        ..link("full")
+    };
+    store.insert_share(&full).unwrap();
+    store.insert_share(&link("bare")).unwrap();
+    let expected = ShareRecord { resource_ids: texts(&["1.2.3", "z"]), ..full };
+    assert_eq!(store.share("full").unwrap(), Some(expected.clone()));
+    assert_eq!(store.share("bare").unwrap(), Some(link("bare")));
+    assert_eq!(store.share("none").unwrap(), None);
+    assert_eq!(store.shares(&ShareFilter::default()).unwrap(), [link("bare"), expected]);
+}
+
+pub(crate) fn a_share_id_is_unique_and_a_refused_one_leaves_nothing(store: &dyn Store) {
+    store.insert_share(&link("one")).unwrap();
+    let second = ShareRecord { resource_ids: texts(&["1.2.3"]), ..link("one") };
+    assert!(matches!(store.insert_share(&second), Err(StoreError::Exists { .. })));
+    let by_resource = ShareFilter { resource: Some("1.2.3".to_owned()), ..ShareFilter::default() };
+    assert_eq!(store.shares(&by_resource).unwrap(), []);
+    assert_eq!(store.share("one").unwrap(), Some(link("one")));
+}
+
+pub(crate) fn shares_are_listed_newest_first_by_page(store: &dyn Store) {
+    for id in ["a", "e", "c", "b", "d"] {
+        // All of one second: the order is that of creation, not of the clock or the id.
+        store.insert_share(&link(id)).unwrap();
+    }
+    let mut filter = ShareFilter { limit: Some(2), ..ShareFilter::default() };
+    let mut pages = Vec::new();
+    loop {
+        let page = store.shares(&filter).unwrap();
+        let Some(last) = page.last() else { break };
+        filter.after = Some(last.id.clone());
+        pages.push(ids(&page).join(""));
+    }
+    assert_eq!(pages, ["db", "ce", "a"]);
+    assert_eq!(ids(&store.shares(&ShareFilter::default()).unwrap()).join(""), "dbcea");
+    filter = ShareFilter { after: Some("unknown".to_owned()), ..ShareFilter::default() };
+    assert_eq!(store.shares(&filter).unwrap(), []);
+    filter = ShareFilter { limit: Some(0), ..ShareFilter::default() };
+    assert_eq!(store.shares(&filter).unwrap(), []);
+}
+
+pub(crate) fn shares_are_found_by_resource_and_owner(store: &dyn Store) {
+    for (id, owner, resources) in [
+        ("a", anna(), vec!["1.2.3", "x"]),
+        ("b", bert(), vec!["1.2.3"]),
+        ("c", anna(), vec!["1.2.34"]),
+        ("d", anna(), vec!["1.2.3"]),
+    ] {
+        store.insert_share(&ShareRecord { owner, resource_ids: texts(&resources), ..link(id) }).unwrap();
+    }
+    let found = |owner: Option<Person>, resource: Option<&str>, after: Option<&str>| {
+        let (resource, after) = (resource.map(str::to_owned), after.map(str::to_owned));
+        ids(&store.shares(&ShareFilter { owner, resource, after, limit: None }).unwrap()).join("")
+    };
+    assert_eq!(found(None, Some("1.2.3"), None), "dba");
+    assert_eq!(found(None, Some("x"), None), "a");
+    assert_eq!(found(Some(anna()), Some("1.2.3"), None), "da");
+    assert_eq!(found(Some(anna()), None, None), "dca");
+    assert_eq!(found(Some(anna()), None, Some("d")), "ca");
+    assert_eq!(found(None, Some("1.2.3"), Some("d")), "ba");
+    assert_eq!(found(Some(bert()), Some("1.2.34"), None), "");
+    assert_eq!(found(None, Some("1.2"), None), "", "a prefix is not the identifier");
+    assert_eq!(found(Some(Person::local("anna")), None, None), "");
+}
+
+pub(crate) fn only_the_owner_revokes_a_share(store: &dyn Store) {
+    store.insert_share(&link("a")).unwrap();
+    store.insert_share(&link("b")).unwrap();
+    let at = UnixTime(3000);
+    assert!(!store.revoke_share("a", Some(&bert()), at).unwrap());
+    assert_eq!(store.share("a").unwrap(), Some(link("a")));
+    assert!(store.revoke_share("a", Some(&anna()), at).unwrap());
+    assert_eq!(store.share("a").unwrap(), Some(ShareRecord { revoked_at: Some(at), ..link("a") }));
+    assert_eq!(store.share("b").unwrap(), Some(link("b")), "the other one is as it was");
+    assert!(store.revoke_share("b", None, at).unwrap());
+    assert!(!store.revoke_share("none", None, at).unwrap());
+}
+
+pub(crate) fn the_first_date_of_revocation_stays(store: &dyn Store) {
+    store.insert_share(&link("a")).unwrap();
+    assert!(store.revoke_share("a", None, UnixTime(3000)).unwrap());
+    assert!(store.revoke_share("a", None, UnixTime(4000)).unwrap(), "again is no failure");
+    assert_eq!(store.share("a").unwrap().unwrap().revoked_at, Some(UnixTime(3000)));
+}
+
+pub(crate) fn uses_add_up_and_the_newest_counts(store: &dyn Store) {
+    store.insert_share(&link("a")).unwrap();
+    store.insert_share(&link("b")).unwrap();
+    store.insert_api_key(&key(1)).unwrap();
+    let used = |kind, id: &str, count, at| UseRecord { kind, id: id.to_owned(), count, at: UnixTime(at) };
+    store
+        .record_uses(&[
+            used(UseKind::Share, "a", 3, 50),
+            used(UseKind::ApiKey, "key-1", 9, 60),
+            used(UseKind::Share, "a", 1, 40),
+        ])
+        .unwrap();
+    store.record_uses(&[used(UseKind::Share, "a", 2, 45), used(UseKind::ApiKey, "key-1", 1, 55)]).unwrap();
+    store.record_uses(&[]).unwrap();
+    let share = store.share("a").unwrap().unwrap();
+    assert_eq!((share.uses, share.last_use), (6, Some(UnixTime(50))));
+    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap().unwrap().last_use, Some(UnixTime(60)));
+    assert_eq!(store.share("b").unwrap(), Some(link("b")));
+}
+
+pub(crate) fn uses_of_what_is_gone_are_ignored(store: &dyn Store) {
+    store.insert_share(&link("a")).unwrap();
+    let used = |kind, id: &str| UseRecord { kind, id: id.to_owned(), count: u64::MAX, at: UnixTime(1) };
+    store.record_uses(&[used(UseKind::ApiKey, "a"), used(UseKind::Share, "gone"), used(UseKind::Share, "a")]).unwrap();
+    store.record_uses(&[used(UseKind::Share, "a")]).unwrap();
+    let most = u64::try_from(i64::MAX).unwrap();
+    assert_eq!(store.share("a").unwrap().unwrap().uses, most, "a counter that is full stays so");
+}
+
+fn seen(at: i64, role: &str) -> PersonRecord {
+    PersonRecord {
+        person: anna(),
+        name: format!("Anna, {role}"),
+        groups: texts(&["/radiology"]),
+        roles: texts(&[role]),
+        seen_at: UnixTime(at),
+    }
+}
+
+pub(crate) fn an_older_token_never_overwrites_a_person(store: &dyn Store) {
+    assert_eq!(store.person(&anna()).unwrap(), None);
+    store.remember_person(&seen(20, "doctor")).unwrap();
+    store.remember_person(&seen(10, "admin")).unwrap();
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(20, "doctor")));
+    store.remember_person(&seen(30, "nurse")).unwrap();
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(30, "nurse")));
+    // Of the same second, the later word holds.
+    store.remember_person(&PersonRecord { roles: vec![], ..seen(30, "nurse") }).unwrap();
+    assert_eq!(store.person(&anna()).unwrap().unwrap().roles, texts(&[]));
+}
+
+pub(crate) fn people_of_two_issuers_are_two(store: &dyn Store) {
+    store.remember_person(&seen(20, "doctor")).unwrap();
+    let local = PersonRecord { person: Person::local("anna"), ..seen(30, "admin") };
+    store.remember_person(&local).unwrap();
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(20, "doctor")));
+    assert_eq!(store.person(&local.person).unwrap(), Some(local));
+}
+
+pub(crate) fn not_before_never_moves_back(store: &dyn Store) {
+    assert_eq!(store.not_before(&anna()).unwrap(), None);
+    assert_eq!(store.all_not_before().unwrap(), []);
+    for at in [50, 40, 60] {
+        store.set_not_before(&anna(), UnixTime(at)).unwrap();
+        assert_eq!(store.not_before(&anna()).unwrap(), Some(UnixTime(at.max(50))));
+    }
+    store.set_not_before(&bert(), UnixTime(7)).unwrap();
+    assert_eq!(store.not_before(&Person::local("anna")).unwrap(), None);
+    assert_eq!(store.all_not_before().unwrap(), [(anna(), UnixTime(60)), (bert(), UnixTime(7))]);
+}
+
+pub(crate) fn a_secret_is_generated_once(store: &dyn Store) {
+    assert_eq!(store.secret("pepper", &|| vec![0, 255, 1]).unwrap(), [0, 255, 1]);
+    assert_eq!(store.secret("pepper", &|| panic!("there is one already")).unwrap(), [0, 255, 1]);
+    assert_eq!(store.secret("other", &|| vec![2]).unwrap(), [2]);
+}
+
+pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
+    let together = std::sync::Barrier::new(8);
+    let race = |number: u8| {
+        // All wait inside the generator, so that all have seen that there is none.
+        store.secret("raced", &|| {
+            together.wait();
+            vec![number]
+        })
+    };
+    let got: BTreeSet<Vec<u8>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || race(number).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert_eq!(got.first(), Some(&store.secret("raced", &|| vec![99]).unwrap()));
+}
+
+pub(crate) fn settings_are_replaced(store: &dyn Store) {
+    assert_eq!(store.setting("roles").unwrap(), None);
+    store.put_setting("roles", "old").unwrap();
+    store.put_setting("roles", "new").unwrap();
+    store.put_setting("empty", "").unwrap();
+    assert_eq!(store.setting("roles").unwrap().as_deref(), Some("new"));
+    assert_eq!(store.setting("empty").unwrap().as_deref(), Some(""));
+}
+
+pub(crate) fn concurrent_writers_lose_nothing(store: &dyn Store) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                for number in 0..10 {
+                    let id = format!("{thread}-{number}");
+                    store.insert_share(&ShareRecord { resource_ids: texts(&["1.2"]), ..link(&id) }).unwrap();
+                    store.record_uses(&[UseRecord { kind: UseKind::Share, id, count: 1, at: UnixTime(1) }]).unwrap();
+                    assert!(store.share(&format!("{thread}-{number}")).unwrap().is_some(), "one's own write is seen");
+                }
+            });
+        }
+    });
+    let all = store.shares(&ShareFilter::default()).unwrap();
+    assert_eq!(ids(&all).into_iter().collect::<BTreeSet<_>>().len(), 40);
+    assert!(all.iter().all(|share| share.uses == 1 && share.resource_ids == ["1.2"]));
+}
+
+pub(crate) fn odd_texts_survive(store: &dyn Store) {
+    let odd = "'; DROP TABLE api_keys; -- \" \\ \u{1F480} \r\n ?1 :id %";
+    let record = ApiKeyRecord {
+        id: odd.to_owned(),
+        name: odd.to_owned(),
+        owner: Person { issuer: odd.to_owned(), subject: String::new() },
+        owner_name: String::new(),
+        roles: Some(texts(&[odd, "", "a,b", "[\"x\"]"])),
+        ..key(1)
+    };
+    store.insert_api_key(&record).unwrap();
+    assert_eq!(store.api_keys(Some(&record.owner)).unwrap(), std::slice::from_ref(&record));
+    let share = ShareRecord { id: odd.to_owned(), resource_ids: texts(&[odd]), ..link("") };
+    store.insert_share(&share).unwrap();
+    let filter = ShareFilter { resource: Some(odd.to_owned()), ..ShareFilter::default() };
+    assert_eq!(store.shares(&filter).unwrap(), [share]);
+    assert!(store.delete_api_key(odd, Some(&record.owner)).unwrap());
+}
+
+pub(crate) fn a_fresh_state_is_sound(store: &dyn Store) {
+    store.check().unwrap();
+    assert_eq!(store.rolled_back(), None);
+    assert_eq!(store.warnings(), Vec::<String>::new());
+    store.acknowledge_rollback().unwrap();
+    assert_eq!(store.rolled_back(), None);
+}
