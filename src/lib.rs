@@ -26,3 +26,4 @@ pub mod request;
 pub mod resource;
 pub mod route;
 pub mod secret;
+pub mod share;

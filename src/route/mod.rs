@@ -215,7 +215,8 @@ fn pattern(path: &str, roots: &Roots) -> String {
 
 /// An Orthanc identifier: the SHA-1 of the DICOM identifiers as five groups of eight hexadecimal digits. Orthanc writes
 /// lower case and compares exactly.
-fn is_orthanc_id(text: &str) -> bool {
+#[must_use]
+pub fn is_orthanc_id(text: &str) -> bool {
     text.len() == 44
         && text
             .bytes()
