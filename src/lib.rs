@@ -30,5 +30,6 @@ pub mod request;
 pub mod resource;
 pub mod route;
 pub mod secret;
+pub mod share;
 pub mod slot;
 pub mod store;

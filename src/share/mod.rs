@@ -1,0 +1,55 @@
+//! Share links: what may be asked for, the token that stands for it, and the URLs that it is handed out in.
+//!
+//! Pure: texts and moments in, values out. Knows nothing of the server, of the store, of who asks or of HTTP. Whether
+//! a resource exists, may be shared or was revoked is for the caller.
+
+mod date;
+pub mod decode;
+pub mod kind;
+pub mod request;
+pub mod token;
+pub mod viewer;
+
+use crate::policy::decision::LinkedResource;
+use crate::resource::Level;
+use crate::route::{is_orthanc_id, is_uid};
+
+/// One resource that a link opens. At least one of the identifiers is there, and each is well formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareResource {
+    /// The level that the identifiers belong to.
+    pub level: Level,
+    /// Orthanc identifier.
+    pub orthanc_id: Option<String>,
+    /// DICOM UID.
+    pub dicom_uid: Option<String>,
+    /// Kept as it was given, for whoever reads the token; opens nothing by itself.
+    pub url: Option<String>,
+}
+
+impl ShareResource {
+    /// Whether the identifiers can belong to a resource at all.
+    fn is_well_formed(&self) -> bool {
+        (self.orthanc_id.is_some() || self.dicom_uid.is_some())
+            && self.orthanc_id.as_deref().is_none_or(is_orthanc_id)
+            && self.dicom_uid.as_deref().is_none_or(is_uid)
+    }
+}
+
+impl From<&ShareResource> for LinkedResource {
+    fn from(resource: &ShareResource) -> Self {
+        Self { level: resource.level, orthanc_id: resource.orthanc_id.clone(), dicom_uid: resource.dicom_uid.clone() }
+    }
+}
+
+/// A request whose body cannot be served. The message says what and where, and is for whoever asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// For example `Resources[2].Level: is missing`.
+    pub message: String,
+}
+
+fn bad(place: &str, what: impl std::fmt::Display) -> BadRequest {
+    BadRequest { message: format!("{place}: {what}") }
+}

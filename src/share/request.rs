@@ -1,0 +1,273 @@
+//! The body of `PUT /auth/tokens/{type}`: JSON to a checked request, or a sentence that says what is wrong and where.
+//!
+//! Checks the form. Whether the resources exist, and whether they may be shared, is for the caller.
+
+use serde_json::{Map, Value};
+
+use super::kind::LinkType;
+use super::token::{LONGEST_TOKEN, Registered, ShareClaims, TooLong};
+use super::{BadRequest, ShareResource, bad, date};
+use crate::clock::UnixTime;
+use crate::config::Shares;
+use crate::policy::roles::Unique;
+use crate::resource::Level;
+use crate::route::{is_orthanc_id, is_uid};
+
+/// More resources than this in one request are a mistake. (A token holds fewer: see [`super::token::sign`].)
+pub const MOST_RESOURCES: usize = 1000;
+
+/// Longest `ID`, in bytes.
+pub const LONGEST_ID: usize = 256;
+
+/// Longest `Username` and `Url`, in bytes.
+const LONGEST_TEXT: usize = 2048;
+
+/// Longest body, in bytes: what [`MOST_RESOURCES`] may take, and some air.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// Longest `ValidityDuration` in seconds: a hundred years. Whoever wants more wants an endless link, and should say so.
+const LONGEST_VALIDITY: u64 = 100 * 365 * 86_400;
+
+/// A link that somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkRequest {
+    /// Its type.
+    pub link_type: LinkType,
+    /// `ID`: the name that the client gives to it.
+    pub id: Option<String>,
+    /// What it shall open, each resource once; empty for an inbox link, and only there.
+    pub resources: Vec<ShareResource>,
+    /// `Username`: for whom an inbox link is; one or more addresses, as typed.
+    pub username: Option<String>,
+    /// When it ends; `None`: never.
+    pub expires_at: Option<UnixTime>,
+    /// The validity in seconds that was asked for.
+    pub validity_duration: Option<u64>,
+}
+
+impl LinkRequest {
+    /// Reads and checks a body.
+    ///
+    /// Members may be spelled as Orthanc spells them (`OrthancId`) or as the old service does (`orthanc-id`,
+    /// `orthanc_id`). Unknown ones are refused: a mistyped limit would otherwise be none. When both `ExpirationDate` and
+    /// `ValidityDuration` are given, both hold: the earlier end counts. (The old service lets the date win.)
+    pub fn parse(type_in_path: LinkType, body: &[u8], now: UnixTime, shares: &Shares) -> Result<Self, BadRequest> {
+        if body.len() > LONGEST_BODY {
+            return Err(bad("body", format_args!("longer than {LONGEST_BODY} bytes")));
+        }
+        let Unique(body) =
+            serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
+        let [id, resources, link_type, date, duration, username] = members(&body, "", &REQUEST)?;
+        check_type(type_in_path, link_type)?;
+        let username = text("Username", username, LONGEST_TEXT)?;
+        if username.is_some() && type_in_path != LinkType::Inbox {
+            return Err(bad("Username", format_args!("is for {} only", LinkType::Inbox)));
+        }
+        let validity_duration = validity(duration)?;
+        let date = expiration_date(date, now)?;
+        Ok(Self {
+            link_type: type_in_path,
+            id: text("ID", id, LONGEST_ID)?,
+            resources: read_resources(type_in_path, resources)?,
+            username,
+            expires_at: end(type_in_path, date, validity_duration, now, shares)?,
+            validity_duration,
+        })
+    }
+
+    /// The claims of the token for this link.
+    #[must_use]
+    pub fn into_claims(self, registered: Registered) -> ShareClaims {
+        ShareClaims {
+            id: self.id,
+            resources: self.resources,
+            link_type: self.link_type,
+            validity_duration: self.validity_duration,
+            expires_at: self.expires_at,
+            registered: Some(registered),
+        }
+    }
+}
+
+impl From<TooLong> for BadRequest {
+    fn from(_: TooLong) -> Self {
+        bad(
+            "Resources",
+            format_args!("too many for one link: the token would be longer than {LONGEST_TOKEN} characters"),
+        )
+    }
+}
+
+/// The spellings of a member; the first is the one that messages use.
+type Spellings = &'static [&'static str];
+
+const REQUEST: [Spellings; 6] = [
+    &["ID", "Id", "id"],
+    &["Resources", "resources"],
+    &["Type", "type"],
+    &["ExpirationDate", "expiration-date", "expiration_date"],
+    &["ValidityDuration", "validity-duration", "validity_duration"],
+    &["Username", "username"],
+];
+
+const RESOURCE: [Spellings; 4] = [
+    &["OrthancId", "orthanc-id", "orthanc_id"],
+    &["DicomUid", "dicom-uid", "dicom_uid"],
+    &["Level", "level"],
+    &["Url", "url"],
+];
+
+/// The known members of an object, in the order of `known`; null counts as absent.
+fn members<'a, const N: usize>(
+    value: &'a Value,
+    place: &str,
+    known: &[Spellings; N],
+) -> Result<[Option<&'a Value>; N], BadRequest> {
+    let name_of_object = if place.is_empty() { "body" } else { place };
+    let object: &Map<String, Value> = value.as_object().ok_or_else(|| bad(name_of_object, "an object is expected"))?;
+    let at = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
+    if let Some(unknown) = object.keys().find(|name| !known.iter().any(|spellings| spellings.contains(&name.as_str())))
+    {
+        let distance = |name: &&&str| strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase());
+        let nearest = known.iter().filter_map(|spellings| spellings.first()).min_by_key(distance).unwrap_or(&"");
+        return Err(bad(&at(&shown(unknown)), format_args!("unknown member; is {nearest} meant?")));
+    }
+    let mut found = [None; N];
+    for (slot, spellings) in found.iter_mut().zip(known) {
+        let mut values = spellings.iter().filter_map(|name| object.get(*name));
+        *slot = values.next().filter(|value| !value.is_null());
+        if values.next().is_some() {
+            return Err(bad(&at(spellings.first().unwrap_or(&"")), "stands twice, in two spellings"));
+        }
+    }
+    Ok(found)
+}
+
+/// A text of the request as a message may show it: short and on one line.
+fn shown(text: &str) -> String {
+    let short: String = text.chars().take(64).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("{:?}{dots}", short)
+}
+
+fn text(place: &str, value: Option<&Value>, longest: usize) -> Result<Option<String>, BadRequest> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.as_str().ok_or_else(|| bad(place, "a string is expected"))?;
+    if text.len() > longest {
+        return Err(bad(place, format_args!("longer than {longest} bytes")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(bad(place, "holds a control character"));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+fn check_type(in_path: LinkType, in_body: Option<&Value>) -> Result<(), BadRequest> {
+    match text("Type", in_body, LONGEST_TEXT)? {
+        Some(name) if name != in_path.as_str() => {
+            Err(bad("Type", format_args!("is {}, but the path says {in_path}", shown(&name))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_resources(link_type: LinkType, value: Option<&Value>) -> Result<Vec<ShareResource>, BadRequest> {
+    const PLACE: &str = "Resources";
+    let list = match value {
+        Some(value) => value.as_array().ok_or_else(|| bad(PLACE, "a list is expected"))?.as_slice(),
+        None => &[],
+    };
+    if link_type == LinkType::Inbox {
+        let message = format_args!("{link_type} opens none, so the list must be empty");
+        return if list.is_empty() { Ok(Vec::new()) } else { Err(bad(PLACE, message)) };
+    }
+    if list.is_empty() {
+        return Err(bad(PLACE, format_args!("{link_type} needs at least one")));
+    }
+    if list.len() > MOST_RESOURCES {
+        return Err(bad(PLACE, format_args!("more than {MOST_RESOURCES}")));
+    }
+    let mut resources = Vec::with_capacity(list.len());
+    for (at, value) in list.iter().enumerate() {
+        let resource = read_resource(&format!("{PLACE}[{at}]"), value)?;
+        if !resources.contains(&resource) {
+            resources.push(resource);
+        }
+    }
+    Ok(resources)
+}
+
+fn read_resource(place: &str, value: &Value) -> Result<ShareResource, BadRequest> {
+    let [orthanc_id, dicom_uid, level, url] = members(value, place, &RESOURCE)?;
+    let at = |name: &str| format!("{place}.{name}");
+    let orthanc_id = text(&at("OrthancId"), orthanc_id, LONGEST_TEXT)?;
+    let dicom_uid = text(&at("DicomUid"), dicom_uid, LONGEST_TEXT)?;
+    if let Some(id) = orthanc_id.as_deref().filter(|id| !is_orthanc_id(id)) {
+        let message = "is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case";
+        return Err(bad(&at("OrthancId"), format_args!("{} {message}", shown(id))));
+    }
+    if let Some(uid) = dicom_uid.as_deref().filter(|uid| !is_uid(uid)) {
+        return Err(bad(&at("DicomUid"), format_args!("{} is no UID, which is up to 64 digits and dots", shown(uid))));
+    }
+    if orthanc_id.is_none() && dicom_uid.is_none() {
+        return Err(bad(place, "OrthancId or DicomUid is needed"));
+    }
+    let level = text(&at("Level"), level, LONGEST_TEXT)?.ok_or_else(|| bad(&at("Level"), "is missing"))?;
+    // A patient would open studies that do not exist yet.
+    let level = Level::parse(&level).filter(|level| *level != Level::Patient).ok_or_else(|| {
+        bad(&at("Level"), format_args!("{} is unknown; study, series and instance are known", shown(&level)))
+    })?;
+    Ok(ShareResource { level, orthanc_id, dicom_uid, url: text(&at("Url"), url, LONGEST_TEXT)? })
+}
+
+/// `ValidityDuration`: null and 0 mean no end, as Orthanc Explorer 2 has it.
+fn validity(value: Option<&Value>) -> Result<Option<u64>, BadRequest> {
+    const PLACE: &str = "ValidityDuration";
+    let Some(value) = value else { return Ok(None) };
+    match value.as_u64() {
+        Some(0) => Ok(None),
+        Some(seconds) if seconds > LONGEST_VALIDITY => {
+            Err(bad(PLACE, format_args!("is longer than {LONGEST_VALIDITY} seconds; 0 means no end")))
+        }
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(bad(PLACE, "a whole number of seconds is expected, 0 or more")),
+    }
+}
+
+fn expiration_date(value: Option<&Value>, now: UnixTime) -> Result<Option<UnixTime>, BadRequest> {
+    const PLACE: &str = "ExpirationDate";
+    let Some(text) = text(PLACE, value, LONGEST_TEXT)? else { return Ok(None) };
+    let date = date::parse(&text).ok_or_else(|| {
+        bad(PLACE, format_args!("{} is no ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
+    })?;
+    if date > now { Ok(Some(date)) } else { Err(bad(PLACE, format_args!("{} lies in the past", shown(&text)))) }
+}
+
+/// When the link ends: the earlier of date and duration, within `MaxValidity`.
+fn end(
+    link_type: LinkType,
+    date: Option<UnixTime>,
+    duration: Option<u64>,
+    now: UnixTime,
+    shares: &Shares,
+) -> Result<Option<UnixTime>, BadRequest> {
+    let after = |seconds: u64| now.plus(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let latest = shares.max_validity.map(|most| after(most.as_secs()));
+    let end = date.into_iter().chain(duration.map(after)).min();
+    if link_type == LinkType::Inbox && end.is_none() {
+        let default = after(shares.inbox_validity.as_secs());
+        return Ok(Some(latest.map_or(default, |latest| latest.min(default))));
+    }
+    match (latest, end, shares.max_validity) {
+        (Some(latest), end, Some(most)) if end.is_none_or(|end| end > latest) => {
+            let place = if date.is_some() && duration.is_none() { "ExpirationDate" } else { "ValidityDuration" };
+            let what = if end.is_some() { "is too long" } else { "an endless link is not allowed" };
+            Err(bad(place, format_args!("{what}; links last {} seconds at most (MaxValidity)", most.as_secs())))
+        }
+        _ => Ok(end),
+    }
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

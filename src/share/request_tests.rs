@@ -1,0 +1,275 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// 2026-11-21T12:00:00Z.
+const NOW: UnixTime = UnixTime(1_795_262_400);
+const Y2030: i64 = 1_893_456_000;
+const ID: &str = "4a949531-84554d1e-eae57d5d-f1be60b6-b9395212";
+const UID: &str = "1.2.826.0.1.3680043.8.498.1.3";
+
+fn shares(max_validity: Option<u64>) -> Shares {
+    Shares {
+        secret_key: None,
+        previous_secret_keys: vec![],
+        server_id: None,
+        public_orthanc_root: None,
+        public_landing_root: None,
+        public_ohif_root: None,
+        ohif_dicom_json: false,
+        meddream_token_service_url: None,
+        public_meddream_root: None,
+        max_validity: max_validity.map(Duration::from_secs),
+        accept_unrecorded: true,
+        accept_unrecorded_until: None,
+        inbox_validity: Duration::from_secs(604_800),
+    }
+}
+
+fn parse_as(link_type: LinkType, max_validity: Option<u64>, body: &str) -> Result<LinkRequest, String> {
+    LinkRequest::parse(link_type, body.as_bytes(), NOW, &shares(max_validity)).map_err(|bad| bad.message)
+}
+
+/// A body for one study, with more members.
+fn with(members: &str) -> String {
+    format!(r#"{{"Resources": [{{"OrthancId": "{ID}", "DicomUid": "{UID}", "Level": "study"}}]{members}}}"#)
+}
+
+fn study() -> ShareResource {
+    let (orthanc_id, dicom_uid) = (Some(ID.to_owned()), Some(UID.to_owned()));
+    ShareResource { level: Level::Study, orthanc_id, dicom_uid, url: None }
+}
+
+#[test]
+fn every_spelling_says_the_same() {
+    let expected = LinkRequest {
+        link_type: LinkType::Stone,
+        id: Some("my-id".to_owned()),
+        resources: vec![ShareResource { url: Some("/x".to_owned()), ..study() }],
+        username: None,
+        expires_at: Some(NOW.plus(3600)),
+        validity_duration: Some(3600),
+    };
+    for body in [
+        format!(
+            r#"{{"ID": "my-id", "Type": "stone-viewer-publication", "ExpirationDate": "2030-01-01T00:00:00Z",
+                "ValidityDuration": 3600, "Resources":
+                [{{"OrthancId": "{ID}", "DicomUid": "{UID}", "Level": "Study", "Url": "/x"}}]}}"#
+        ),
+        format!(
+            r#"{{"id": "my-id", "type": "stone-viewer-publication", "expiration-date": null,
+                "validity-duration": 3600, "resources":
+                [{{"orthanc-id": "{ID}", "dicom-uid": "{UID}", "level": "study", "url": "/x"}}]}}"#
+        ),
+        format!(
+            r#"{{"Id": "my-id", "Type": null, "validity_duration": 3600, "Resources":
+                [{{"orthanc_id": "{ID}", "dicom_uid": "{UID}", "Level": "STUDY", "url": "/x"}}]}}"#
+        ),
+    ] {
+        assert_eq!(parse_as(LinkType::Stone, None, &body), Ok(expected.clone()), "{body}");
+    }
+}
+
+#[test]
+fn when_a_link_ends() {
+    for (members, max_validity, expected) in [
+        ("", None, Ok(None)),
+        (r#", "ValidityDuration": 0"#, None, Ok(None)),
+        (r#", "ValidityDuration": null"#, None, Ok(None)),
+        (r#", "ValidityDuration": 200"#, None, Ok(Some(NOW.0 + 200))),
+        (r#", "ValidityDuration": 3153600000"#, None, Ok(Some(NOW.0 + 3_153_600_000))),
+        (r#", "ExpirationDate": "2030-01-01T00:00:00Z""#, None, Ok(Some(Y2030))),
+        (r#", "ExpirationDate": "2030-01-01T00:00:00""#, None, Ok(Some(Y2030))),
+        (r#", "ExpirationDate": "2030-01-01T00:00:00Z", "ValidityDuration": 0"#, None, Ok(Some(Y2030))),
+        (r#", "ExpirationDate": "2030-01-01T00:00:00Z", "ValidityDuration": 60"#, None, Ok(Some(NOW.0 + 60))),
+        (r#", "ExpirationDate": "2026-11-21T12:00:01Z", "ValidityDuration": 60"#, None, Ok(Some(NOW.0 + 1))),
+        (r#", "ValidityDuration": 200"#, Some(200), Ok(Some(NOW.0 + 200))),
+        (r#", "ExpirationDate": "2030-01-01T00:00:00Z", "ValidityDuration": 200"#, Some(200), Ok(Some(NOW.0 + 200))),
+        (
+            r#", "ValidityDuration": 201"#,
+            Some(200),
+            Err("ValidityDuration: is too long; links last 200 seconds at most (MaxValidity)"),
+        ),
+        (
+            r#", "ExpirationDate": "2030-01-01T00:00:00Z""#,
+            Some(200),
+            Err("ExpirationDate: is too long; links last 200 seconds at most (MaxValidity)"),
+        ),
+        (
+            "",
+            Some(200),
+            Err("ValidityDuration: an endless link is not allowed; links last 200 seconds at most (MaxValidity)"),
+        ),
+        (
+            r#", "ValidityDuration": 0"#,
+            Some(200),
+            Err("ValidityDuration: an endless link is not allowed; links last 200 seconds at most (MaxValidity)"),
+        ),
+        (
+            r#", "ExpirationDate": "2026-11-21T12:00:00Z""#,
+            None,
+            Err(r#"ExpirationDate: "2026-11-21T12:00:00Z" lies in the past"#),
+        ),
+        (
+            r#", "ExpirationDate": "tomorrow""#,
+            None,
+            Err(r#"ExpirationDate: "tomorrow" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#),
+        ),
+        (r#", "ExpirationDate": 1893456000"#, None, Err("ExpirationDate: a string is expected")),
+        (
+            r#", "ValidityDuration": 3153600001"#,
+            None,
+            Err("ValidityDuration: is longer than 3153600000 seconds; 0 means no end"),
+        ),
+    ] {
+        let found = parse_as(LinkType::Stone, max_validity, &with(members)).map(|request| request.expires_at);
+        assert_eq!(found, expected.map(|end| end.map(UnixTime)).map_err(str::to_owned), "{members}");
+    }
+    for value in ["-1", "1.5", "1.0", "true", "\"60\"", "[]", "1e3", "99999999999999999999"] {
+        let found = parse_as(LinkType::Stone, None, &with(&format!(r#", "ValidityDuration": {value}"#)));
+        let expected = "ValidityDuration: a whole number of seconds is expected, 0 or more";
+        assert_eq!(found, Err(expected.to_owned()), "{value}");
+    }
+}
+
+#[test]
+fn inbox_links() {
+    let parse = |max_validity, body| parse_as(LinkType::Inbox, max_validity, body);
+    // As Orthanc Explorer 2 sends it.
+    let body = r#"{"Resources": [], "Type": "inbox-link", "Username": "a@b.org; c@d.org", "ValidityDuration": null}"#;
+    let request = parse(None, body).unwrap();
+    assert_eq!(request.username.as_deref(), Some("a@b.org; c@d.org"));
+    assert_eq!((request.expires_at, request.validity_duration), (Some(NOW.plus(604_800)), None));
+    assert!(request.resources.is_empty());
+    assert_eq!(parse(Some(60), body).unwrap().expires_at, Some(NOW.plus(60)));
+    assert_eq!(parse(Some(700_000), "{}").unwrap().expires_at, Some(NOW.plus(604_800)));
+    let zero = parse(None, r#"{"ValidityDuration": 0}"#).unwrap();
+    assert_eq!(zero.expires_at, Some(NOW.plus(604_800)));
+    let longer = parse(None, r#"{"ValidityDuration": 700000}"#).unwrap();
+    assert_eq!(longer.expires_at, Some(NOW.plus(700_000)));
+    assert!(parse(Some(60), r#"{"ValidityDuration": 61}"#).unwrap_err().contains("60 seconds at most"));
+    assert_eq!(parse(None, &with("")).unwrap_err(), "Resources: inbox-link opens none, so the list must be empty");
+}
+
+#[test]
+fn what_is_wrong_and_where() {
+    let resource = |members: &str| format!(r#"{{"Resources": [{{{members}}}]}}"#);
+    for (body, expected) in [
+        ("{nope".to_owned(), "body: not JSON: key must be a string at line 1 column 2"),
+        ("[]".to_owned(), "body: an object is expected"),
+        ("{}".to_owned(), "Resources: stone-viewer-publication needs at least one"),
+        (r#"{"Resources": []}"#.to_owned(), "Resources: stone-viewer-publication needs at least one"),
+        (r#"{"Resources": null}"#.to_owned(), "Resources: stone-viewer-publication needs at least one"),
+        (r#"{"Resources": {}}"#.to_owned(), "Resources: a list is expected"),
+        (r#"{"Resources": ["x"]}"#.to_owned(), "Resources[0]: an object is expected"),
+        (with(r#", "ValidityDuraton": 60"#), r#""ValidityDuraton": unknown member; is ValidityDuration meant?"#),
+        (with(r#", "expirationDate": null"#), r#""expirationDate": unknown member; is ExpirationDate meant?"#),
+        (with(r#", "ID": 5"#), "ID: a string is expected"),
+        (with(r#", "ID": "a\nb""#), "ID: holds a control character"),
+        (with(&format!(r#", "ID": "{}""#, "x".repeat(257))), "ID: longer than 256 bytes"),
+        (with(r#", "ID": "a", "id": "b""#), "ID: stands twice, in two spellings"),
+        (
+            with(r#", "ExpirationDate": null, "expiration-date": null"#),
+            "ExpirationDate: stands twice, in two spellings",
+        ),
+        (with(r#", "Username": "a""#), "Username: is for inbox-link only"),
+        (
+            with(r#", "Type": "ohif-viewer-publication""#),
+            r#"Type: is "ohif-viewer-publication", but the path says stone-viewer-publication"#,
+        ),
+        (with(r#", "Type": 1"#), "Type: a string is expected"),
+        (resource(r#""Level": "study""#), "Resources[0]: OrthancId or DicomUid is needed"),
+        (resource(r#""OrthancId": null, "Level": "study""#), "Resources[0]: OrthancId or DicomUid is needed"),
+        (resource(r#""DicomUid": "1.2""#), "Resources[0].Level: is missing"),
+        (
+            resource(r#""DicomUid": "1.2", "Level": "patient""#),
+            r#"Resources[0].Level: "patient" is unknown; study, series and instance are known"#,
+        ),
+        (
+            resource(r#""DicomUid": "1.2", "Level": "studies""#),
+            r#"Resources[0].Level: "studies" is unknown; study, series and instance are known"#,
+        ),
+        (
+            resource(r#""DicomUid": "1.2", "Levle": "study""#),
+            r#"Resources[0]."Levle": unknown member; is Level meant?"#,
+        ),
+        (
+            resource(r#""DicomUid": "1.2\\3", "Level": "study""#),
+            r#"Resources[0].DicomUid: "1.2\\3" is no UID, which is up to 64 digits and dots"#,
+        ),
+        (
+            resource(r#""DicomUid": "", "Level": "study""#),
+            r#"Resources[0].DicomUid: "" is no UID, which is up to 64 digits and dots"#,
+        ),
+        (resource(r#""DicomUid": "1.2", "Url": 5, "Level": "study""#), "Resources[0].Url: a string is expected"),
+        (
+            resource(&format!(r#""OrthancId": "{}", "Level": "study""#, ID.to_uppercase())),
+            r#"Resources[0].OrthancId: "4A949531-84554D1E-EAE57D5D-F1BE60B6-B9395212" is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case"#,
+        ),
+    ] {
+        assert_eq!(parse_as(LinkType::Stone, None, &body), Err(expected.to_owned()), "{body}");
+    }
+    let twice = parse_as(LinkType::Stone, None, &with(r#", "ID": "a", "ID": "b""#)).unwrap_err();
+    assert!(twice.contains(r#"the member "ID" stands twice"#), "{twice}");
+}
+
+#[test]
+fn numbers_and_sizes_are_bounded() {
+    let list = |count: usize| {
+        let resources: Vec<_> =
+            (0..count).map(|at| format!(r#"{{"DicomUid": "1.{at}", "Level": "series"}}"#)).collect();
+        format!(r#"{{"Resources": [{}]}}"#, resources.join(","))
+    };
+    assert_eq!(parse_as(LinkType::Stone, None, &list(1000)).unwrap().resources.len(), 1000);
+    assert_eq!(parse_as(LinkType::Stone, None, &list(1001)), Err("Resources: more than 1000".to_owned()));
+    let huge = with(&" ".repeat(LONGEST_BODY));
+    assert_eq!(parse_as(LinkType::Stone, None, &huge), Err("body: longer than 1048576 bytes".to_owned()));
+    let long_name = parse_as(LinkType::Stone, None, &with(&format!(r#", "{}": 1"#, "x".repeat(5000)))).unwrap_err();
+    assert!(long_name.len() < 200, "{long_name}");
+}
+
+#[test]
+fn a_resource_stands_once() {
+    let body = format!(
+        r#"{{"Resources": [{0}, {0}, {{"DicomUid": "{UID}", "Level": "series"}}]}}"#,
+        format_args!(r#"{{"OrthancId": "{ID}", "DicomUid": "{UID}", "Level": "study"}}"#)
+    );
+    let request = parse_as(LinkType::ViewerInstant, None, &body).unwrap();
+    let series = ShareResource { level: Level::Series, orthanc_id: None, ..study() };
+    assert_eq!(request.resources, [study(), series]);
+}
+
+#[test]
+fn a_request_becomes_claims() {
+    let body = with(r#", "ID": "my-id", "ValidityDuration": 60"#);
+    let registered = Registered { jti: "one".to_owned(), issued_at: NOW, subject: None };
+    let claims = parse_as(LinkType::Ohif, None, &body).unwrap().into_claims(registered.clone());
+    let expected = ShareClaims {
+        id: Some("my-id".to_owned()),
+        resources: vec![study()],
+        link_type: LinkType::Ohif,
+        validity_duration: Some(60),
+        expires_at: Some(NOW.plus(60)),
+        registered: Some(registered),
+    };
+    assert_eq!(claims, expected);
+}
+
+proptest! {
+    #[test]
+    fn no_link_outlives_the_bound(duration in any::<u32>(), date in 0..4_000_000_000_i64, most in 1..100_000_000_u64) {
+        let date = date::format(UnixTime(date));
+        for members in [
+            format!(r#", "ValidityDuration": {duration}"#),
+            format!(r#", "ExpirationDate": "{date}""#),
+            format!(r#", "ExpirationDate": "{date}", "ValidityDuration": {duration}"#),
+        ] {
+            if let Ok(request) = parse_as(LinkType::Stone, Some(most), &with(&members)) {
+                let end = request.expires_at.unwrap();
+                prop_assert!(end > NOW && end <= NOW.plus(i64::try_from(most).unwrap()));
+            }
+        }
+    }
+}
