@@ -12,5 +12,6 @@ pub mod request;
 pub mod callbacks;
 pub mod config;
 pub mod gate;
+pub mod identity;
 pub mod resource;
 pub mod secret;

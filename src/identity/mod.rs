@@ -1,0 +1,4 @@
+//! Credential → verified identity. Knows nothing of routes, resources or permissions.
+
+pub mod local;
+pub mod oidc;
