@@ -10,9 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use argon2::{
-    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
-};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use attempts::Attempts;
 use slots::Slots;
 

@@ -11,6 +11,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod token;
+#[cfg(test)]
+mod token_tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

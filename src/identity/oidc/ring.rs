@@ -97,9 +97,8 @@ impl Ring {
         kid: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &DecodingKey>, NoKey> {
-        let fits = move |key: &&Key| {
-            key.algorithm == algorithm && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
-        };
+        let fits =
+            move |key: &&Key| key.algorithm == algorithm && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid));
         let count = self.0.iter().filter(fits).count();
         match kid {
             Some(kid) if count == 0 => {

@@ -167,8 +167,7 @@ pub(super) fn verify(providers: &[ProviderState], token: &str, now: UnixTime) ->
         NoKey::OtherAlgorithm => TokenError::OtherAlgorithm(shown_kid()).into(),
         NoKey::NoKid => TokenError::NoKeyId.into(),
     })?;
-    let verifies =
-        |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default();
+    let verifies = |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default();
     if !keys.any(verifies) {
         return Err(TokenError::Signature.into());
     }
