@@ -4,6 +4,7 @@
 //! so that a request under way can be dropped when the server stops. What was good stays in force: an answer that is
 //! missing, unusable or empty never replaces keys.
 
+use std::mem::Discriminant;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -158,7 +159,7 @@ fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Res
 async fn supervise(shared: Arc<Shared>, index: usize, client: Client) {
     loop {
         let watched = tokio::spawn(watch_provider(Arc::clone(&shared), index, client.clone())).await;
-        if watched.is_ok_and(|()| true) {
+        if watched.is_ok() {
             return;
         }
         log::error!("fetching of keys failed unexpectedly; it starts again");
@@ -170,9 +171,9 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     let Some(state) = shared.providers.get(index) else { return };
     let pace = shared.pace;
     let mut backoff = pace.backoff.0;
-    let mut last_failure = None;
+    let mut known = Known::default();
     loop {
-        let complete = refresh(&shared, state, &client, &mut last_failure).await;
+        let complete = refresh(&shared, state, &client, &mut known).await;
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -189,86 +190,105 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     }
 }
 
-/// One attempt. Says whether everything that the provider should give was got.
-async fn refresh(
-    shared: &Shared,
-    state: &ProviderState,
-    client: &Client,
-    last_failure: &mut Option<std::mem::Discriminant<FetchError>>,
-) -> bool {
-    let old = state.snapshot.load_full();
-    let (keys, shown_issuer) = fetch(&state.config, client).await;
-    let path = &state.config.path;
-    let complete = keys.is_ok() && (shown_issuer.is_some() || !state.config.keycloak);
-    let shown_issuer = shown_issuer.or_else(|| old.shown_issuer.clone());
-
-    let mut health = state.health.lock();
-    let ring = match keys {
-        Ok(ring) => {
-            if last_failure.take().is_some() {
-                log::info!("{path}: the provider's keys can be fetched again");
-            }
-            health.last_success = Some(clock::now());
-            health.last_error = None;
-            Some(ring)
-        }
-        Err(error) => {
-            // Once per change of state: a provider that is away is tried again every other second.
-            let kind = Some(std::mem::discriminant(&error));
-            if *last_failure != kind {
-                let kept = old.ring.len();
-                log::warn!("{path}: keys not fetched ({kept} keys stay in force): {error}");
-                *last_failure = kind;
-            }
-            health.last_error = Some(error.to_string());
-            None
-        }
-    };
-    let new_keys = ring.as_ref().is_some_and(|ring| *ring != old.ring);
-    if !new_keys && shown_issuer == old.shown_issuer {
-        return complete;
-    }
-    let ring = match ring {
-        Some(ring) => ring,
-        // Only the issuer is new: the keys are taken over as they are.
-        None => old.ring.clone(),
-    };
-    if new_keys {
-        let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
-        let more = if ring.len() > kids.len() { ", …" } else { "" };
-        log::info!("{path}: {} keys in force: {}{more}", ring.len(), kids.join(", "));
-    }
-    if shown_issuer != old.shown_issuer {
-        log::info!("{path}: the provider calls itself {}", shown_issuer.as_deref().map(printable).unwrap_or_default());
-    }
-    health.keys = ring.len();
-    health.shown_issuer.clone_from(&shown_issuer);
-    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer }));
-    drop(health);
-    (shared.on_change)();
-    complete
+/// The failures that the log has been told of. A provider that is away is asked every other second, and its absence
+/// said once.
+#[derive(Default)]
+struct Known {
+    keys: Option<Discriminant<FetchError>>,
+    discovery: Option<Discriminant<FetchError>>,
 }
 
-/// A provider's keys, and the issuer that its discovery document shows (Keycloak mode only).
-async fn fetch(provider: &Provider, client: &Client) -> (Result<Ring, FetchError>, Option<String>) {
-    if let Some(url) = &provider.jwks_url {
-        // The keys come from the configured address whatever discovery says; discovery may fail.
-        let (keys, discovery) = tokio::join!(keys_at(client, url), discover(provider, client));
-        let shown = discovery.ok().map(|discovery| discovery.issuer).filter(|issuer| !issuer.is_empty());
-        return (keys, shown.filter(|_| provider.keycloak));
+/// Whether a failure is of another kind than the one before it.
+fn is_news(known: &mut Option<Discriminant<FetchError>>, error: &FetchError) -> bool {
+    let kind = Some(std::mem::discriminant(error));
+    std::mem::replace(known, kind) != kind
+}
+
+/// One attempt: the keys first, which are in force at once, then what the provider calls itself. Says whether all that
+/// it should give was got.
+async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
+    let path = &state.config.path;
+    match fetch_keys(&state.config, client).await {
+        Ok(ring) => {
+            if known.keys.take().is_some() {
+                log::info!("{path}: the provider's keys can be fetched again");
+            }
+            take_keys(shared, state, ring);
+        }
+        Err(error) => {
+            if is_news(&mut known.keys, &error) {
+                let kept = state.snapshot.load().ring.len();
+                log::warn!("{path}: keys not fetched ({kept} keys stay in force): {error}");
+            }
+            state.health.lock().last_error = Some(error.to_string());
+            return false;
+        }
     }
-    let keys = async {
-        let discovery = discover(provider, client).await?;
-        if discovery.issuer != provider.issuer {
-            return Err(FetchError::OtherIssuer(printable(&discovery.issuer)));
+    if !state.config.keycloak {
+        return true;
+    }
+    match discover(&state.config, client).await {
+        Ok(discovery) => {
+            known.discovery = None;
+            take_issuer(shared, state, discovery.issuer);
+            true
         }
-        let address = discovery.jwks_uri.ok_or(FetchError::Unreadable("the discovery document"))?;
-        if !safe_keys_address(&provider.issuer, &address) {
-            return Err(FetchError::KeysAddress(printable(&address)));
+        Err(error) => {
+            if is_news(&mut known.discovery, &error) {
+                log::warn!("{path}: tokens with another iss than the configured ones are refused: {error}");
+            }
+            false
         }
-        keys_at(client, &address).await
-    };
-    (keys.await, None)
+    }
+}
+
+/// Puts keys in force.
+fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
+    let old = state.snapshot.load_full();
+    let (count, changed) = (ring.len(), ring != old.ring);
+    if changed {
+        let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
+        let more = if count > kids.len() { ", …" } else { "" };
+        log::info!("{}: {count} keys in force: {}{more}", state.config.path, kids.join(", "));
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: old.shown_issuer.clone() }));
+    }
+    {
+        let mut health = state.health.lock();
+        health.last_success = Some(clock::now());
+        health.last_error = None;
+        health.keys = count;
+    }
+    if changed {
+        (shared.on_change)();
+    }
+}
+
+/// Accepts the issuer that the discovery document shows.
+fn take_issuer(shared: &Shared, state: &ProviderState, issuer: String) {
+    let old = state.snapshot.load_full();
+    if issuer.is_empty() || old.shown_issuer.as_ref() == Some(&issuer) {
+        return;
+    }
+    log::info!("{}: the provider calls itself {}", state.config.path, printable(&issuer));
+    state.health.lock().shown_issuer = Some(issuer.clone());
+    state.snapshot.store(Arc::new(Snapshot { ring: old.ring.clone(), shown_issuer: Some(issuer) }));
+    (shared.on_change)();
+}
+
+async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Ring, FetchError> {
+    if let Some(url) = &provider.jwks_url {
+        // From the configured address, whatever discovery says.
+        return keys_at(client, url).await;
+    }
+    let discovery = discover(provider, client).await?;
+    if discovery.issuer != provider.issuer {
+        return Err(FetchError::OtherIssuer(printable(&discovery.issuer)));
+    }
+    let address = discovery.jwks_uri.ok_or(FetchError::Unreadable("the discovery document"))?;
+    if !safe_keys_address(&provider.issuer, &address) {
+        return Err(FetchError::KeysAddress(printable(&address)));
+    }
+    keys_at(client, &address).await
 }
 
 /// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document

@@ -73,7 +73,7 @@ fn a_provider_that_comes_later_is_found() {
     eventually("healthy", || oidc.health()[0].last_error.is_none());
     assert_eq!(oidc.health()[0].keys, 1);
     assert!(oidc.health()[0].last_success.is_some());
-    assert!(changes.load(Ordering::SeqCst) >= 1);
+    eventually("told", || changes.load(Ordering::SeqCst) == 1);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn keys_stay_in_force_whatever_the_provider_answers_later() {
     let token = token(&RSA, "rsa", &provider.url());
     eventually("keys are there", || oidc.verify(&token, NOW).is_ok());
     eventually("the outer issuer is there", || oidc.health()[0].shown_issuer.is_some());
-    let before = changes.load(Ordering::SeqCst);
+    eventually("told of both", || changes.load(Ordering::SeqCst) == 2);
     let too_long = format!("{{\"keys\":[],\"x\":\"{}\"}}", "x".repeat(1024 * 1024));
     let encryption_only = {
         let mut jwk = RSA.jwk("rsa");
@@ -106,7 +106,7 @@ fn keys_stay_in_force_whatever_the_provider_answers_later() {
         assert!(oidc.verify(&token, NOW).is_ok(), "{error}");
     }
     assert_eq!(oidc.health()[0].keys, 1);
-    assert_eq!(changes.load(Ordering::SeqCst), before, "nothing changed");
+    assert_eq!(changes.load(Ordering::SeqCst), 2, "nothing changed");
     drop(provider);
     let away = || oidc.health()[0].last_error.as_ref().is_some_and(|error| error.contains("not reachable"));
     eventually("seen to be away", away);
@@ -120,14 +120,14 @@ fn a_new_key_is_fetched_when_a_token_names_it_and_a_withdrawn_one_dies() {
     discovery(&provider, "http://outer/realms/orthanc");
     let (oidc, changes) = start(vec![keycloak(&provider.url())], pace());
     let (old, new) = (token(&RSA, "old", &provider.url()), token(&OTHER_RSA, "new", &provider.url()));
-    eventually("keys are there", || oidc.verify(&old, NOW).is_ok());
+    eventually("told of keys and issuer", || changes.load(Ordering::SeqCst) == 2);
+    assert!(oidc.verify(&old, NOW).is_ok());
     assert_eq!(oidc.verify(&new, NOW), Err(TokenError::UnknownKey("new".into())));
 
     provider.keys(&[OTHER_RSA.jwk("new")]);
-    let before = changes.load(Ordering::SeqCst);
     eventually("the new key is there", || oidc.verify(&new, NOW).is_ok());
     assert_eq!(oidc.verify(&old, NOW), Err(TokenError::UnknownKey("old".into())));
-    eventually("told", || changes.load(Ordering::SeqCst) > before);
+    eventually("told of the new key", || changes.load(Ordering::SeqCst) == 3);
 }
 
 #[test]
@@ -174,8 +174,21 @@ fn the_same_answer_again_is_no_change() {
     discovery(&provider, "http://outer/realms/orthanc");
     let (oidc, changes) = start(vec![keycloak(&provider.url())], restless());
     fetched_again(&provider, 4);
-    assert_eq!(changes.load(Ordering::SeqCst), 1);
+    assert_eq!(changes.load(Ordering::SeqCst), 2, "the keys, and the issuer");
     drop(oidc);
+}
+
+#[test]
+fn keys_are_in_force_before_discovery_answers() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let provider = FakeProvider::start();
+    provider.keys(&[RSA.jwk("rsa")]);
+    let discovery_url = format!("http://{}/", silent.local_addr().unwrap());
+    let (oidc, _) = start(vec![Provider { discovery_url, ..keycloak(&provider.url()) }], pace());
+    let before = monotonic();
+    eventually("keys are there", || oidc.health()[0].keys == 1);
+    assert!(monotonic() - before < Pace::default().timeouts.1);
+    assert!(oidc.verify(&token(&RSA, "rsa", &provider.url()), NOW).is_ok());
 }
 
 #[test]
