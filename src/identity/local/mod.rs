@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use argon2::password_hash::phc::{Output, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use attempts::Attempts;
 use slots::Slots;
@@ -96,14 +97,11 @@ impl LocalUsers {
             let hash = parse(&password_hash).map_err(|cause| LocalUsersError::Hash { user: user.clone(), cause })?;
             accounts.insert(user, Account { hash, roles });
         }
-        let costliest = accounts
-            .values()
-            .filter_map(|account| Params::try_from(&account.hash).ok())
-            .max_by_key(|params| u64::from(params.m_cost()) * u64::from(params.t_cost()));
-        let decoy = match costliest {
-            Some(params) => Some(hash_with(params, &random::<32>()?)?),
-            None => None,
+        let cost = |hash: &PasswordHash| {
+            Params::try_from(hash).map_or(0, |params| u64::from(params.m_cost()) * u64::from(params.t_cost()))
         };
+        let costliest = accounts.values().map(|account| &account.hash).max_by_key(|hash| cost(hash));
+        let decoy = costliest.map(decoy_like).transpose()?;
         Ok(Self { users: accounts, decoy, attempts: Attempts::new(), slots: Slots::new() })
     }
 
@@ -173,6 +171,14 @@ fn parse(text: &str) -> Result<PasswordHash, String> {
 fn hash_with(params: Params, password: &[u8]) -> Result<PasswordHash, LocalUsersError> {
     let salt = random::<16>()?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_with_salt(password, &salt).map_err(hashing)
+}
+
+/// A hash of no password, at the same cost. It is made up, not computed: the start should not take memory for it.
+fn decoy_like(hash: &PasswordHash) -> Result<PasswordHash, LocalUsersError> {
+    let mut decoy = hash.clone();
+    decoy.salt = Some(Salt::new(&random::<16>()?).map_err(hashing)?);
+    decoy.hash = Some(Output::new(&random::<32>()?).map_err(hashing)?);
+    Ok(decoy)
 }
 
 fn random<const N: usize>() -> Result<[u8; N], LocalUsersError> {

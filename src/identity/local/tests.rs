@@ -33,10 +33,17 @@ fn wrong_passwords_and_unknown_users_are_told_apart_only_for_us() {
 
 #[test]
 fn unknown_users_cost_the_same_hash() {
-    let users = users();
-    let decoy = users.decoy.as_ref().unwrap();
-    assert_eq!(decoy.params, users.users["doctor"].hash.params);
-    assert_eq!(decoy.algorithm, users.users["doctor"].hash.algorithm);
+    let costly = LocalUser {
+        password_hash: hash_with(Params::new(64, 2, 1, None).unwrap(), b"x").unwrap().to_string(),
+        roles: Vec::new(),
+    };
+    let users = LocalUsers::new([("a".to_owned(), cheap("x")), ("b".to_owned(), costly)].into()).unwrap();
+    let (decoy, costliest) = (users.decoy.as_ref().unwrap(), &users.users["b"].hash);
+    assert_eq!(
+        (&decoy.algorithm, decoy.version, &decoy.params),
+        (&costliest.algorithm, costliest.version, &costliest.params)
+    );
+    assert_ne!((decoy.salt, decoy.hash), (costliest.salt, costliest.hash));
 }
 
 #[test]
