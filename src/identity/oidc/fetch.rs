@@ -183,10 +183,8 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
         } else {
             pace.retry
         };
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            () = state.wake.notified() => {}
-        }
+        // Woken or not, the next thing is the same.
+        let _ = tokio::time::timeout(delay, state.wake.notified()).await;
     }
 }
 
