@@ -1,0 +1,369 @@
+//! The background thread that keeps the providers' keys fresh. The only place of this room that does I/O.
+//!
+//! One thread with a single-threaded runtime serves all providers at once, so that a slow one holds up no other, and
+//! so that a request under way can be dropped when the server stops. What was good stays in force: an answer that is
+//! missing, unusable or empty never replaces keys.
+
+use std::mem::Discriminant;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Url};
+use serde::Deserialize;
+use tokio::sync::watch;
+
+use super::ring::Ring;
+use super::token::printable;
+use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
+use crate::clock;
+use crate::config::Provider;
+
+/// Longer answers are refused, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
+/// How long the start may take: making clients reads certificates, nothing else.
+const START: Duration = Duration::from_secs(20);
+/// How long the end waits for a name lookup, the one thing that cannot be dropped.
+const END: Duration = Duration::from_millis(500);
+
+/// Why a fetch gave nothing.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error("{what} not reachable: {cause}")]
+    Unreachable { what: &'static str, cause: String },
+    #[error("{what} answered with HTTP status {status}")]
+    Status { what: &'static str, status: u16 },
+    #[error("{0} longer than 1 MB")]
+    TooLong(&'static str),
+    #[error("{0} cannot be read: not the JSON that belongs there")]
+    Unreadable(&'static str),
+    #[error("no usable signature key among the keys")]
+    NoKeys,
+    #[error("the discovery document is of another issuer: {0}")]
+    OtherIssuer(String),
+    #[error("the discovery document names keys at an address that is not safe: {0}")]
+    KeysAddress(String),
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: Option<String>,
+}
+
+/// Reads the certificate authorities of a provider; empty when none are configured.
+pub(super) fn authorities(provider: &Provider) -> Result<Vec<Certificate>, OidcError> {
+    let Some(file) = &provider.ca_file else { return Ok(Vec::new()) };
+    let fault = |cause: String| OidcError::CaFile { path: provider.path.clone(), file: file.clone(), cause };
+    let pem = std::fs::read(file).map_err(|error| fault(error.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| fault(causes(&error)))?;
+    if certificates.is_empty() {
+        return Err(fault("there is no PEM certificate in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// Starts the thread and waits until its clients are made.
+pub(super) fn spawn(
+    shared: Arc<Shared>,
+    authorities: Vec<Vec<Certificate>>,
+    stopping: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, OidcError> {
+    let (ready, started) = mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name("gatehouse-jwks".to_owned())
+        .spawn(move || run(&shared, authorities, stopping, &ready))
+        .map_err(|error| OidcError::Thread(error.to_string()))?;
+    match started.recv_timeout(START) {
+        Ok(Ok(())) => Ok(thread),
+        Ok(Err(error)) => {
+            // The thread has nothing left to do and ends by itself.
+            let _ = thread.join();
+            Err(error)
+        }
+        Err(error) => Err(OidcError::Thread(error.to_string())),
+    }
+}
+
+/// The thread's life.
+fn run(
+    shared: &Arc<Shared>,
+    authorities: Vec<Vec<Certificate>>,
+    mut stopping: watch::Receiver<bool>,
+    ready: &mpsc::SyncSender<Result<(), OidcError>>,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        // Name lookups block; they run on threads that end soon after.
+        .thread_name("gatehouse-dns")
+        .max_blocking_threads(2)
+        .thread_keep_alive(Duration::from_secs(1))
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(OidcError::Thread(error.to_string())));
+            return;
+        }
+    };
+    let clients: Result<Vec<Client>, OidcError> = shared
+        .providers
+        .iter()
+        .zip(authorities)
+        .map(|(state, authorities)| client(&state.config, authorities, shared.pace))
+        .collect();
+    let clients = match clients {
+        Ok(clients) => clients,
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let _ = ready.send(Ok(()));
+    runtime.block_on(async {
+        for (index, client) in clients.into_iter().enumerate() {
+            tokio::spawn(supervise(Arc::clone(shared), index, client));
+        }
+        // An error means that the sender is gone: stop, too.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    });
+    runtime.shutdown_timeout(END);
+}
+
+fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Result<Client, OidcError> {
+    let builder = Client::builder()
+        .user_agent(concat!("gatehouse/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .connect_timeout(pace.timeouts.0)
+        .timeout(pace.timeouts.1)
+        // Minutes pass between two fetches.
+        .pool_max_idle_per_host(0);
+    let plain = |url: &str| url.starts_with("http://");
+    let needs_no_trust = plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain);
+    let builder = if authorities.is_empty() && needs_no_trust {
+        // The system's certificates are not even read: small container images have none, and that is an error in TLS.
+        builder.tls_certs_only([])
+    } else {
+        builder.tls_certs_merge(authorities)
+    };
+    builder.build().map_err(|error| match &provider.ca_file {
+        Some(file) => OidcError::CaFile { path: provider.path.clone(), file: file.clone(), cause: causes(&error) },
+        None => OidcError::Client { path: provider.path.clone(), cause: causes(&error) },
+    })
+}
+
+/// Keeps a provider's loop alive: a panic in it (or in the callback) must not freeze the keys for ever.
+async fn supervise(shared: Arc<Shared>, index: usize, client: Client) {
+    loop {
+        let watched = tokio::spawn(watch_provider(Arc::clone(&shared), index, client.clone())).await;
+        if watched.is_ok() {
+            return;
+        }
+        log::error!("fetching of keys failed unexpectedly; it starts again");
+        tokio::time::sleep(shared.pace.retry).await;
+    }
+}
+
+async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
+    let Some(state) = shared.providers.get(index) else { return };
+    let pace = shared.pace;
+    let mut backoff = pace.backoff.0;
+    let mut known = Known::default();
+    loop {
+        let complete = refresh(&shared, state, &client, &mut known).await;
+        let delay = if state.snapshot.load().ring.len() == 0 {
+            let delay = backoff;
+            backoff = backoff.saturating_mul(2).min(pace.backoff.1);
+            delay
+        } else if complete {
+            pace.refresh
+        } else {
+            pace.retry
+        };
+        // Woken or not, the next thing is the same.
+        let _ = tokio::time::timeout(delay, state.wake.notified()).await;
+    }
+}
+
+/// The failures that the log has been told of. A provider that is away is asked every other second, and its absence
+/// said once.
+#[derive(Default)]
+struct Known {
+    keys: Option<Discriminant<FetchError>>,
+    discovery: Option<Discriminant<FetchError>>,
+}
+
+/// Whether a failure is of another kind than the one before it.
+fn is_news(known: &mut Option<Discriminant<FetchError>>, error: &FetchError) -> bool {
+    let kind = Some(std::mem::discriminant(error));
+    std::mem::replace(known, kind) != kind
+}
+
+/// One attempt: the keys first, which are in force at once, then what the provider calls itself. Says whether all that
+/// it should give was got.
+async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
+    let path = &state.config.path;
+    match fetch_keys(&state.config, client).await {
+        Ok(ring) => {
+            if known.keys.take().is_some() {
+                log::info!("{path}: the provider's keys can be fetched again");
+            }
+            take_keys(shared, state, ring);
+        }
+        Err(error) => {
+            if is_news(&mut known.keys, &error) {
+                let kept = state.snapshot.load().ring.len();
+                log::warn!("{path}: keys not fetched ({kept} keys stay in force): {error}");
+            }
+            state.health.lock().last_error = Some(error.to_string());
+            return false;
+        }
+    }
+    if !state.config.keycloak {
+        return true;
+    }
+    match discover(&state.config, client).await {
+        Ok(discovery) => {
+            known.discovery = None;
+            take_issuer(shared, state, discovery.issuer);
+            true
+        }
+        Err(error) => {
+            if is_news(&mut known.discovery, &error) {
+                log::warn!("{path}: tokens with another iss than the configured ones are refused: {error}");
+            }
+            false
+        }
+    }
+}
+
+/// Puts keys in force.
+fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
+    let old = state.snapshot.load_full();
+    let (count, changed) = (ring.len(), ring != old.ring);
+    if changed {
+        let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
+        let more = if count > kids.len() { ", …" } else { "" };
+        log::info!("{}: {count} keys in force: {}{more}", state.config.path, kids.join(", "));
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: old.shown_issuer.clone() }));
+    }
+    {
+        let mut health = state.health.lock();
+        health.last_success = Some(clock::now());
+        health.last_error = None;
+        health.keys = count;
+    }
+    if changed {
+        (shared.on_change)();
+    }
+}
+
+/// Accepts the issuer that the discovery document shows.
+fn take_issuer(shared: &Shared, state: &ProviderState, issuer: String) {
+    let old = state.snapshot.load_full();
+    if issuer.is_empty() || old.shown_issuer.as_ref() == Some(&issuer) {
+        return;
+    }
+    log::info!("{}: the provider calls itself {}", state.config.path, printable(&issuer));
+    state.health.lock().shown_issuer = Some(issuer.clone());
+    state.snapshot.store(Arc::new(Snapshot { ring: old.ring.clone(), shown_issuer: Some(issuer) }));
+    (shared.on_change)();
+}
+
+async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Ring, FetchError> {
+    if let Some(url) = &provider.jwks_url {
+        // From the configured address, whatever discovery says.
+        return keys_at(client, url).await;
+    }
+    let discovery = discover(provider, client).await?;
+    if discovery.issuer != provider.issuer {
+        return Err(FetchError::OtherIssuer(printable(&discovery.issuer)));
+    }
+    let address = discovery.jwks_uri.ok_or(FetchError::Unreadable("the discovery document"))?;
+    if !safe_keys_address(&provider.issuer, &address) {
+        return Err(FetchError::KeysAddress(printable(&address)));
+    }
+    keys_at(client, &address).await
+}
+
+/// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document
+/// is the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
+fn safe_keys_address(issuer: &str, address: &str) -> bool {
+    let (Ok(issuer), Ok(address)) = (Url::parse(issuer), Url::parse(address)) else { return false };
+    if !address.username().is_empty() || address.password().is_some() {
+        return false;
+    }
+    match address.scheme() {
+        "https" => true,
+        "http" => issuer.scheme() == "http" && issuer.host_str() == address.host_str(),
+        _ => false,
+    }
+}
+
+async fn discover(provider: &Provider, client: &Client) -> Result<Discovery, FetchError> {
+    const WHAT: &str = "the discovery document";
+    let body = get(client, &provider.discovery_url, WHAT).await?;
+    serde_json::from_slice(&body).map_err(|_| FetchError::Unreadable(WHAT))
+}
+
+async fn keys_at(client: &Client, url: &str) -> Result<Ring, FetchError> {
+    const WHAT: &str = "the key set";
+    let body = get(client, url, WHAT).await?;
+    let ring = Ring::parse(&body).ok_or(FetchError::Unreadable(WHAT))?;
+    if ring.len() == 0 { Err(FetchError::NoKeys) } else { Ok(ring) }
+}
+
+async fn get(client: &Client, url: &str, what: &'static str) -> Result<Vec<u8>, FetchError> {
+    let unreachable = |error: reqwest::Error| FetchError::Unreachable { what, cause: causes(&error.without_url()) };
+    let mut answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
+    if answer.status() != reqwest::StatusCode::OK {
+        return Err(FetchError::Status { what, status: answer.status().as_u16() });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(FetchError::TooLong(what));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// An error with its causes after colons.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    printable(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_keys_address;
+
+    #[test]
+    fn keys_are_fetched_only_from_safe_addresses() {
+        for (issuer, address, safe) in [
+            ("https://accounts.example", "https://keys.example/jwks", true),
+            ("https://accounts.example", "http://accounts.example/jwks", false),
+            ("http://idp:8080/x", "http://idp:9090/jwks", true),
+            ("http://idp:8080/x", "http://other:8080/jwks", false),
+            ("http://idp:8080/x", "https://other/jwks", true),
+            ("http://idp:8080/x", "file:///etc/passwd", false),
+            ("http://idp:8080/x", "http://user:password@idp:8080/jwks", false),
+            ("https://idp", "/jwks", false),
+        ] {
+            assert_eq!(safe_keys_address(issuer, address), safe, "{issuer} {address}");
+        }
+    }
+}
