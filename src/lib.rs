@@ -12,5 +12,7 @@ pub mod request;
 pub mod callbacks;
 pub mod config;
 pub mod gate;
+pub mod orthanc;
+pub mod plugin;
 pub mod resource;
 pub mod secret;
