@@ -27,11 +27,13 @@ void gh_log(gh_context* context, gh_log_level level, const char* message) {
   invoke(context, service, message);
 }
 
-void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* message) {
+void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* file, uint32_t line,
+                  const char* message) {
   gh_params_log_message params = {0};
   params.message = message;
   params.plugin = plugin;
-  params.file = "";
+  params.file = file;
+  params.line = line;
   params.category = gh_log_category_plugins;
   params.level = level;
   invoke(context, gh_service_log_message, &params);

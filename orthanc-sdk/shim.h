@@ -16,8 +16,9 @@ void gh_release(gh_context* context, void* memory);
 
 /* One line in the host's log. Any host. */
 void gh_log(gh_context* context, gh_log_level level, const char* message);
-/* The same, under the plugin's name. Hosts since 1.12.4. */
-void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* message);
+/* The same, under the plugin's name and the place in its source. Hosts since 1.12.4. */
+void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* file, uint32_t line,
+                  const char* message);
 
 void gh_set_description(gh_context* context, const char* plugin, const char* description);
 gh_error gh_get_configuration(gh_context* context, char** result);

@@ -38,7 +38,7 @@ impl Callbacks for StandIn {
     fn filter(&self, request: &Request<'_>) -> Option<Permit> {
         let open = ["/system", "/gatehouse-test", "/tools/reset"].contains(&request.path);
         if !open {
-            log::info!("refused {} {}", request.method.as_str(), request.path);
+            log::info!("refused {} {} {:?}", request.method.as_str(), request.path, request.arguments);
         }
         open.then(gate::stand_in_permit)
     }

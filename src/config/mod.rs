@@ -2,6 +2,4 @@
 
 mod checked;
 
-pub use checked::{
-    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares,
-};
+pub use checked::{AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares};

@@ -21,15 +21,12 @@ pub(super) unsafe fn write(host: &OrthancHost, output: *mut sdk::gh_output, repl
                 let content_type = c_text(content_type)?;
                 return host.with(|context| {
                     // SAFETY: the context promise and the output promise; body and type outlive the call.
-                    check(unsafe {
-                        sdk::gh_answer(context, output, body.as_ptr().cast(), size, content_type.as_ptr())
-                    })
+                    check(unsafe { sdk::gh_answer(context, output, body.as_ptr().cast(), size, content_type.as_ptr()) })
                 });
             }
-            if !body.is_empty() && !content_type.is_empty() {
-                // SAFETY: handed on by the caller.
-                unsafe { set_header(host, output, "Content-Type", content_type) }?;
-            }
+            // The server adds `Content-Type: text/plain` to all but 200 and lets nobody change it; one of ours would stand
+            // beside it.
+            let status = known_status(status);
             host.with(|context| {
                 // SAFETY: the context promise and the output promise; the body outlives the call.
                 check(unsafe { sdk::gh_send_status(context, output, status, body.as_ptr().cast(), size) })
@@ -43,6 +40,14 @@ pub(super) unsafe fn write(host: &OrthancHost, output: *mut sdk::gh_output, repl
             })
         }
         Reply::HostError(error) => Err(error),
+    }
+}
+
+/// The server answers 400 in place of a status that it does not know.
+const fn known_status(status: u16) -> u16 {
+    match status {
+        429 => 503,
+        known => known,
     }
 }
 

@@ -81,23 +81,23 @@ impl OrthancHost {
         }
     }
 
-    /// One line in the server's log.
-    pub(super) fn log(&self, level: log::Level, line: String) {
+    /// One line in the server's log, with its place in our source where the server has room for that.
+    pub(super) fn log(&self, level: log::Level, file: &str, line: u32, message: String) {
         let level = match level {
             log::Level::Error => sdk::gh_log_level_error,
             log::Level::Warn => sdk::gh_log_level_warning,
             log::Level::Info | log::Level::Debug | log::Level::Trace => sdk::gh_log_level_info,
         };
-        let Ok(line) = CString::new(line) else { return };
+        let (Ok(file), Ok(message)) = (CString::new(file), CString::new(message)) else { return };
         let named = self.version >= HostVersion::new(1, 12, 4);
         // Without a server there is no log to complain in.
         let _logged = self.with(|context| {
             if named {
                 // SAFETY: the context promise; the texts outlive the call.
-                unsafe { sdk::gh_log_named(context, level, NAME.as_ptr(), line.as_ptr()) };
+                unsafe { sdk::gh_log_named(context, level, NAME.as_ptr(), file.as_ptr(), line, message.as_ptr()) };
             } else {
                 // SAFETY: as above.
-                unsafe { sdk::gh_log(context, level, line.as_ptr()) };
+                unsafe { sdk::gh_log(context, level, message.as_ptr()) };
             }
             Ok(())
         });
@@ -181,13 +181,7 @@ impl Host for OrthancHost {
         self.with(|context| check(unsafe { sdk::gh_rest_delete(context, uri.as_ptr()) }))
     }
 
-    fn call(
-        &self,
-        method: Method,
-        uri: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-    ) -> Result<CoreAnswer, HostError> {
+    fn call(&self, method: Method, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError> {
         let uri = c_text(uri)?;
         let size = size(body)?;
         let names = headers.iter().map(|(name, _)| c_text(name)).collect::<Result<Vec<_>, _>>()?;

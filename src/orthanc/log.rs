@@ -45,7 +45,8 @@ impl Log for Forwarder {
             return;
         }
         if let Some(host) = HOST.load().as_deref() {
-            host.log(record.level(), one_line(record.args()));
+            let file = record.file().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+            host.log(record.level(), file, record.line().unwrap_or_default(), one_line(record.args()));
         }
     }
 

@@ -49,8 +49,7 @@ pub(super) unsafe fn rest_request<'a>(
 ) -> Option<RestRequest<'a>> {
     // SAFETY: the argument promise; our declaration ends before the fields that older hosts do not have.
     let request = unsafe { request.as_ref() }?;
-    let headers =
-        Pairs { count: request.headers_count, names: request.headers_keys, values: request.headers_values };
+    let headers = Pairs { count: request.headers_count, names: request.headers_keys, values: request.headers_values };
     let arguments = Pairs { count: request.get_count, names: request.get_keys, values: request.get_values };
     Some(RestRequest {
         request: Request {

@@ -39,8 +39,7 @@ fn a_request_is_read_as_it_is() {
     let values = Texts::new(&[b"Bearer x", "é".as_bytes()]);
     let argument_names = Texts::new(&[b"a", b"a", b""]);
     let argument_values = Texts::new(&[b"1", b"", b"3"]);
-    let request =
-        filtered(1, b"/studies/", pairs(&names, &values), pairs(&argument_names, &argument_values)).unwrap();
+    let request = filtered(1, b"/studies/", pairs(&names, &values), pairs(&argument_names, &argument_values)).unwrap();
     assert_eq!(request.method, Method::Get);
     assert_eq!(request.path, "/studies/");
     assert_eq!(request.remote, "127.0.0.1");
