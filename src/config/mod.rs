@@ -2,4 +2,6 @@
 
 mod checked;
 
-pub use checked::{AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares};
+pub use checked::{
+    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares,
+};
