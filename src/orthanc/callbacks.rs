@@ -120,20 +120,21 @@ pub(super) unsafe extern "C" fn rest(
     }
 }
 
-/// `OrthancPluginOnChangeCallback`. An error of the plugin on a panic.
+/// `OrthancPluginOnChangeCallback`. A panic is only logged: nothing is decided here, and a server whose start is answered
+/// with an error ends itself (1.12.7, 1.13.0).
 pub(super) unsafe extern "C" fn change(
     change: sdk::gh_change,
     _level: sdk::gh_level,
     resource: *const c_char,
 ) -> sdk::gh_error {
-    let done = guard(Callback::Change, || {
+    let _told = guard(Callback::Change, || {
         if let Some(running) = RUNNING.load_full() {
             // SAFETY: the argument promise.
             let change = unsafe { translate::change(change, resource) };
             running.callbacks.change(change);
         }
     });
-    if done.is_some() { SUCCESS } else { HostError::PLUGIN.0 }
+    SUCCESS
 }
 
 /// After a filter that failed half-way: whose request this thread served last must not be what a later call finds.

@@ -74,7 +74,7 @@ fn report(callback: Callback, payload: Box<dyn Any + Send>) {
     // A payload's destructor may panic too.
     let quiet = catch_unwind(AssertUnwindSafe(|| {
         drop(payload);
-        log::error!("callback \"{}\" panicked; it counts as refused", callback.name());
+        log::error!("callback \"{}\" panicked; what it was to decide is refused", callback.name());
     }));
     if let Err(second) = quiet {
         std::mem::forget(second);
