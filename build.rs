@@ -1,0 +1,39 @@
+//! Builds the C boundary: Rust declarations from our header, and the shim that calls the host's services.
+
+use std::path::PathBuf;
+
+fn main() {
+    for file in ["gatehouse_sdk.h", "shim.h", "shim.c"] {
+        println!("cargo:rerun-if-changed=orthanc-sdk/{file}");
+    }
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+
+    bindgen::Builder::default()
+        .header("orthanc-sdk/shim.h")
+        .allowlist_item("gh_.*")
+        .use_core()
+        // The official header is compared with ours in tests/abi.rs; these assertions compare ours with what Rust made of it.
+        .layout_tests(true)
+        .generate_comments(false)
+        .rust_edition(bindgen::RustEdition::Edition2024)
+        .generate()
+        .expect("bindgen reads orthanc-sdk/shim.h (it needs libclang: apt install libclang-dev)")
+        .write_to_file(out.join("sdk.rs"))
+        .expect("the output directory is writable");
+
+    cc::Build::new()
+        .file("orthanc-sdk/shim.c")
+        .std("c99")
+        .warnings(true)
+        .extra_warnings(true)
+        .warnings_into_errors(false)
+        // None of the shim's functions may be seen outside the library.
+        .flag_if_supported("-fvisibility=hidden")
+        .compile("gatehouse_shim");
+
+    if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        // The server closes the library after Finalize. A thread that outlives that by an instant, or a destructor of a
+        // thread-local value, would then run in unmapped memory.
+        println!("cargo:rustc-link-arg-cdylib=-Wl,-z,nodelete");
+    }
+}

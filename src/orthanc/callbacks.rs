@@ -1,0 +1,148 @@
+//! The functions that the server calls while it runs: each translates, asks the running plugin inside a guard, and
+//! translates back. The refusal of each stands in it. Must not know what is decided.
+
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::guard::{Callback, guard};
+use super::host::OrthancHost;
+use super::translate::Pairs;
+use super::{answer, sdk, translate};
+use crate::callbacks::Callbacks;
+use crate::host::HostError;
+use crate::request::Reply;
+
+/// The plugin between Initialize and Finalize; every callback refuses while there is none.
+pub(super) static RUNNING: ArcSwapOption<Running> = ArcSwapOption::const_empty();
+
+/// What the callbacks need.
+pub(super) struct Running {
+    pub(super) callbacks: Arc<dyn Callbacks>,
+    pub(super) host: Arc<OrthancHost>,
+}
+
+/// The filter's answers. They are no error codes: there 0 would be success.
+const FILTER_REFUSES: i32 = 0;
+const FILTER_ALLOWS: i32 = 1;
+
+const SUCCESS: sdk::gh_error = 0;
+
+/// `OrthancPluginIncomingHttpRequestFilter2`. Refuses on a panic.
+pub(super) unsafe extern "C" fn filter(
+    method: sdk::gh_method,
+    uri: *const c_char,
+    ip: *const c_char,
+    headers_count: u32,
+    headers_keys: *const *const c_char,
+    headers_values: *const *const c_char,
+    get_count: u32,
+    get_keys: *const *const c_char,
+    get_values: *const *const c_char,
+) -> i32 {
+    let verdict = guard(Callback::Filter, || {
+        let running = RUNNING.load();
+        let Some(running) = running.as_deref() else { return FILTER_REFUSES };
+        let headers = Pairs { count: headers_count, names: headers_keys, values: headers_values };
+        let arguments = Pairs { count: get_count, names: get_keys, values: get_values };
+        // SAFETY: the argument promise; the request ends with this closure.
+        let request = unsafe { translate::filter_request(method, uri, ip, headers, arguments) };
+        let Some(request) = request else {
+            running.callbacks.before_filter();
+            log::info!("refused a request whose method, path or arguments cannot be read");
+            return FILTER_REFUSES;
+        };
+        match running.callbacks.filter(&request) {
+            Some(_permit) => FILTER_ALLOWS,
+            None => FILTER_REFUSES,
+        }
+    });
+    verdict.unwrap_or_else(|| {
+        forget();
+        FILTER_REFUSES
+    })
+}
+
+/// `OrthancPluginHttpAuthentication`. It is there to be called before every request, not to decide: it grants, and the
+/// filter refuses. Forbids on a panic and when the plugin is not running.
+pub(super) unsafe extern "C" fn authentication(
+    status: *mut sdk::gh_authentication,
+    _payload: *mut sdk::gh_buffer,
+    _redirection: *mut sdk::gh_buffer,
+    _uri: *const c_char,
+    _ip: *const c_char,
+    _headers_count: u32,
+    _headers_keys: *const *const c_char,
+    _headers_values: *const *const c_char,
+    _get_count: u32,
+    _get_keys: *const *const c_char,
+    _get_values: *const *const c_char,
+) -> sdk::gh_error {
+    let verdict = guard(Callback::Authentication, || match RUNNING.load().as_deref() {
+        Some(running) => {
+            running.callbacks.before_filter();
+            sdk::gh_authentication_granted
+        }
+        None => sdk::gh_authentication_forbidden,
+    });
+    let verdict = verdict.unwrap_or(sdk::gh_authentication_forbidden);
+    if status.is_null() {
+        return HostError::PLUGIN.0;
+    }
+    // SAFETY: the argument promise: not null, and for us to write during this call.
+    unsafe { status.write(verdict) };
+    SUCCESS
+}
+
+/// `OrthancPluginRestCallback`. An error of the plugin on a panic.
+pub(super) unsafe extern "C" fn rest(
+    output: *mut sdk::gh_output,
+    uri: *const c_char,
+    request: *const sdk::gh_http_request,
+) -> sdk::gh_error {
+    let outcome = guard(Callback::Rest, || {
+        let running = RUNNING.load_full().ok_or(HostError::FORBIDDEN)?;
+        // SAFETY: the argument promise; the request ends with this closure.
+        let request = unsafe { translate::rest_request(uri, request) };
+        let reply = match request {
+            Some(request) => running.callbacks.rest(&request),
+            None => Reply::HostError(HostError::FORBIDDEN),
+        };
+        // SAFETY: the output promise: this is its callback.
+        unsafe { answer::write(&running.host, output, reply) }
+    });
+    match outcome {
+        Some(Ok(())) => SUCCESS,
+        // A fault that calls itself success would leave the client without an answer.
+        Some(Err(HostError(SUCCESS))) | None => HostError::PLUGIN.0,
+        Some(Err(error)) => error.0,
+    }
+}
+
+/// `OrthancPluginOnChangeCallback`. A panic is only logged: nothing is decided here, and a server whose start is answered
+/// with an error ends itself (1.12.7, 1.13.0).
+pub(super) unsafe extern "C" fn change(
+    change: sdk::gh_change,
+    _level: sdk::gh_level,
+    resource: *const c_char,
+) -> sdk::gh_error {
+    let _told = guard(Callback::Change, || {
+        if let Some(running) = RUNNING.load_full() {
+            // SAFETY: the argument promise.
+            let change = unsafe { translate::change(change, resource) };
+            running.callbacks.change(change);
+        }
+    });
+    SUCCESS
+}
+
+/// After a filter that failed half-way: whose request this thread served last must not be what a later call finds.
+fn forget() {
+    // The request is refused already, whatever becomes of this.
+    let _refused_anyway = guard(Callback::Forget, || {
+        if let Some(running) = RUNNING.load().as_deref() {
+            running.callbacks.before_filter();
+        }
+    });
+}

@@ -1,0 +1,48 @@
+//! Tells the server which of our functions to call. Must not know what they do.
+
+use super::host::{OrthancHost, c_text, check};
+use super::{callbacks, sdk};
+use crate::host::{Host as _, HostError};
+
+/// A callback that the server would not take.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not take the callback for {what}: {error}")]
+pub(super) struct RegistrationError {
+    what: String,
+    error: HostError,
+}
+
+/// Registers everything. When it fails the plugin must not start: an unguarded server would.
+pub(super) fn all(host: &OrthancHost, rest_patterns: &[String]) -> Result<(), RegistrationError> {
+    register(host, "the request filter", |context| {
+        // SAFETY: the context promise; the function stays mapped (the library is never unloaded).
+        unsafe { sdk::gh_register_filter(context, Some(callbacks::filter)) }
+    })?;
+    if host.version().has_http_authentication() {
+        register(host, "authentication (another plugin has registered one?)", |context| {
+            // SAFETY: as above.
+            unsafe { sdk::gh_register_authentication(context, Some(callbacks::authentication)) }
+        })?;
+    }
+    register(host, "changes", |context| {
+        // SAFETY: as above.
+        unsafe { sdk::gh_register_change(context, Some(callbacks::change)) }
+    })?;
+    for pattern in rest_patterns {
+        let failed = |error| RegistrationError { what: pattern.clone(), error };
+        let text = c_text(pattern).map_err(failed)?;
+        register(host, pattern, |context| {
+            // SAFETY: as above; the pattern outlives the call.
+            unsafe { sdk::gh_register_rest(context, text.as_ptr(), Some(callbacks::rest)) }
+        })?;
+    }
+    Ok(())
+}
+
+fn register(
+    host: &OrthancHost,
+    what: &str,
+    service: impl FnOnce(*mut sdk::gh_context) -> sdk::gh_error,
+) -> Result<(), RegistrationError> {
+    host.with(|context| check(service(context))).map_err(|error| RegistrationError { what: what.to_owned(), error })
+}
