@@ -32,6 +32,8 @@ pub fn read(orthanc_configuration: &str, environment: &dyn Environment) -> Resul
     let reader = Reader::new(environment, filled.origins);
     let config = walk(&reader, &orthanc);
     let (mut faults, warnings) = reader.into_results();
+    // A value that could not be filled in is not missing besides.
+    faults.retain(|fault| filled.faults.iter().all(|broken| broken.path != fault.path));
     faults.extend(filled.faults);
     if faults.is_empty() { Ok(Some(Config { warnings, ..config })) } else { Err(Faults::new(faults)) }
 }
@@ -222,7 +224,7 @@ fn sqlite(section: &Section<'_>, index_directory: &str) -> PathBuf {
     }
     let postgresql = storage.section("PostgreSQL");
     if postgresql.is_present() {
-        storage.not_yet("PostgreSQL", "its state in PostgreSQL");
+        storage.not_yet("PostgreSQL", "state in PostgreSQL");
     }
     for key in ["Host", "Database", "Username"] {
         postgresql.string(key);

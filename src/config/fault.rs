@@ -22,6 +22,11 @@ impl KeyPath {
         Self(steps)
     }
 
+    /// Whether this path is the other one or leads further down from it.
+    pub(super) fn is_below(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
     /// The path of an element of the list at this path.
     pub(super) fn element(&self, index: usize) -> Self {
         let mut steps = self.0.clone();
@@ -40,7 +45,13 @@ impl fmt::Display for KeyPath {
                         f.write_str(".")?;
                     }
                     // A name may hold anything, line breaks too; a fault is one line.
-                    write!(f, "{}", name.escape_debug())?;
+                    for character in name.chars() {
+                        if character.is_control() {
+                            write!(f, "{}", character.escape_default())?;
+                        } else {
+                            write!(f, "{character}")?;
+                        }
+                    }
                 }
             }
         }

@@ -23,14 +23,20 @@ pub fn strip_comments(text: &str) -> String {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut plain = String::with_capacity(text.len());
     match CommentSettings::c_style().strip_comments(text.as_bytes()).read_to_string(&mut plain) {
-        Ok(_) => without_trailing_commas(&plain),
+        Ok(_) => without_trailing_commas(&plain, text),
         // A comment that never ends: the parser shall see it and say where.
         Err(_) => text.to_owned(),
     }
 }
 
-fn without_trailing_commas(text: &str) -> String {
+/// `original` is the text of the same length that still has the line breaks within comments: they are put back.
+fn without_trailing_commas(text: &str, original: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
+    for (byte, was) in bytes.iter_mut().zip(original.bytes()) {
+        if was == b'\n' && *byte == b' ' {
+            *byte = b'\n';
+        }
+    }
     let mut comma = None;
     let (mut quoted, mut escaped) = (false, false);
     let mut blank = Vec::new();
@@ -54,7 +60,7 @@ fn without_trailing_commas(text: &str) -> String {
             *byte = b' ';
         }
     }
-    // Only ASCII commas became ASCII spaces.
+    // Only ASCII was written over ASCII.
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 

@@ -139,7 +139,7 @@ fn read_touches(
         (Some(false), false) => Some(RuleTouches::Nothing),
         (None, true) => {
             if level.is_none() || group.is_none() {
-                resource_needs_both(&resource, level, group);
+                resource_needs_both(&resource, level);
             }
             level
                 .zip(group)
@@ -161,7 +161,7 @@ fn read_touches(
             if *group >= regex.group_info().group_len(regex_automata::PatternID::ZERO) =>
         {
             let groups = regex.group_info().group_len(regex_automata::PatternID::ZERO).saturating_sub(1);
-            resource.fault("Group", format!("the pattern has {groups} groups, got {group}"));
+            resource.fault("Group", format!("the highest group of the pattern is {groups}, got {group}"));
         }
         _ => {}
     }
@@ -171,10 +171,9 @@ fn read_touches(
     touches.filter(|_| sound).map(Some)
 }
 
-fn resource_needs_both(resource: &Section<'_>, level: Option<Level>, group: Option<i64>) {
+fn resource_needs_both(resource: &Section<'_>, level: Option<Level>) {
     if resource.is_sound() {
         let missing = if level.is_none() { "Level" } else { "Group" };
-        debug_assert!(level.is_none() || group.is_none());
         resource.fault(missing, "is missing");
     }
 }

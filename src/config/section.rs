@@ -3,7 +3,7 @@
 //! A section that is missing is walked like an empty one, so that every key is asked for in every run; that is how the
 //! documentation's list of keys is tested. Knows no key itself.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -55,11 +55,6 @@ impl<'e> Reader<'e> {
         below(self.environment.base_directory(), path)
     }
 
-    /// How many faults there are so far.
-    pub(super) fn fault_count(&self) -> usize {
-        self.faults.borrow().len() + self.unknown.borrow().len()
-    }
-
     /// Every key that was asked for.
     #[cfg(test)]
     pub(super) fn asked(&self) -> BTreeSet<String> {
@@ -93,7 +88,6 @@ pub(super) struct Section<'a> {
     schema: String,
     members: Option<&'a Map<String, Value>>,
     asked: RefCell<Vec<&'static str>>,
-    faults_before: Cell<usize>,
 }
 
 impl<'a> Section<'a> {
@@ -104,8 +98,7 @@ impl<'a> Section<'a> {
         schema: String,
         members: Option<&'a Map<String, Value>>,
     ) -> Self {
-        let faults_before = Cell::new(reader.fault_count());
-        Self { reader, path, schema, members, asked: RefCell::default(), faults_before }
+        Self { reader, path, schema, members, asked: RefCell::default() }
     }
 
     /// Whether the section stands in the configuration at all.
@@ -113,9 +106,9 @@ impl<'a> Section<'a> {
         self.members.is_some()
     }
 
-    /// Whether nothing was reported since the walk entered this section.
+    /// Whether nothing in this section was reported yet.
     pub(super) fn is_sound(&self) -> bool {
-        self.reader.fault_count() == self.faults_before.get()
+        !self.reader.faults.borrow().iter().any(|fault| fault.path.is_below(&self.path))
     }
 
     /// A member's value; `null` is like an absent one.

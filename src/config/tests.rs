@@ -1,5 +1,6 @@
 //! Faults as the administrator reads them, and what a sound configuration becomes.
 
+mod documentation;
 mod faults;
 mod sound;
 
