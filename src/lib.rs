@@ -4,21 +4,13 @@
 //! `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` → `policy` → back out. Only
 //! `gate` knows that order.
 #![deny(unsafe_code)]
-#![warn(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::unreachable
-)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::todo, clippy::unimplemented, clippy::unreachable)]
 
-pub mod callbacks;
 pub mod clock;
-pub mod config;
-pub mod gate;
 pub mod host;
 pub mod request;
+pub mod callbacks;
+pub mod config;
+pub mod gate;
 pub mod resource;
 pub mod secret;

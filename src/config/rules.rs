@@ -1,5 +1,7 @@
 //! `Permissions` and `ExtraPermissions`: rules of the form `[method, pattern, "a|b", comment or object?]`.
 
+use std::cell::OnceCell;
+
 use regex_automata::meta::Regex;
 use serde_json::Value;
 
@@ -191,17 +193,25 @@ fn read_level(section: &Section<'_>) -> Option<Level> {
 /// The first rule that matches counts and extras come last, so an extra rule that is meant to be stricter than an
 /// earlier one does nothing. Seen here: the same pattern again, and a plain path that an earlier pattern matches.
 fn warn_of_idle_rules(reader: &Reader<'_>, rules: &[RuleConfig], extra: &[RuleConfig], roots: &Roots<'_>) {
+    // Compiled once, and only when there is something to compare.
+    let compiled: OnceCell<Vec<Vec<Regex>>> = OnceCell::new();
+    let compile_all = || {
+        let patterns = |rule| expand(rule, roots).iter().filter_map(|pattern| compile(pattern).ok()).collect();
+        rules.iter().map(patterns).collect()
+    };
     for idle in extra {
         let path = literal(expand(idle, roots).first().map_or("", String::as_str));
-        let earlier = rules.iter().filter(|rule| rule.method == idle.method).find(|rule| {
-            rule.pattern == idle.pattern
-                || path.as_ref().is_some_and(|path| {
-                    expand(rule, roots).iter().any(|pattern| compile(pattern).is_ok_and(|regex| regex.is_match(path)))
-                })
+        let earlier = rules.iter().enumerate().filter(|(_, rule)| rule.method == idle.method).find(|(index, rule)| {
+            let matches = |path: &String| {
+                let regexes = compiled.get_or_init(compile_all).get(*index);
+                regexes.into_iter().flatten().any(|regex| regex.is_match(path))
+            };
+            rule.pattern == idle.pattern || path.as_ref().is_some_and(matches)
         });
-        if let Some(earlier) = earlier.filter(|earlier| earlier.permissions != idle.permissions) {
+        if let Some((_, earlier)) = earlier.filter(|(_, earlier)| earlier.permissions != idle.permissions) {
             reader.warn(format!(
-                "{} has no effect, because {} matches the same requests and the first rule counts; to change that one, write the whole table as Permissions",
+                "{} has no effect, because {} matches the same requests and the first rule counts; to change that one, \
+                 write the whole table as Permissions",
                 idle.path, earlier.path
             ));
         }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Config, Environment, read};
 
-/// A hash of the text `password`, cheap to check.
+/// A well-formed hash; of which password does not matter here.
 const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$L8PP8wFNvTVaXzTMNiuXFCJBQpK+ZV7kSGY5GZvyUQo";
 
 /// Surroundings made of texts.
