@@ -42,7 +42,7 @@ pub struct Config {
     pub shares: Shares,
     /// The SQLite file that holds the state.
     pub sqlite: PathBuf,
-    /// `DicomWeb.Root` with slashes at both ends, default `/dicom-web/`. `None` when DICOMweb is disabled.
+    /// `DicomWeb.Root` with slashes at both ends, default `/dicom-web/`; also when DICOMweb is off.
     pub dicom_web_root: String,
     /// `DicomWeb.WadoRoot`, starting with a slash and without one at its end, default `/wado`.
     pub wado_root: String,
@@ -73,7 +73,8 @@ pub struct Provider {
     pub jwks_url: Option<String>,
     /// `aud` or `azp` must hold one of these; empty turns the check off.
     pub audiences: Vec<String>,
-    /// Header `typ` values of access tokens in issuer mode, lower case; default `at+jwt` and `application/at+jwt`.
+    /// Header `typ` values of access tokens in issuer mode, lower case (`TokenTypes`); default `at+jwt` and
+    /// `application/at+jwt`.
     pub token_types: Vec<String>,
     /// Claim paths that hold roles, split at dots: `["realm_access", "roles"]`.
     pub roles_claims: Vec<Vec<String>>,
@@ -157,7 +158,7 @@ pub struct Shares {
     pub previous_secret_keys: Vec<Secret>,
     /// Name of this server in links with several servers.
     pub server_id: Option<String>,
-    /// Public URL of Orthanc, with a trailing slash.
+    /// Public URL of Orthanc, with a trailing slash; `config::read` always gives one.
     pub public_orthanc_root: Option<String>,
     /// Public URL of the landing page, as written.
     pub public_landing_root: Option<String>,

@@ -1,0 +1,159 @@
+//! `Shares`: share links.
+
+use std::time::Duration;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use serde_json::Value;
+
+use super::checked::Shares;
+use super::section::Section;
+use super::values::{shown, with_final_slash};
+use crate::clock::UnixTime;
+use crate::secret::Secret;
+
+/// Keys that orthanc-auth-service's samples, tests and pages show: everybody can sign with them.
+const PUBLISHED_KEYS: [&str; 4] = ["my-secret-key", "my-secret-key-for-anonymized-studies", "toto", "secret"];
+/// RFC 7518: a key for HS256 has at least as many bits as the hash.
+const ENOUGH_BYTES: usize = 32;
+/// Seven days.
+const INBOX_VALIDITY: Duration = Duration::from_secs(604_800);
+
+/// Reads the section. `public_url` and then `local_url` stand in for a missing `PublicOrthancRoot`.
+pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &str) -> Shares {
+    let section = parent.section("Shares");
+    let secret_key = section.secret("SecretKey", "SecretKeyFile");
+    if let Some(key) = &secret_key {
+        let place = if section.value("SecretKey").is_some() { "SecretKey" } else { "SecretKeyFile" };
+        check_key(&section, place, key);
+    }
+    let max_validity = seconds(&section, "MaxValidity");
+    let shares = Shares {
+        previous_secret_keys: previous_keys(&section),
+        server_id: section.string("ServerId"),
+        public_orthanc_root: root(&section, "PublicOrthancRoot")
+            .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
+        public_landing_root: section.url("PublicLandingRoot"),
+        public_ohif_root: root(&section, "PublicOhifRoot"),
+        ohif_dicom_json: section.choice("OhifDataSource", &["dicom-web", "dicom-json"]) == Some("dicom-json"),
+        meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
+        public_meddream_root: root(&section, "PublicMedDreamRoot"),
+        max_validity,
+        accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
+        accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
+        inbox_validity: inbox_validity(&section, max_validity),
+        secret_key,
+    };
+    for (key, other) in
+        [("MedDreamTokenServiceUrl", "PublicMedDreamRoot"), ("PublicMedDreamRoot", "MedDreamTokenServiceUrl")]
+    {
+        if section.value(key).is_none() && section.value(other).is_some() {
+            section.fault(key, format!("is missing beside {other:?}: MedDream needs both"));
+        }
+    }
+    check_later_keys(&section);
+    section.finish();
+    shares
+}
+
+fn check_key(section: &Section<'_>, place: &'static str, key: &Secret) {
+    let text = key.expose();
+    if text.to_ascii_lowercase().starts_with("change-me") || PUBLISHED_KEYS.contains(&text) {
+        section
+            .fault(place, "is a published sample: anybody could make links. Make a key with: openssl rand -base64 48");
+    } else if text.len() < ENOUGH_BYTES {
+        section.reader.warn(format!(
+            "{} is shorter than {ENOUGH_BYTES} bytes and may be guessed: make one with openssl rand -base64 48, and keep this one in PreviousSecretKeys while its links last",
+            section.at(place)
+        ));
+    }
+}
+
+fn previous_keys(section: &Section<'_>) -> Vec<Secret> {
+    const KEY: &str = "PreviousSecretKeys";
+    const FILE: &str = "PreviousSecretKeysFile";
+    let mut keys = Vec::new();
+    for (path, value) in section.list(KEY).unwrap_or_default() {
+        match value.as_str().filter(|text| !text.is_empty()) {
+            Some(text) => keys.push(Secret::new(text.to_owned())),
+            None => section.reader.fault(path, "must be a text that is not empty"),
+        }
+    }
+    if let Some(file) = section.string(FILE) {
+        if section.value(KEY).is_some() {
+            section.fault(FILE, format!("stands beside {KEY:?}: give one of the two"));
+        } else if let Some(content) = section.file(FILE, &file) {
+            keys.extend(
+                content.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| Secret::new(line.to_owned())),
+            );
+        }
+    }
+    for key in &keys {
+        let place = if section.value(KEY).is_some() { KEY } else { FILE };
+        check_key(section, place, key);
+    }
+    keys
+}
+
+fn root(section: &Section<'_>, key: &'static str) -> Option<String> {
+    section.url(key).map(with_final_slash)
+}
+
+fn seconds(section: &Section<'_>, key: &'static str) -> Option<Duration> {
+    let seconds = section.integer(key, 1..=i64::MAX)?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+fn inbox_validity(section: &Section<'_>, max_validity: Option<Duration>) -> Duration {
+    let validity = seconds(section, "InboxValidity");
+    let longest = max_validity.unwrap_or(Duration::MAX);
+    if validity.is_some_and(|validity| validity > longest) {
+        section.fault("InboxValidity", "is longer than \"MaxValidity\"");
+    }
+    validity.unwrap_or(INBOX_VALIDITY).min(longest)
+}
+
+/// An ISO 8601 date and time, in UTC unless it says otherwise. A date alone means its end.
+fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
+    let value = section.string(key)?;
+    let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    // A date is tried first: it would be read as its first moment else.
+    let parsed = match value.parse::<Date>() {
+        Ok(date) if !value.contains([':', 'T', 't']) => {
+            date.checked_add(1.day()).ok().and_then(|next| utc(next.at(0, 0, 0, 0)))
+        }
+        _ => value.parse::<Timestamp>().ok().or_else(|| value.parse::<DateTime>().ok().and_then(utc)),
+    };
+    if parsed.is_none() {
+        section.fault(key, format!("must be a date and time like \"2027-01-31T00:00:00Z\", got {}", shown(&value)));
+    }
+    parsed.map(|moment| UnixTime(moment.as_second()))
+}
+
+/// Limits and defaults that nothing keeps yet: to accept them would promise what does not happen.
+fn check_later_keys(section: &Section<'_>) {
+    let labels = section.strings("InboxLabels").unwrap_or_default();
+    if !labels.is_empty() {
+        section.not_yet("InboxLabels", "labels on what an inbox link uploads");
+    }
+    for key in ["InboxMaxBytes", "InboxMaxInstances"] {
+        if section.integer(key, 1..=i64::MAX).is_some() {
+            section.not_yet(key, "a limit on inbox uploads");
+        }
+    }
+    let defaults = section.named_sections("Defaults");
+    if section.value("Defaults").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
+        section.not_yet("Defaults", "link defaults per role");
+    }
+    for (_, role) in defaults {
+        role.boolean("Pin");
+        role.integer("MaxOpenings", 1..=i64::MAX);
+        role.boolean("Download");
+        role.integer("Validity", 1..=i64::MAX);
+        role.finish();
+    }
+    if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
+        section.not_yet("ViewerOrigins", "viewers of other origins");
+    }
+}

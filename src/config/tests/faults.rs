@@ -1,0 +1,272 @@
+//! Each fault's message.
+
+use insta::assert_snapshot;
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn every_fault_is_reported_at_once() {
+    assert_snapshot!(faults(json!({
+        "Enable": "yes",
+        "Keycloak": {"Url": "keycloak:8080", "Realm": "orth anc", "LeewaySeconds": 9999, "Audience": ["a"]},
+        "Shares": {"SecretKey": 12345, "MaxValidity": "1 day", "OhifDataSource": "dicomjson"},
+        "LabelsValidity": -1,
+        "StandardConfigurations": ["orthanc-explorer2", "ohif"],
+        "Lables": 1,
+    })));
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    assert_snapshot!(faults(json!({
+        "SecretKey": "hunter2hunter2",
+        "permissions": [],
+        "Colour": {"of": "money"},
+        "Users": {"doctor": {"Password": "hunter2", "PasswordHash": HASH, "Roles": []}},
+        "line\nbreak": 1,
+    })));
+}
+
+#[test]
+fn urls() {
+    assert_snapshot!(faults(json!({
+        "PublicUrl": "/orthanc/",
+        "Keycloak": {"Url": "http://keycloak:8080", "Realm": "r", "AcceptedIssuers": ["https://a", "b"]},
+        "Shares": {"PublicOrthancRoot": "ftp://a/", "PublicOhifRoot": "https://me:hunter2@ohif/", "PublicLandingRoot": "http://a/?token=1"},
+    })));
+}
+
+#[test]
+fn one_kind_of_provider() {
+    for (provider, expected) in [
+        (
+            json!({}),
+            "Authorization.Keycloak.Url: is missing: give Url and Realm for Keycloak, or Issuer for any other provider",
+        ),
+        (json!({"Url": "http://k/"}), "Authorization.Keycloak.Realm: is missing beside \"Url\""),
+        (json!({"Realm": "r"}), "Authorization.Keycloak.Url: is missing beside \"Realm\""),
+        (
+            json!({"Url": "http://k/", "Realm": "r", "Issuer": "https://i"}),
+            "Authorization.Keycloak.Issuer: stands beside \"Url\" or \"Realm\": give Url and Realm for Keycloak, or Issuer for any other provider",
+        ),
+        (json!("k"), "Authorization.Keycloak: must be an object or a list of objects, got a text"),
+        (
+            json!({"Url": "http://k/", "Realm": "r", "TokenTypes": ["JWT"]}),
+            "Authorization.Keycloak.TokenTypes: is for \"Issuer\" only: Keycloak marks its access tokens by the claim \"typ\"",
+        ),
+        (json!({"Issuer": 5}), "Authorization.Keycloak.Issuer: must be a text, got a number"),
+    ] {
+        assert_eq!(faults(json!({"Keycloak": provider})), expected);
+    }
+}
+
+#[test]
+fn several_providers() {
+    assert_snapshot!(faults(json!({"Keycloak": [
+        {"Url": "http://k/", "Realm": "a"},
+        {"Issuer": "https://login.example", "AcceptedIssuers": ["http://k/realms/a"]},
+        {"Issuer": "https://other.example", "RolesMap": {"x": 1, "y": ["", "doctor-role"]}},
+        7,
+    ]})));
+}
+
+#[test]
+fn provider_details() {
+    assert_snapshot!(faults(json!({"Keycloak": {
+        "Url": "http://k/", "Realm": "r", "RolesClaims": ["a..b", 1, ["https://x.example/roles", 2]], "GroupsClaim": ".",
+        "CaFile": "/missing.pem", "AdminClientSecret": {"oops": "hunter2"}, "ClientSecret": "a", "ClientSecretFile": "b",
+    }})));
+}
+
+#[test]
+fn features_that_are_not_there() {
+    assert_snapshot!(faults(json!({
+        "EnableAuditLogs": true,
+        "Login": {"Enable": true},
+        "Keycloak": {"Url": "http://k/", "Realm": "r", "EnableApiKeys": true},
+        "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
+        "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
+        "UploadLabels": {"role:external-role": ["external"]},
+        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+    })));
+}
+
+#[test]
+fn keys_of_the_external_service() {
+    assert_snapshot!(faults(json!({
+        "WebServiceRootUrl": "http://me:hunter2@auth:8000/", "WebServiceUserProfileUrl": "http://auth/", "WebServiceTokenValidationUrl": "http://auth/",
+        "WebService": "http://auth/", "WebServiceTokenCreationBaseUrl": "http://auth/", "WebServiceTokenDecoderUrl": "http://auth/",
+        "WebServiceSettingsRolesUrl": "http://auth/", "WebServiceUsername": "me", "WebServicePassword": "hunter2", "WebServiceIdentifier": 5,
+    })));
+}
+
+#[test]
+fn levels() {
+    assert_snapshot!(faults(json!({"CheckedLevel": "series", "UncheckedLevels": ["patients"]})));
+}
+
+#[test]
+fn rules() {
+    assert_snapshot!(faults(json!({"Permissions": [
+        ["head", "^/a$", "view"],
+        ["get", "^/a(?!b)$", "view"],
+        ["get", "^/a($", "view"],
+        ["get", "^/a$"],
+        "get",
+        ["get", "^/a$", "view|"],
+        ["get", "^/a$", "|"],
+        ["get", "^/a$", " "],
+        ["get", "^/a$", null],
+        ["get", "", "view", 5],
+        [1, 2, 3],
+    ], "ExtraPermissions": [
+        ["get", "^/a/(.*)$", "view", {"PatientData": true}],
+        ["get", "^/a/(.*)$", "view", {}],
+        ["get", "^/a/(.*)$", "view", {"Resource": {"Level": "studies", "Group": 1}}],
+        ["get", "^/a/(.*)$", "view", {"Resource": {"Level": "study", "Group": 2}}],
+        ["get", "^/a/(.*)$", "view", {"Resource": {"Level": "study"}}],
+        ["get", "^/a/(.*)$", "view", {"Resource": {"Level": "study", "Group": 0}}],
+        ["get", "^/a/(.*)$", "view", {"PatientData": false, "Resource": {"Level": "study", "Group": 1}}],
+        ["get", "^/a/(.*)$", "view", {"PatientsData": false}],
+        ["get", "SINGLE_RESOURCE_PATTERNS", "view", {"PatientData": false}],
+    ]})));
+}
+
+#[test]
+fn users_and_roles() {
+    assert_snapshot!(faults(json!({
+        "Users": {
+            "a": {}, "b": {"PasswordHash": "hunter2"}, "c": {"PasswordHash": 5}, "d": 5, "e:f": {"PasswordHash": HASH},
+            "g": {"PasswordHash": "$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$L8PP8wFNvTVaXzTMNiuXFCJBQpK+ZV7kSGY5GZvyUQo"},
+            "h": {"PasswordHash": "$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$L8PP8wFNvTVaXzTMNiuXFCJBQpK+ZV7kSGY5GZvyUQo"},
+            "i": {"PasswordHash": HASH, "Roles": "doctor-role"},
+            "j": {"PasswordHashFile": "/run/secrets/j"},
+            "k": {"PasswordHash": "$argon2id$v=19$m=19456,t=2,p=1"},
+            "l": {"PasswordHash": "$argon2id$v=16$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$L8PP8wFNvTVaXzTMNiuXFCJBQpK+ZV7kSGY5GZvyUQo"},
+            "m": {"PasswordHash": "$argon2id$v=19$m=1,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$L8PP8wFNvTVaXzTMNiuXFCJBQpK+ZV7kSGY5GZvyUQo"},
+        },
+        "PermissionsFile": "permissions.jsonc",
+        "Roles": {"r": {"permissions": "view", "labels": []}, "s": {"authorized-labels": [], "authorized_labels": []}, "available-labels": []},
+        "AnonymousProfile": {"permission": ["view"], "authorized-labels": [1]},
+        "AnonymousProfileFile": "a.json",
+    })));
+}
+
+#[test]
+fn files_that_cannot_be_used() {
+    let environment = files(&[
+        ("/broken", "{\"name\": \n oops}"),
+        ("/list", "[]"),
+        ("/wrong", "{\"permissions\": [1], \"label\": 2} // hm"),
+        ("/empty", " \n"),
+    ]);
+    let faults = |value| section_in(value, &environment).map(|_| ()).unwrap_err();
+    assert_snapshot!([
+        faults(json!({"AnonymousProfileFile": "/none"})),
+        faults(json!({"AnonymousProfileFile": "/broken"})),
+        faults(json!({"AnonymousProfileFile": "/list"})),
+        faults(json!({"AnonymousProfileFile": "/wrong"})),
+        faults(json!({"Shares": {"SecretKeyFile": "/empty"}, "Keycloak": {"Url": "http://k/", "Realm": "r", "CaFile": "/list"}})),
+    ].join("\n"));
+}
+
+#[test]
+fn share_links() {
+    assert_snapshot!(faults(json!({"Shares": {
+        "SecretKey": "change-me-I-am-a-secret-key", "PreviousSecretKeys": ["my-secret-key", 5, ""], "MaxValidity": 100, "InboxValidity": 200,
+        "AcceptUnrecordedUntil": "tomorrow", "PublicMedDreamRoot": "https://meddream/", "AcceptUnrecorded": "on",
+    }})));
+    assert_snapshot!(faults(
+        json!({"Shares": {"SecretKey": "a", "SecretKeyFile": "b", "PreviousSecretKeys": [], "PreviousSecretKeysFile": "c"}})
+    ));
+    assert_snapshot!(faults(json!({"Shares": []})));
+}
+
+#[test]
+fn paths_headers_and_networks() {
+    assert_snapshot!(faults(json!({
+        "UncheckedResources": ["system"], "UncheckedFolders": ["ohif/", "/", "//"],
+        "TokenHttpHeaders": ["x y", "Cookie"], "TokenGetArguments": [1], "TrustedProxies": ["proxy", "0.0.0.0/0", "10.0.0.1"],
+        "Storage": {"SQLite": "index"},
+    })));
+}
+
+#[test]
+fn keys_of_orthanc_itself() {
+    let faults = |text: Value| read(&text.to_string(), &Fake::default()).unwrap_err().to_string();
+    assert_snapshot!(faults(json!({
+        "Authorization": {}, "RemoteAccessAllowed": true, "DicomWeb": {"Root": "/", "WadoRoot": "/wado(.*)"}, "OrthancExplorer2": {"Root": "/a/../b"},
+    })));
+    assert_snapshot!(faults(
+        json!({"Authorization": {}, "AuthenticationEnabled": true, "DicomWeb": 5, "HttpPort": "a"})
+    ));
+    assert_snapshot!(faults(json!({"Authorization": 5})));
+    assert_snapshot!(read("[", &Fake::default()).unwrap_err());
+}
+
+#[test]
+fn values_from_the_environment_say_where_they_come_from() {
+    let environment = Fake {
+        variables: [
+            ("SECRET_KEY", "hunter2"),
+            ("OHIF_DATA_SOURCE", "dicomweb"),
+            ("ENABLE_KEYCLOAK", "true"),
+            ("KEYCLOAK_URI", "http://k/"),
+            ("ENABLE_KEYCLOAK_API_KEYS", "true"),
+        ]
+        .into(),
+        files: [("/run/secrets/SECRET_KEY", "change-me\n")].into(),
+        base: "",
+    };
+    assert_snapshot!(section_in(json!({}), &environment).map(|_| ()).unwrap_err());
+}
+
+/// A secret of the wrong type, in the wrong place or wrong in itself is never shown.
+#[test]
+fn no_fault_shows_a_secret() {
+    const MARK: &str = "hunter2";
+    let secret = [json!(MARK), json!([MARK]), json!({MARK: 1, "a": MARK})];
+    for value in secret {
+        // The name of an unknown key is no secret, so it may show up when an object stands for a text.
+        let text = faults(json!({
+            "SecretKey": value, "WebServicePassword": value, "Keycloak": {"AdminClientSecret": value, "ClientSecret": value, "Password": value},
+            "Users": {"u": {"PasswordHash": value, "Password": value}},
+            "Shares": {"SecretKey": value, "PreviousSecretKeys": value, "Secret": value},
+            "Emails": {"Smtp": {"Password": value, "Host": "mail"}},
+            "Storage": {"PostgreSQL": {"Password": value}},
+        }));
+        assert!(text.lines().count() > 6 && !text.contains(MARK), "{text}");
+    }
+}
+
+#[test]
+fn no_section_takes_an_unknown_key() {
+    for path in [
+        "Keycloak",
+        "Users/u",
+        "Roles/r",
+        "AnonymousProfile",
+        "Login",
+        "Shares",
+        "Shares/Defaults/r",
+        "Storage",
+        "Storage/PostgreSQL",
+        "Emails",
+        "Emails/Smtp",
+    ] {
+        let section = path.rsplit('/').fold(json!({"Qqqq": 1}), |inner, name| json!({name: inner}));
+        let expected = format!("Authorization.{}.Qqqq: unknown key", path.replace('/', "."));
+        assert!(faults(section).lines().any(|line| line == expected), "{expected}");
+    }
+}
+
+/// `is_sound` looks at the paths of faults: a fault elsewhere must not hide a missing key.
+#[test]
+fn what_is_missing_is_told_whatever_else_is_wrong() {
+    let text = faults(json!({"Users": {"a": {}, "b": 5}}));
+    assert_eq!(
+        text,
+        "Authorization.Users.a.PasswordHash: is missing\nAuthorization.Users.b: must be an object, got a number"
+    );
+}

@@ -1,0 +1,194 @@
+//! The environment variables of orthanc-auth-service fill in what the section leaves out, for sites that move from it.
+//!
+//! Works on the JSON before it is walked, so that a filled-in value is checked like a written one. Like that service,
+//! a file `/run/secrets/NAME` is looked at before the variable `NAME`.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::environment::Environment;
+use super::fault::{Fault, KeyPath};
+
+/// Variables that stand for one key: name, section (empty: the section `"Authorization"` itself), key, and the keys
+/// that say the same in another way.
+const SINGLE: [(&str, &str, &str, &[&str]); 10] = [
+    ("SECRET_KEY", "Shares", "SecretKey", &["SecretKeyFile"]),
+    ("SERVER_ID", "Shares", "ServerId", &[]),
+    ("PUBLIC_ORTHANC_ROOT", "Shares", "PublicOrthancRoot", &[]),
+    ("PUBLIC_LANDING_ROOT", "Shares", "PublicLandingRoot", &[]),
+    ("PUBLIC_OHIF_ROOT", "Shares", "PublicOhifRoot", &[]),
+    ("OHIF_DATA_SOURCE", "Shares", "OhifDataSource", &[]),
+    ("MEDDREAM_TOKEN_SERVICE_URL", "Shares", "MedDreamTokenServiceUrl", &[]),
+    ("PUBLIC_MEDDREAM_ROOT", "Shares", "PublicMedDreamRoot", &[]),
+    ("PERMISSIONS_FILE_PATH", "", "PermissionsFile", &["Roles"]),
+    ("ANONYMOUS_PROFILE_FILE_PATH", "", "AnonymousProfileFile", &["AnonymousProfile"]),
+];
+
+/// Variables that are about the identity provider; they are read together.
+pub(super) const ENABLE_KEYCLOAK: &str = "ENABLE_KEYCLOAK";
+const KEYCLOAK_URI: &str = "KEYCLOAK_URI";
+const KEYCLOAK_ADMIN_URI: &str = "KEYCLOAK_ADMIN_URI";
+const KEYCLOAK_CLIENT_SECRET: &str = "KEYCLOAK_CLIENT_SECRET";
+const ENABLE_KEYCLOAK_API_KEYS: &str = "ENABLE_KEYCLOAK_API_KEYS";
+
+/// What the old service asks when `KEYCLOAK_URI` is not set.
+const DEFAULT_KEYCLOAK_URI: &str = "http://keycloak:8080/realms/orthanc/";
+
+/// All variables that are read.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    let keycloak =
+        [ENABLE_KEYCLOAK, KEYCLOAK_URI, KEYCLOAK_ADMIN_URI, KEYCLOAK_CLIENT_SECRET, ENABLE_KEYCLOAK_API_KEYS];
+    SINGLE.iter().map(|(name, ..)| *name).chain(keycloak).collect()
+}
+
+/// Where values came from, and what was wrong on the way.
+#[derive(Default)]
+pub(super) struct Filled {
+    pub(super) origins: BTreeMap<KeyPath, String>,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Fills in what the members of the section at `path` leave out.
+pub(super) fn fill_in(members: &mut Map<String, Value>, path: &KeyPath, environment: &dyn Environment) -> Filled {
+    let mut filled = Filled::default();
+    for (name, section, key, others) in SINGLE {
+        let (target, path) = if section.is_empty() {
+            (Some(&mut *members), path.clone())
+        } else {
+            (object(members, section), path.member(section))
+        };
+        // A section of the wrong type is reported when it is walked.
+        let Some(target) = target else { continue };
+        if [key].iter().chain(others).all(|key| is_absent(target, key)) {
+            filled.put(target, &path, key, read(name, environment), Value::String);
+        }
+    }
+    fill_in_keycloak(members, path, environment, &mut filled);
+    filled
+}
+
+fn fill_in_keycloak(
+    members: &mut Map<String, Value>,
+    path: &KeyPath,
+    environment: &dyn Environment,
+    filled: &mut Filled,
+) {
+    let path = path.member("Keycloak");
+    let mut uri = read(KEYCLOAK_URI, environment);
+    if is_absent(members, "Keycloak") {
+        // Without the section, the switch decides.
+        let switch = filled.take(&path, read(ENABLE_KEYCLOAK, environment));
+        if !switch.is_some_and(|(text, _)| text.eq_ignore_ascii_case("true")) {
+            return;
+        }
+        if matches!(uri, Ok(None)) {
+            uri = Ok(Some((DEFAULT_KEYCLOAK_URI.to_owned(), format!("the default of {KEYCLOAK_URI}"))));
+        }
+    }
+    // With several providers nothing says which one is meant.
+    let Some(keycloak) = object(members, "Keycloak") else { return };
+    if ["Url", "Realm", "Issuer"].iter().all(|key| is_absent(keycloak, key))
+        && let Some((uri, origin)) = filled.take(&path.member("Url"), uri)
+    {
+        match split_realm(&uri) {
+            Some((url, realm)) => {
+                filled.put(keycloak, &path, "Url", Ok(Some((url.to_owned(), origin.clone()))), Value::String);
+                filled.put(keycloak, &path, "Realm", Ok(Some((realm.to_owned(), origin))), Value::String);
+            }
+            None => filled.faults.push(Fault {
+                path: path.member("Url"),
+                origin: Some(origin),
+                message: "must be the URL of a realm, like \"http://keycloak:8080/realms/orthanc/\"".to_owned(),
+            }),
+        }
+    }
+    if is_absent(keycloak, "AdminUrl") {
+        filled.put(keycloak, &path, "AdminUrl", read(KEYCLOAK_ADMIN_URI, environment), Value::String);
+    }
+    if is_absent(keycloak, "AdminClientSecret") && is_absent(keycloak, "AdminClientSecretFile") {
+        filled.put(keycloak, &path, "AdminClientSecret", read(KEYCLOAK_CLIENT_SECRET, environment), Value::String);
+    }
+    if is_absent(keycloak, "EnableApiKeys") {
+        let enabled = |text: String| Value::Bool(text.eq_ignore_ascii_case("true"));
+        filled.put(keycloak, &path, "EnableApiKeys", read(ENABLE_KEYCLOAK_API_KEYS, environment), enabled);
+    }
+}
+
+/// `http://keycloak:8080/realms/orthanc/` as `http://keycloak:8080/` and `orthanc`.
+fn split_realm(uri: &str) -> Option<(&str, &str)> {
+    let (url, realm) = uri.strip_suffix('/').unwrap_or(uri).rsplit_once("realms/")?;
+    (url.ends_with('/') && !realm.is_empty() && !realm.contains('/')).then_some((url, realm))
+}
+
+/// A value with the place that it came from; or why it could not be read.
+type Reading = Result<Option<(String, String)>, (String, String)>;
+
+fn read(name: &str, environment: &dyn Environment) -> Reading {
+    let file = format!("/run/secrets/{name}");
+    let (text, origin) = match environment.read_file(Path::new(&file)) {
+        Ok(text) => (Some(text.trim().to_owned()), file),
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) =>
+        {
+            (environment.variable(name), format!("the environment variable {name}"))
+        }
+        Err(error) => return Err((file, format!("cannot be read: {error}"))),
+    };
+    // A compose file passes an unset variable on as an empty one.
+    Ok(text.filter(|text| !text.is_empty()).map(|text| (text, origin)))
+}
+
+impl Filled {
+    fn take(&mut self, path: &KeyPath, reading: Reading) -> Option<(String, String)> {
+        reading.unwrap_or_else(|(origin, message)| {
+            self.faults.push(Fault { path: path.clone(), origin: Some(origin), message });
+            None
+        })
+    }
+
+    fn put(
+        &mut self,
+        target: &mut Map<String, Value>,
+        path: &KeyPath,
+        key: &str,
+        reading: Reading,
+        value: impl FnOnce(String) -> Value,
+    ) {
+        let path = path.member(key);
+        if let Some((text, origin)) = self.take(&path, reading) {
+            target.insert(key.to_owned(), value(text));
+            self.origins.insert(path, origin);
+        }
+    }
+}
+
+fn is_absent(members: &Map<String, Value>, key: &str) -> bool {
+    members.get(key).is_none_or(Value::is_null)
+}
+
+/// The object at a key, made when there is none; `None` when something else is there.
+fn object<'a>(members: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
+    let value = members.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_realm;
+
+    #[test]
+    fn a_realm_url_is_split() {
+        assert_eq!(split_realm("http://k:8080/realms/orthanc/"), Some(("http://k:8080/", "orthanc")));
+        assert_eq!(split_realm("http://k/auth/realms/r"), Some(("http://k/auth/", "r")));
+        for other in ["http://k/", "http://k/realms/", "http://k/realms/a/b", "http://k/xrealms/a", ""] {
+            assert_eq!(split_realm(other), None, "{other}");
+        }
+    }
+}
