@@ -81,6 +81,7 @@ enum {
   gh_service_log_warning = 2,
   gh_service_log_error = 3,
   gh_service_set_plugin_property = 7,
+  gh_service_get_configuration_path = 6,
   gh_service_get_configuration = 13,
   gh_service_set_metrics_integer_value = 43, /* 1.12.1 */
   gh_service_log_message = 45,               /* 1.12.4 */

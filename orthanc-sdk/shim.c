@@ -47,11 +47,19 @@ void gh_set_description(gh_context* context, const char* plugin, const char* des
   invoke(context, gh_service_set_plugin_property, &params);
 }
 
-gh_error gh_get_configuration(gh_context* context, char** result) {
+static gh_error get_text(gh_context* context, gh_service service, char** result) {
   gh_params_dynamic_string params = {0};
   *result = NULL;
   params.result = result;
-  return invoke(context, gh_service_get_configuration, &params);
+  return invoke(context, service, &params);
+}
+
+gh_error gh_get_configuration(gh_context* context, char** result) {
+  return get_text(context, gh_service_get_configuration, result);
+}
+
+gh_error gh_get_configuration_path(gh_context* context, char** result) {
+  return get_text(context, gh_service_get_configuration_path, result);
 }
 
 void gh_set_metric(gh_context* context, const char* name, int64_t value) {

@@ -22,6 +22,7 @@ void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, c
 
 void gh_set_description(gh_context* context, const char* plugin, const char* description);
 gh_error gh_get_configuration(gh_context* context, char** result);
+gh_error gh_get_configuration_path(gh_context* context, char** result);
 /* Hosts since 1.12.1. */
 void gh_set_metric(gh_context* context, const char* name, int64_t value);
 

@@ -92,7 +92,11 @@ impl Outcome {
 impl Gate {
     /// Verifies all credentials of a request.
     #[must_use]
-    pub fn identify(&self, request: &Request<'_>, now: UnixTime) -> (Vec<Arc<Identity>>, Vec<(crate::credential::Source, Rejection)>) {
+    pub fn identify(
+        &self,
+        request: &Request<'_>,
+        now: UnixTime,
+    ) -> (Vec<Arc<Identity>>, Vec<(crate::credential::Source, Rejection)>) {
         let mut verified = Vec::with_capacity(2);
         let mut rejected = Vec::new();
         for credential in self.places.read(request) {
@@ -139,7 +143,14 @@ impl Gate {
     }
 
     /// Decides for each identity by itself, for the whole request (decision 3).
-    fn ask_each(&self, request: &Request<'_>, access: &Access<'_>, rule: Option<&Rule>, now: UnixTime, outcome: &mut Outcome) {
+    fn ask_each(
+        &self,
+        request: &Request<'_>,
+        access: &Access<'_>,
+        rule: Option<&Rule>,
+        now: UnixTime,
+        outcome: &mut Outcome,
+    ) {
         let is_search = access.handling == Handling::Search;
         let mut located: Option<Result<Vec<Located>, ResourceError>> = None;
         for identity in &outcome.verified {
@@ -186,7 +197,9 @@ impl Gate {
         match access.handling {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
-            Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => Demand::Resources(facts),
+            Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => {
+                Demand::Resources(facts)
+            }
             Handling::Search => Demand::Search(facts),
             Handling::Label => {
                 let label = access.label.unwrap_or_default();
@@ -203,7 +216,12 @@ impl Gate {
     }
 
     /// Everything that a request names, looked up. An error for any of them is an error for all.
-    fn locate(&self, request: &Request<'_>, access: &Access<'_>, rule: Option<&Rule>) -> Result<Vec<Located>, ResourceError> {
+    fn locate(
+        &self,
+        request: &Request<'_>,
+        access: &Access<'_>,
+        rule: Option<&Rule>,
+    ) -> Result<Vec<Located>, ResourceError> {
         let mut found = Vec::new();
         for named in &access.named {
             found.extend(self.resources.locate(named)?);
@@ -239,7 +257,8 @@ pub fn facts(located: &Located) -> Facts<'_> {
 pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
     use std::fmt::Write;
     let mut line = format!("refused {} {} ({})", request.method.as_str(), shorten(request.path), outcome.template);
-    let names: Vec<String> = outcome.verified.iter().map(|identity| format!("{} {:?}", identity.kind, shorten(&identity.name))).collect();
+    let names: Vec<String> =
+        outcome.verified.iter().map(|identity| format!("{} {:?}", identity.kind, shorten(&identity.name))).collect();
     // Writing to a string does not fail.
     let _ = write!(line, " to {}", names.join(", "));
     let _ = match &outcome.rule {

@@ -1,6 +1,7 @@
 //! The composition root: configuration in, running plugin out; and the order in which it stops.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::api::{self, Api};
@@ -20,7 +21,7 @@ use crate::overrides;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, Reply, Request, RestRequest};
 use crate::resource::Resources;
-use crate::route::{RouteModel, Roots};
+use crate::route::{Roots, RouteModel};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
@@ -66,17 +67,23 @@ struct Plugin {
 }
 
 /// Starts the plugin. `Ok(None)` when the configuration does not ask for it: nothing is registered then.
-pub fn start(host: Arc<dyn Host>, configuration: &str) -> Result<Option<Started>, StartError> {
-    let environment = config::ProcessEnvironment::new(None);
+///
+/// `path` is the file that the configuration comes from: its relative paths begin there.
+pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> Result<Option<Started>, StartError> {
+    let environment = config::ProcessEnvironment::new(path);
     let Some(config) = config::read(configuration, &environment)? else {
-        log::warn!("the authorization plugin is disabled: Orthanc's configuration has no section \"Authorization\", or it says \"Enable\": false");
+        log::warn!(
+            "the authorization plugin is disabled: Orthanc's configuration has no section \"Authorization\", or it says \"Enable\": false"
+        );
         return Ok(None);
     };
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
     if config.dicom_server_enabled {
-        log::warn!("Orthanc's DICOM port is open, and not covered by this plugin: DICOM clients are told apart by the firewall, or by the MultitenantDicom plugin (DicomServerEnabled)");
+        log::warn!(
+            "Orthanc's DICOM port is open, and not covered by this plugin: DICOM clients are told apart by the firewall, or by the MultitenantDicom plugin (DicomServerEnabled)"
+        );
     }
     let plugin = compose(host, config)?;
     let mut rest_patterns: Vec<String> = overrides::PATTERNS.iter().map(|pattern| (*pattern).to_owned()).collect();
@@ -96,15 +103,16 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         log::warn!("{warning}");
     }
     if let Some(rollback) = store.rolled_back() {
-        log::error!("the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again; no key or link is made until that is acknowledged", rollback.database_epoch, rollback.file_epoch);
+        log::error!(
+            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again; no key or link is made until that is acknowledged",
+            rollback.database_epoch,
+            rollback.file_epoch
+        );
     }
     let epoch = Epoch::default();
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
-        places: Places {
-            headers: config.token_http_headers.clone(),
-            arguments: config.token_get_arguments.clone(),
-        },
+        places: Places { headers: config.token_http_headers.clone(), arguments: config.token_get_arguments.clone() },
         identities: Identities::new(verifiers, epoch),
         anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
         routes,
@@ -115,8 +123,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
     });
-    let staleness =
-        if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
+    let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
     Ok(Plugin { host, gate, api, staleness })
 }
@@ -161,7 +168,11 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     Ok(Verifiers {
         oidc,
         local,
-        local_roles: config.users.iter().map(|(name, user)| (name.clone(), user.roles.clone())).collect::<BTreeMap<_, _>>(),
+        local_roles: config
+            .users
+            .iter()
+            .map(|(name, user)| (name.clone(), user.roles.clone()))
+            .collect::<BTreeMap<_, _>>(),
         store,
         hasher,
         links: LinkPolicy {

@@ -78,7 +78,9 @@ pub fn caller(request: &Request<'_>) -> Caller {
     match slot {
         None => Caller::Internal,
         Some(slot) if slot.headers.is_some_and(|headers| headers != fingerprint(request)) => Caller::Internal,
-        Some(slot) if slot.method == request.method && folded(&slot.path) == folded(request.path) => Caller::Direct(slot),
+        Some(slot) if slot.method == request.method && folded(&slot.path) == folded(request.path) => {
+            Caller::Direct(slot)
+        }
         Some(slot) => Caller::OnBehalf(slot),
     }
 }

@@ -44,7 +44,8 @@ impl KeyRequest {
         let Unique(body) =
             serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
         let body = body.as_object().ok_or_else(|| bad("body", "an object is expected"))?;
-        const KNOWN: [&str; 6] = ["Name", "Roles", "Permissions", "AuthorizedLabels", "ExpirationDate", "ValidityDuration"];
+        const KNOWN: [&str; 6] =
+            ["Name", "Roles", "Permissions", "AuthorizedLabels", "ExpirationDate", "ValidityDuration"];
         // A mistyped limit would otherwise be none.
         if let Some(unknown) = body.keys().find(|member| !KNOWN.contains(&member.as_str())) {
             return Err(bad(unknown, format_args!("unknown member; these are known: {}", KNOWN.join(", "))).into());
@@ -52,7 +53,9 @@ impl KeyRequest {
         let name = body.get("Name").and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| bad("Name", "a text is expected, so that the key can be told from others"))?;
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-            return Err(bad("Name", format_args!("at most {LONGEST_NAME} characters, and no control characters")).into());
+            return Err(
+                bad("Name", format_args!("at most {LONGEST_NAME} characters, and no control characters")).into()
+            );
         }
         Ok(Self {
             name: name.to_owned(),
@@ -90,7 +93,9 @@ fn expiry(body: &Map<String, Value>, now: UnixTime) -> Result<Option<UnixTime>, 
         None => None,
         Some(value) => {
             let seconds = value.as_u64().filter(|seconds| *seconds <= LONGEST_VALIDITY);
-            let seconds = seconds.ok_or_else(|| bad("ValidityDuration", format_args!("a number of seconds from 0 to {LONGEST_VALIDITY} is expected")))?;
+            let seconds = seconds.ok_or_else(|| {
+                bad("ValidityDuration", format_args!("a number of seconds from 0 to {LONGEST_VALIDITY} is expected"))
+            })?;
             // As for links: zero is no end.
             (seconds > 0).then(|| now.plus(i64::try_from(seconds).unwrap_or(i64::MAX)))
         }
@@ -130,9 +135,8 @@ fn create(call: &Call<'_>) -> Answer {
             return Err(call.refuse(format_args!("the label {label:?} is more than you can give")));
         }
     }
-    let rights = base
-        .narrow_permissions(request.permissions.as_deref())
-        .narrow_labels(request.authorized_labels.as_deref());
+    let rights =
+        base.narrow_permissions(request.permissions.as_deref()).narrow_labels(request.authorized_labels.as_deref());
     let key = api_key::generate()?;
     let id = hex(&random::<8>()?);
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"a person without a subject"))?;

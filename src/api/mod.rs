@@ -119,7 +119,9 @@ impl Api {
             ("/auth/settings/roles", ..) => call.only(&[Method::Get, Method::Put], "GET,PUT", settings::roles),
             ("/auth/settings/permissions", ..) => call.only(&[Method::Get], "GET", settings::permissions),
             ("/auth/api-keys", ..) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
-            (_, _, Some(id)) if !id.contains('/') => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
+            (_, _, Some(id)) if !id.contains('/') => {
+                call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id))
+            }
             _ => Err(ApiError::new(404, "there is no such route")),
         };
         answer.unwrap_or_else(|error| error_reply(rest, error))

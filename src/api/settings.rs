@@ -52,14 +52,20 @@ fn put(call: &Call<'_>) -> Answer {
     let new = Roles::parse(text).map_err(|error| ApiError::bad(error.to_string()))?;
     new.check_permissions(book.permissions_in_rules()).map_err(|error| ApiError::bad(error.to_string()))?;
     if book.file().is_none() {
-        return Err(ApiError::new(409, "the roles are part of the server's configuration: with PermissionsFile they can be changed here"));
+        return Err(ApiError::new(
+            409,
+            "the roles are part of the server's configuration: with PermissionsFile they can be changed here",
+        ));
     }
     let tag = etag(&new);
     let check = |current: &Roles| {
         if let Some(expected) = call.rest.request.header("if-match")
             && !matches_etag(expected, &etag(current))
         {
-            return Err(Change::Refused(ApiError::new(412, "somebody else has changed the roles meanwhile: read them again")));
+            return Err(Change::Refused(ApiError::new(
+                412,
+                "somebody else has changed the roles meanwhile: read them again",
+            )));
         }
         if current.holders(ADMIN).next().is_some() && new.holders(ADMIN).next().is_none() {
             let details = format!("no role would be left that has {ADMIN}: nobody could change the roles any more");
@@ -67,7 +73,8 @@ fn put(call: &Call<'_>) -> Answer {
         }
         Ok(())
     };
-    let keep = |old: &str| verifiers.store.put_setting(PREVIOUS_ROLES, old).map_err(|error| Change::Refused(error.into()));
+    let keep =
+        |old: &str| verifiers.store.put_setting(PREVIOUS_ROLES, old).map_err(|error| Change::Refused(error.into()));
     let names: Vec<String> = new.roles.keys().cloned().collect();
     book.replace(new.clone(), check, keep).map_err(|change| match change {
         Change::Refused(error) => error,
@@ -112,4 +119,3 @@ pub fn permissions(call: &Call<'_>) -> Answer {
     }
     Ok(ok(&json!(call.api.gate.rules.permission_names())))
 }
-

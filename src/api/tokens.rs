@@ -44,7 +44,8 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         issued_at: call.now,
         subject: maker.person.as_ref().map(|person| person.subject.clone()),
     });
-    let key = call.api.gate.identities.verifiers().links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+    let key =
+        call.api.gate.identities.verifiers().links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
     let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
     let url = viewer::public_url(link_type, &call.api.shares, &call.api.oe2_root, &studies, &token)
         .map_err(|missing| ApiError::new(409, missing.to_string()))?;
@@ -106,7 +107,11 @@ fn precise(asked: &ShareResource, located: &Located) -> ShareResource {
 }
 
 /// The first identity that may make this link: holds the permission of its type, and sees every resource by itself.
-fn maker(call: &Call<'_>, link_type: LinkType, located: &Option<Result<LocatedResources, ()>>) -> Result<Arc<Identity>, ApiError> {
+fn maker(
+    call: &Call<'_>,
+    link_type: LinkType,
+    located: &Option<Result<LocatedResources, ()>>,
+) -> Result<Arc<Identity>, ApiError> {
     let request = &call.rest.request;
     let rule = call.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
     let mut refusal = Refusal::NoRule;
@@ -121,7 +126,9 @@ fn maker(call: &Call<'_>, link_type: LinkType, located: &Option<Result<LocatedRe
             // Neither the holder of a link, who is a stranger, nor a stranger without one gives anything on.
             (IdentityKind::Link, _) => Err(Refusal::LinkOnlyReads),
             (IdentityKind::Anonymous, _) => Err(Refusal::MissingPermission),
-            (_, Some(Ok(located))) => located.iter().try_for_each(|(_, located)| decision::allow(&holder, &facts(located))),
+            (_, Some(Ok(located))) => {
+                located.iter().try_for_each(|(_, located)| decision::allow(&holder, &facts(located)))
+            }
             (_, Some(Err(()))) if !decision::is_unlimited(&holder) => Err(Refusal::UnknownResource),
             _ => Ok(()),
         });
@@ -171,8 +178,7 @@ fn record(
 fn viewer_studies<'a>(located: impl Iterator<Item = &'a Located>) -> Vec<ViewerStudy> {
     let mut studies: Vec<ViewerStudy> = Vec::new();
     for located in located {
-        let study =
-            ViewerStudy { orthanc_id: located.study.id.to_string(), dicom_uid: located.study.uid.to_string() };
+        let study = ViewerStudy { orthanc_id: located.study.id.to_string(), dicom_uid: located.study.uid.to_string() };
         if !studies.contains(&study) {
             studies.push(study);
         }

@@ -48,7 +48,9 @@ pub fn generate() -> Result<Secret, NoRandom> {
 pub fn is_well_formed(text: &str) -> bool {
     let Some((body, sum)) = text.split_at_checked(LENGTH - CHECKSUM_DIGITS) else { return false };
     text.len() == LENGTH
-        && body.strip_prefix(PREFIX).is_some_and(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
+        && body
+            .strip_prefix(PREFIX)
+            .is_some_and(|digits| digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')))
         && checksum(body) == sum
 }
 

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
 
 use super::Epoch;
-use crate::config::{RolesSource, jsonc};
+use crate::config::{RolesSource, strip_comments};
 use crate::policy::roles::{Roles, RolesError};
 
 /// How often the file is looked at.
@@ -136,7 +136,9 @@ impl RolesBook {
         keep: impl FnOnce(&str) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(path) = self.file() else {
-            return Err(RolesBookError::Write { path: PathBuf::new(), cause: std::io::ErrorKind::Unsupported.into() }.into());
+            return Err(
+                RolesBookError::Write { path: PathBuf::new(), cause: std::io::ErrorKind::Unsupported.into() }.into()
+            );
         };
         let mut on_disk = self.shared.on_disk.lock();
         // An edit by hand that the watcher has not seen yet counts as the state that is replaced.
@@ -146,7 +148,9 @@ impl RolesBook {
         check(&self.shared.current.load())?;
         let text = serde_json::to_string_pretty(&new.to_value()).unwrap_or_default();
         if text.is_empty() {
-            return Err(RolesBookError::Write { path: path.to_owned(), cause: std::io::ErrorKind::InvalidData.into() }.into());
+            return Err(
+                RolesBookError::Write { path: path.to_owned(), cause: std::io::ErrorKind::InvalidData.into() }.into()
+            );
         }
         match write_by_rename(path, &text) {
             Ok(()) => {}
@@ -215,7 +219,7 @@ fn read(path: &Path, in_rules: &BTreeSet<String>) -> Result<Roles, RolesBookErro
 
 fn parse(place: &str, text: &str, in_rules: &BTreeSet<String>) -> Result<Roles, RolesBookError> {
     let failed = |cause| RolesBookError::Document { place: place.to_owned(), cause };
-    let roles = Roles::parse(&jsonc::strip_comments(text)).map_err(failed)?;
+    let roles = Roles::parse(&strip_comments(text)).map_err(failed)?;
     // No fault here: the old service's files are taken as they are. Whoever writes through us is told (400).
     if let Err(unknown) = roles.check_permissions(in_rules) {
         log::warn!("{place}: {unknown}: no rule asks for it, so it gives nothing");

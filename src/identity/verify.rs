@@ -289,7 +289,8 @@ impl Verifiers {
             return self.maker_rights(&record.owner, record.created_at, IdentityKind::Link);
         };
         let keys = self.store.api_keys(Some(&record.owner))?;
-        let key = keys.iter().find(|candidate| candidate.id == key).ok_or(Rejection::MakerUnknown(IdentityKind::Link))?;
+        let key =
+            keys.iter().find(|candidate| candidate.id == key).ok_or(Rejection::MakerUnknown(IdentityKind::Link))?;
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }

@@ -96,7 +96,10 @@ pub extern "C" fn OrthancPluginFinalize() {
 
 fn start(host: &Arc<OrthancHost>) -> Result<(), EntryError> {
     let configuration = host.configuration()?;
-    let Some(started) = plugin::start(Arc::clone(host) as Arc<dyn crate::host::Host>, &configuration)? else {
+    // A server without a file has none: relative paths then begin at its working directory.
+    let path = host.configuration_path().ok().filter(|path| !path.is_empty());
+    let path = path.as_deref().map(std::path::Path::new);
+    let Some(started) = plugin::start(Arc::clone(host) as Arc<dyn crate::host::Host>, &configuration, path)? else {
         return Ok(());
     };
     // Before registering: the server may call at once.

@@ -105,19 +105,30 @@ impl OrthancHost {
 
     /// The server's whole configuration as JSON, with environment variables replaced and files merged.
     pub(super) fn configuration(&self) -> Result<String, HostFault> {
+        self.text(sdk::gh_get_configuration).map_err(HostFault::Configuration)
+    }
+
+    /// The configuration's file, or the folder with its files; what the configuration's relative paths begin at.
+    pub(super) fn configuration_path(&self) -> Result<String, HostFault> {
+        self.text(sdk::gh_get_configuration_path).map_err(HostFault::Configuration)
+    }
+
+    fn text(
+        &self,
+        service: unsafe extern "C" fn(*mut sdk::gh_context, *mut *mut c_char) -> sdk::gh_error,
+    ) -> Result<String, HostError> {
         self.with(|context| {
             let mut text: *mut c_char = std::ptr::null_mut();
             // SAFETY: the context promise; `text` outlives the call.
-            check(unsafe { sdk::gh_get_configuration(context, &raw mut text) })?;
+            check(unsafe { service(context, &raw mut text) })?;
             let text = HostMemory { context, start: text.cast() };
             if text.start.is_null() {
                 return Err(HostError::PLUGIN);
             }
             // SAFETY: the buffer promise: a text that is ours until `text` is dropped.
-            let configuration = unsafe { CStr::from_ptr(text.start.cast_const().cast::<c_char>()) };
-            configuration.to_str().map(str::to_owned).map_err(|_no_utf8| HostError::PLUGIN)
+            let text = unsafe { CStr::from_ptr(text.start.cast_const().cast::<c_char>()) };
+            text.to_str().map(str::to_owned).map_err(|_no_utf8| HostError::PLUGIN)
         })
-        .map_err(HostFault::Configuration)
     }
 
     /// Says in the list of plugins what this one is.

@@ -10,7 +10,13 @@ use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Named};
 
 /// `/{level}/{id}` and the relations below it.
-pub fn resource(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope, level: Level, id: &str) -> Result<Reply, HostError> {
+pub fn resource(
+    context: &Context<'_>,
+    call: &RestRequest<'_>,
+    scope: &Scope,
+    level: Level,
+    id: &str,
+) -> Result<Reply, HostError> {
     if matches!(scope, Scope::All) || call.request.method != Method::Get {
         return pass_on(context.host, call);
     }
@@ -169,7 +175,7 @@ pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Resul
 }
 
 /// JSON as Orthanc lays it out: three spaces.
-pub(super) fn pretty(value: &Value) -> Vec<u8> {
+pub(crate) fn pretty(value: &Value) -> Vec<u8> {
     use serde::Serialize;
     let mut text = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");

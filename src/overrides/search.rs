@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::Context;
 use super::answers::{pretty, strip};
 use super::core_call::{self, pass_on};
 use super::scope::Scope;
-use super::Context;
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
@@ -69,9 +69,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
     Ok(core_call::json(match plan(context, &query, scope)? {
         Plan::Nothing => pretty(&json!({"Count": 0})),
         Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
-        Plan::Picked { body, ids } => {
-            pretty(&json!({"Count": pick(context, scope, &query, &body, &ids)?.len()}))
-        }
+        Plan::Picked { body, ids } => pretty(&json!({"Count": pick(context, scope, &query, &body, &ids)?.len()})),
     }))
 }
 
@@ -119,7 +117,9 @@ impl Query {
         query.read_uids()?;
         query.read_labels()?;
         if query.asks_for_sibling_counts()? {
-            log::info!("a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels");
+            log::info!(
+                "a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels"
+            );
             return Err(HostError::FORBIDDEN);
         }
         Ok(query)
@@ -129,7 +129,9 @@ impl Query {
         let Some(Value::Object(tags)) = self.body.get("Query") else { return Err(HostError::BAD_REQUEST) };
         for (tag, value) in tags {
             let hexadecimal: String = tag.chars().filter(char::is_ascii_hexdigit).collect();
-            if tag != "StudyInstanceUID" && !(hexadecimal.eq_ignore_ascii_case("0020000d") && hexadecimal.len() + 1 >= tag.len()) {
+            if tag != "StudyInstanceUID"
+                && !(hexadecimal.eq_ignore_ascii_case("0020000d") && hexadecimal.len() + 1 >= tag.len())
+            {
                 continue;
             }
             // Two spellings of one tag: which one counts is not ours to guess.
@@ -234,7 +236,9 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Plan, Hos
         match &labels {
             None => return Ok(Plan::Narrowed(Value::Object(query.with_labels(Some((own_labels, Constraint::Any)))))),
             // All of these are own labels, so that every study found carries one.
-            Some((_, Constraint::All | Constraint::Any)) => return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels)))),
+            Some((_, Constraint::All | Constraint::Any)) => {
+                return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))));
+            }
             Some((_, Constraint::None)) => {}
         }
     }
@@ -275,7 +279,8 @@ fn among_allowed(
 ) -> Result<Plan, HostError> {
     let mut allowed = allowed_studies(context, scope)?;
     if let Some(tag) = &query.uid_tag {
-        let pattern = query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
+        let pattern =
+            query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
         allowed.retain(|study| pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, &study.uid)));
     }
     if allowed.is_empty() {
@@ -299,7 +304,9 @@ fn among_allowed(
         tags.insert("StudyInstanceUID".to_owned(), json!(list));
     }
     // Two patients may have studies with one UID, and only one of them be allowed.
-    let carriers = context.host.post("/tools/find", json!({"Level": "Study", "Query": {"StudyInstanceUID": list}}).to_string().as_bytes())?;
+    let carriers = context
+        .host
+        .post("/tools/find", json!({"Level": "Study", "Query": {"StudyInstanceUID": list}}).to_string().as_bytes())?;
     let carriers: Vec<String> = serde_json::from_slice(&carriers).map_err(|_| HostError::PLUGIN)?;
     let ids: BTreeSet<String> = allowed.into_iter().map(|study| study.id).collect();
     if carriers.iter().all(|id| ids.contains(id)) {
@@ -390,7 +397,13 @@ fn located(study: &Value) -> Option<(Located, String)> {
 }
 
 /// The core's answer to a query without paging, of which only some resources count, paged.
-fn pick(context: &Context<'_>, scope: &Scope, query: &Query, body: &Value, ids: &BTreeSet<String>) -> Result<Vec<Value>, HostError> {
+fn pick(
+    context: &Context<'_>,
+    scope: &Scope,
+    query: &Query,
+    body: &Value,
+    ids: &BTreeSet<String>,
+) -> Result<Vec<Value>, HostError> {
     let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
     let mut answer: Vec<Value> = serde_json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
     answer.retain(|resource| {
@@ -431,7 +444,8 @@ fn matches(pattern: &str, text: &str) -> bool {
     let star = |at: usize| pattern.get(at) == Some(&'*');
     let spread = |reached: &mut Vec<bool>| {
         for at in 0..pattern.len() {
-            if star(at) && reached.get(at).copied().unwrap_or(false)
+            if star(at)
+                && reached.get(at).copied().unwrap_or(false)
                 && let Some(next) = reached.get_mut(at + 1)
             {
                 *next = true;

@@ -10,7 +10,7 @@ const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Reads an ISO 8601 date and time. Without a zone it is UTC; without a time it is the start of the day. Fractions of a
 /// second are cut off. Named zones (`[Europe/Brussels]`) are not read.
-pub(super) fn parse(text: &str) -> Option<UnixTime> {
+pub(crate) fn parse(text: &str) -> Option<UnixTime> {
     let pieces = Pieces::parse(text).ok()?;
     if pieces.time_zone_annotation().is_some() {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Option<UnixTime> {
 }
 
 /// Writes a moment as Python's `isoformat` does for UTC: `2030-01-01T00:00:00+00:00`. Ends with the year 9999.
-pub(super) fn format(moment: UnixTime) -> String {
+pub(crate) fn format(moment: UnixTime) -> String {
     let civil = EPOCH.saturating_add(SignedDuration::from_secs(moment.0));
     let (year, month, day) = (civil.year(), civil.month(), civil.day());
     let (hour, minute, second) = (civil.hour(), civil.minute(), civil.second());

@@ -3,7 +3,7 @@
 //! Pure: texts and moments in, values out. Knows nothing of the server, of the store, of who asks or of HTTP. Whether
 //! a resource exists, may be shared or was revoked is for the caller.
 
-mod date;
+pub(crate) mod date;
 pub mod decode;
 pub mod kind;
 pub mod request;
@@ -50,6 +50,6 @@ pub struct BadRequest {
     pub message: String,
 }
 
-fn bad(place: &str, what: impl std::fmt::Display) -> BadRequest {
+pub(crate) fn bad(place: &str, what: impl std::fmt::Display) -> BadRequest {
     BadRequest { message: format!("{place}: {what}") }
 }

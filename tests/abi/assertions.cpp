@@ -139,6 +139,7 @@ VALUE(gh_service_log_info, _OrthancPluginService_LogInfo);
 VALUE(gh_service_log_warning, _OrthancPluginService_LogWarning);
 VALUE(gh_service_log_error, _OrthancPluginService_LogError);
 VALUE(gh_service_set_plugin_property, _OrthancPluginService_SetPluginProperty);
+VALUE(gh_service_get_configuration_path, _OrthancPluginService_GetConfigurationPath);
 VALUE(gh_service_get_configuration, _OrthancPluginService_GetConfiguration);
 VALUE(gh_service_set_metrics_integer_value, _OrthancPluginService_SetMetricsIntegerValue);
 VALUE(gh_service_log_message, _OrthancPluginService_LogMessage);
