@@ -3,9 +3,11 @@
 //! Knows nothing of identities, labels or permissions: it says which resources a route names and how somebody who does
 //! not hold all labels is to be treated there. A route that the table does not know is [`Handling::Unknown`].
 
+mod document;
 mod table;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::host::Method;
 use crate::resource::{Level, Named};
@@ -63,6 +65,8 @@ pub struct Route {
     pub note: &'static str,
 }
 
+/// The table as a page of Markdown.
+pub use document::markdown;
 /// The whole table, for the documentation and the tests.
 pub use table::ROUTES;
 
@@ -104,8 +108,24 @@ impl Default for Roots {
 
 /// The table, ready for look-ups.
 pub struct RouteModel {
-    router: matchit::Router<[Option<&'static Route>; 4]>,
+    router: matchit::Router<[Option<Entry>; 4]>,
 }
+
+/// A row with what its placeholders stand for, from left to right.
+#[derive(Clone, Debug)]
+struct Entry {
+    route: &'static Route,
+    placeholders: Vec<Placeholder>,
+}
+
+/// Stands where a configured root puts routes of two plugins, or of a plugin and the core, at the same place.
+static CONTESTED: Route = Route {
+    methods: &[],
+    path: "several routes at one place",
+    limited: Handling::Refused,
+    owner: "",
+    note: "which one the server would ask is not ours to guess",
+};
 
 /// A table or a root that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,22 +138,22 @@ pub struct RouteError {
 impl RouteModel {
     /// Builds the model for a server whose plugins sit at these roots.
     pub fn new(roots: &Roots) -> Result<Self, RouteError> {
-        let mut by_path: std::collections::BTreeMap<String, [Option<&'static Route>; 4]> =
-            std::collections::BTreeMap::new();
+        let mut by_shape: BTreeMap<String, [Option<Entry>; 4]> = BTreeMap::new();
         for route in ROUTES {
-            let path = pattern(route.path, roots);
-            let row = by_path.entry(path.clone()).or_default();
+            let (shape, placeholders) = shape(route.path, roots);
+            let row = by_shape.entry(shape).or_default();
             for method in route.methods {
-                if let Some(place) = row.get_mut(*method as usize)
-                    && let Some(other) = place.replace(route)
-                {
-                    let cause = format!("{} stands twice, as {:?} and {:?}", method.as_str(), other.path, route.path);
-                    return Err(RouteError { path, cause });
+                if let Some(place) = row.get_mut(*method as usize) {
+                    let entry = Entry { route, placeholders: placeholders.clone() };
+                    *place = Some(match place.take() {
+                        Some(other) => contest(other, entry)?,
+                        None => entry,
+                    });
                 }
             }
         }
         let mut router = matchit::Router::new();
-        for (path, row) in by_path {
+        for (path, row) in by_shape {
             router.insert(path.clone(), row).map_err(|error| RouteError { path, cause: error.to_string() })?;
         }
         Ok(Self { router })
@@ -149,24 +169,24 @@ impl RouteModel {
         let Ok(matched) = self.router.at(trimmed) else {
             return Access::unknown("unknown route");
         };
-        let Some(route) = matched.value.get(method as usize).copied().flatten() else {
+        let Some(entry) = matched.value.get(method as usize).and_then(Option::as_ref) else {
             return Access::unknown("unknown method of a known route");
         };
         let mut named = Vec::new();
         let mut label = None;
-        for (placeholder, value) in matched.params.iter() {
-            match (kind(placeholder), value) {
+        for (placeholder, (_, value)) in entry.placeholders.iter().zip(matched.params.iter()) {
+            match (placeholder, value) {
                 (Placeholder::Orthanc(level), id) if is_orthanc_id(id) => {
-                    named.push(Named::Orthanc(level, Cow::Borrowed(id)))
+                    named.push(Named::Orthanc(*level, Cow::Borrowed(id)))
                 }
-                (Placeholder::Uid(level), uid) if is_uid(uid) => named.push(Named::Uid(level, Cow::Borrowed(uid))),
+                (Placeholder::Uid(level), uid) if is_uid(uid) => named.push(Named::Uid(*level, Cow::Borrowed(uid))),
                 (Placeholder::Label, text) => label = Some(text),
                 (Placeholder::Other, _) => {}
                 // Not an identifier at all: nothing that anybody could have been allowed.
                 (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
             }
         }
-        match route.limited {
+        match entry.route.limited {
             Handling::Identifiers(argument) => identifiers(argument, arguments, &mut named),
             Handling::WadoUri => wado_uri(arguments, &mut named),
             Handling::Search => searched(arguments, &mut named),
@@ -175,10 +195,24 @@ impl RouteModel {
         if asks_for_sibling_counts(arguments) {
             named.push(Named::Malformed);
         }
-        Access { template: route.path, handling: route.limited, named, label }
+        Access { template: entry.route.path, handling: entry.route.limited, named, label }
     }
 }
 
+/// Two rows for one method at one place: the same thing said twice, two plugins whose roots collide, or a fault of ours.
+fn contest(one: Entry, other: Entry) -> Result<Entry, RouteError> {
+    let movable = |entry: &Entry| entry.route.path.starts_with(['{']) || std::ptr::eq(entry.route, &CONTESTED);
+    if !movable(&one) && !movable(&other) {
+        let cause = format!("it stands twice, the other time as {:?}", one.route.path);
+        return Err(RouteError { path: other.route.path.to_owned(), cause });
+    }
+    if one.route.limited == other.route.limited && one.placeholders == other.placeholders {
+        return Ok(one);
+    }
+    Ok(Entry { route: &CONTESTED, placeholders: Vec::new() })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Placeholder {
     Orthanc(Level),
     Uid(Level),
@@ -200,17 +234,27 @@ fn kind(placeholder: &str) -> Placeholder {
     }
 }
 
-fn pattern(path: &str, roots: &Roots) -> String {
-    for (placeholder, root) in [
-        ("{dicom-web}", roots.dicom_web.trim_end_matches('/')),
-        ("{wado}", roots.wado.trim_end_matches('/')),
-        ("{ui}", roots.ui.trim_end_matches('/')),
-    ] {
-        if let Some(rest) = path.strip_prefix(placeholder) {
-            return format!("{root}{rest}");
+/// A row's path as the router wants it, where only the places of its placeholders count and not their names, with what
+/// they stand for.
+fn shape(path: &str, roots: &Roots) -> (String, Vec<Placeholder>) {
+    let mut shape = String::new();
+    let mut rest = path;
+    for (root_name, root) in [("{dicom-web}", &roots.dicom_web), ("{wado}", &roots.wado), ("{ui}", &roots.ui)] {
+        if let Some(below) = path.strip_prefix(root_name) {
+            shape = root.trim_end_matches('/').replace('{', "{{").replace('}', "}}");
+            rest = below;
         }
     }
-    path.to_owned()
+    let mut placeholders = Vec::new();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, below) = after.split_once('}').unwrap_or((after, ""));
+        let star = if name.starts_with('*') { "*" } else { "" };
+        shape.push_str(&format!("{before}{{{star}{}}}", placeholders.len()));
+        placeholders.push(kind(name));
+        rest = below;
+    }
+    shape.push_str(rest);
+    (if shape.is_empty() { "/".to_owned() } else { shape }, placeholders)
 }
 
 /// An Orthanc identifier: the SHA-1 of the DICOM identifiers as five groups of eight hexadecimal digits. Orthanc writes
@@ -246,11 +290,9 @@ fn identifiers<'a>(argument: &str, arguments: &[(&'a str, &'a str)], named: &mut
 fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
     let mut object = false;
     for (name, value) in arguments {
-        let level = match name.to_ascii_lowercase().as_str() {
-            "objectuid" => Level::Instance,
-            "seriesuid" => Level::Series,
-            "studyuid" => Level::Study,
-            _ => continue,
+        let levels = [("objectUID", Level::Instance), ("seriesUID", Level::Series), ("studyUID", Level::Study)];
+        let Some((_, level)) = levels.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) else {
+            continue;
         };
         object |= level == Level::Instance;
         named.push(if is_uid(value) { Named::Uid(level, Cow::Borrowed(value)) } else { Named::Malformed });
@@ -275,22 +317,30 @@ fn searched<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
     }
 }
 
-/// The counts of a patient's studies, series and instances (0020,1200), (0020,1202) and (0020,1204) tell of siblings that
-/// the asker may not know of.
+/// The counts of a patient's studies, series and instances tell of siblings that the asker may not know of. They can be
+/// asked for among the wanted tags, or guessed by searching for them.
 fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
     arguments.iter().any(|(name, value)| {
-        let name = name.to_ascii_lowercase();
-        (name == "requestedtags" || name == "requested-tags") && names_sibling_count(value)
+        let wanted_tags = ["requestedTags", "requested-tags", "includefield"];
+        let names_tags = wanted_tags.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
+        names_sibling_count(name) || (names_tags && names_sibling_count(value))
     })
 }
 
-/// Whether a list of tags holds one that counts a patient's siblings.
+/// Whether a list of tags, by keyword or number, holds one that counts a patient's siblings: (0020,1200), (0020,1202) or
+/// (0020,1204). Says yes too often rather than too rarely.
 #[must_use]
 pub fn names_sibling_count(tags: &str) -> bool {
-    tags.split([';', ',', '\\']).any(|tag| tag.to_ascii_lowercase().contains("numberofpatientrelated"))
-        || ["00201200", "00201202", "00201204"]
-            .iter()
-            .any(|tag| tags.chars().filter(char::is_ascii_hexdigit).collect::<String>().contains(tag))
+    const KEYWORD: &[u8] = b"NumberOfPatientRelated";
+    if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
+        return true;
+    }
+    // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.
+    let mut last = u32::MAX;
+    tags.chars().filter_map(|letter| letter.to_digit(16)).any(|digit| {
+        last = (last << 4) | digit;
+        matches!(last, 0x0020_1200 | 0x0020_1202 | 0x0020_1204)
+    })
 }
 
 #[cfg(test)]
