@@ -11,7 +11,8 @@ pub fn password_hash(password: &str) -> Result<String> {
     let mut salt = [0_u8; 16];
     rand::fill(&mut salt).ok().context("no random bytes")?;
     let mut hash = [0_u8; 32];
-    let parameters = Params::new(memory, passes, lanes, Some(hash.len())).map_err(|e| anyhow::anyhow!("argon2: {e}"))?;
+    let parameters =
+        Params::new(memory, passes, lanes, Some(hash.len())).map_err(|e| anyhow::anyhow!("argon2: {e}"))?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
         .hash_password_into(password.as_bytes(), &salt, &mut hash)
         .map_err(|e| anyhow::anyhow!("argon2: {e}"))?;
