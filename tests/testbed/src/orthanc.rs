@@ -20,6 +20,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an orderly stop may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// An environment variable with the one version (by Debian's name) that [`Version::tested`] gives.
+pub const ONLY: &str = "GATEHOUSE_ORTHANC";
+
 /// Which Orthanc, by the Debian release that has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
@@ -32,6 +35,15 @@ pub enum Version {
 impl Version {
     /// All that the tests run against.
     pub const ALL: [Self; 2] = [Self::Trixie, Self::Sid];
+
+    /// Those that integration tests loop over: all, unless the environment variable [`ONLY`] names one.
+    #[must_use]
+    pub fn tested() -> Vec<Self> {
+        match std::env::var(ONLY).ok().and_then(|suite| Self::from_suite(&suite)) {
+            Some(version) => vec![version],
+            None => Self::ALL.to_vec(),
+        }
+    }
 
     /// Debian's name of the release.
     #[must_use]
@@ -202,7 +214,8 @@ impl OrthancBuilder {
         let log = File::create(&log_file)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = spawn::spawn(command)?;
-        Ok(Orthanc { child, port, folder, log_file, configuration_file, _owned: owned })
+        let startup = Duration::ZERO;
+        Ok(Orthanc { child, port, folder, log_file, configuration_file, startup, _owned: owned })
     }
 }
 
@@ -214,6 +227,7 @@ pub struct Orthanc {
     folder: PathBuf,
     log_file: PathBuf,
     configuration_file: PathBuf,
+    startup: Duration,
     _owned: Option<TempDir>,
 }
 
@@ -287,6 +301,12 @@ impl Orthanc {
         Ok(Memory { rss: field("Rss:").context("no Rss")?, pss: field("Pss:").context("no Pss")? })
     }
 
+    /// How long it took from the start to the first answer, to 10 ms.
+    #[must_use]
+    pub fn startup(&self) -> Duration {
+        self.startup
+    }
+
     /// The number of its threads.
     pub fn threads(&self) -> Result<usize> {
         Ok(fs::read_dir(format!("/proc/{}/task", self.pid()))?.count())
@@ -328,7 +348,8 @@ impl Orthanc {
                 (started && self.client().get("/system").is_ok()).then_some(Ok(()))
             }
         });
-        let took = start.elapsed().as_secs();
+        self.startup = start.elapsed();
+        let took = self.startup.as_secs();
         match end {
             Some(Ok(())) => Ok(()),
             Some(Err(fault)) => Err(fault.context(format!("Orthanc did not start; its log:\n{}", self.log()))),

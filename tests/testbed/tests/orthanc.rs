@@ -67,7 +67,7 @@ fn state_outlives_a_kill_in_a_folder_of_the_callers() {
     assert!(second.threads().unwrap() > 1);
     second.kill().unwrap();
     assert!(!fs::exists(format!("/proc/{}", second.pid())).unwrap());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().filter(|f| is_log(f)).count(), 2, "each start has its log");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().filter(is_log).count(), 2, "each start has its log");
 }
 
 fn is_log(entry: &std::io::Result<fs::DirEntry>) -> bool {

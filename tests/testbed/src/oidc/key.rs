@@ -179,7 +179,7 @@ fn rsa_numbers(der: &[u8]) -> [&[u8]; 2] {
 /// The value of the first DER element, and what follows the element.
 fn der_value(der: &[u8]) -> (&[u8], &[u8]) {
     let short = usize::from(der.get(1).copied().unwrap_or_default());
-    let octets = if short >= 0x80 { short - 0x80 } else { 0 };
+    let octets = short.saturating_sub(0x80);
     let long = der.iter().skip(2).take(octets).fold(0, |length, octet| (length << 8) | usize::from(*octet));
     let length = if octets > 0 { long } else { short };
     der.get(2 + octets..).and_then(|value| value.split_at_checked(length)).unwrap_or_default()
