@@ -285,3 +285,30 @@ fn text_member(answer: &Value, name: &str) -> Result<String> {
 fn shorten(path: &str) -> &str {
     path.get(..45).unwrap_or(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::site;
+    use super::*;
+    use testbed::Version;
+
+    /// Runs the show where nothing is protected: it must notice, and its commands must be complete.
+    #[test]
+    fn a_server_without_a_gate_is_full_of_surprises() {
+        let server = Orthanc::builder(Version::Trixie).dicomweb().unwrap().start().unwrap();
+        let images = site::fill(&server).unwrap();
+        let users = Users::new().unwrap();
+        let cast = Cast { users: &users, images: &images, key: "k".into(), link: "l".into() };
+        for act in ACTS {
+            let request = cast.request(act);
+            let body = String::from_utf8(request.body.unwrap_or_default()).unwrap();
+            for text in [&request.path, &body, &cast.command(act)] {
+                assert!(!["{shared", "{private", "{link"].iter().any(|hole| text.contains(hole)), "{text}");
+            }
+            assert!(act.body.is_empty() || serde_json::from_str::<Value>(&body).is_ok(), "{body}");
+        }
+        let refusals = ACTS.iter().filter(|act| matches!(act.expected, Status(403))).count();
+        let surprises = cast.perform(&server, &Interrupt::watch().unwrap()).unwrap();
+        assert!(surprises >= refusals, "{surprises} surprises, at least the {refusals} refusals that did not come");
+    }
+}
