@@ -12,3 +12,11 @@ fn the_library_is_built_once_and_copied_to_a_place_of_its_own() {
     assert!(start.elapsed().as_millis() < 10, "no second build");
     assert_eq!(fs::metadata(&library).unwrap().modified().unwrap(), built.modified().unwrap());
 }
+
+#[test]
+fn a_variant_with_features_does_not_take_the_place_of_the_plain_one() {
+    let plain = testbed::plugin_library().unwrap();
+    let variant = testbed::plugin_library_with(&["fault-injection"]).unwrap();
+    assert_ne!(plain, variant);
+    assert!(variant.is_file() && plain.is_file());
+}
