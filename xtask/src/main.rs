@@ -1,2 +1,100 @@
-//! The project's chores.
-fn main() {}
+//! The project's chores, one command each: `cargo xtask setup | test | demo | orthanc | bench`.
+#![deny(unsafe_code)]
+
+mod bench;
+mod checks;
+mod demo;
+mod interrupt;
+
+use anyhow::{Context, Result, bail};
+use lexopt::prelude::*;
+use std::path::PathBuf;
+use testbed::Version;
+
+const HELP: &str = "\
+cargo xtask setup                     what is missing is installed (as root) or named, and the Orthancs are extracted
+cargo xtask test [--fast]             set-up, fmt, clippy, deny, all tests; --fast: one Orthanc only, and says so
+cargo xtask demo [options]            a protected Orthanc with images, users, an API key and a link, and what each may
+    --orthanc trixie|sid                  1.12.7 (the default) or 1.13.0
+    --port N                              default 8042, or another when somebody else has it
+    --once                                ends after the show
+    --plugin FILE                         this library instead of building one
+cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
+                                      one server with the plugin and this configuration merged in, until Ctrl-C
+cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
+                                      both kinds, or one: figures in Markdown on stdout
+";
+
+/// What was asked for on the command line.
+struct Options {
+    version: Version,
+    port: Option<u16>,
+    once: bool,
+    fast: bool,
+    in_process: bool,
+    http: bool,
+    rounds: usize,
+    configuration: Option<PathBuf>,
+    plugin: Option<PathBuf>,
+}
+
+fn main() {
+    if let Err(fault) = run() {
+        // Not `Debug`, which would add a backtrace to a message for a person.
+        eprintln!("\nxtask: {fault:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<()> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut command = None;
+    let mut options = Options {
+        version: Version::Trixie,
+        port: None,
+        once: false,
+        fast: false,
+        in_process: false,
+        http: false,
+        rounds: 9,
+        configuration: None,
+        plugin: None,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("help") | Short('h') => command = Some("help".to_owned()),
+            Long("once") => options.once = true,
+            Long("fast") => options.fast = true,
+            Long("in-process") => options.in_process = true,
+            Long("http") => options.http = true,
+            Long("port") => options.port = Some(parser.value()?.parse()?),
+            Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("plugin") => options.plugin = Some(parser.value()?.into()),
+            Long("config") => options.configuration = Some(parser.value()?.into()),
+            Long("orthanc") => {
+                let suite = parser.value()?.string()?;
+                options.version = Version::from_suite(&suite)
+                    .with_context(|| format!("--orthanc {suite}: there are trixie (1.12.7) and sid (1.13.0)"))?;
+            }
+            Value(value) if command.is_none() => command = Some(value.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    match command.as_deref() {
+        Some("setup") => testbed::setup::ensure_all(&Version::ALL),
+        Some("test") => checks::test(options.fast),
+        Some("demo") => demo::demo(options.version, options.port, options.plugin, options.once),
+        Some("orthanc") => {
+            demo::orthanc(options.version, options.port, options.plugin, options.configuration.as_deref())
+        }
+        Some("bench") => {
+            let both = options.in_process == options.http;
+            bench::run(options.version, options.rounds, both || options.in_process, both || options.http)
+        }
+        Some("help") | None => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("no command {other}\n\n{HELP}"),
+    }
+}

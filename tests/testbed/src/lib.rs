@@ -1,1 +1,27 @@
-//! Real Orthanc servers for the tests.
+//! Real Orthanc servers, real and made-up DICOM images, and an identity provider that misbehaves on demand: what the
+//! integration tests, the demonstration and the benchmarks stand on.
+//!
+//! It knows the host and the plugin's library file, and nothing of the plugin's code: everything goes over HTTP.
+//!
+//! - [`setup`]: what must be on the machine, and the extracted Orthancs below `.cache/`
+//! - [`Orthanc`]: one server, built, started, watched, stopped
+//! - [`http`]: a client that sends what it is told byte for byte
+//! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
+//! - [`plugin`]: builds the library that the server loads
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod dicom;
+pub mod http;
+pub mod oidc;
+pub mod orthanc;
+mod password;
+pub mod plugin;
+pub mod setup;
+mod spawn;
+pub mod workspace;
+
+pub use http::{Answer, Client, Request};
+pub use orthanc::{Orthanc, OrthancBuilder, Version};
+pub use password::{password_hash, random_hex};
+pub use plugin::{plugin_library, plugin_library_with};

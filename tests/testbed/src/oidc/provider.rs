@@ -1,0 +1,253 @@
+//! A provider on loopback: discovery and key set, in Keycloak's layout, with faults on demand.
+//!
+//! It serves `{url}realms/{realm}/.well-known/openid-configuration` and `…/protocol/openid-connect/certs`, so the same
+//! provider can be configured by `Url` + `Realm` or by `Issuer`.
+use super::key::{Algorithm, Key};
+use crate::clock::{pause, unix_seconds};
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How the provider answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// As it should.
+    Serve,
+    /// Nobody listens: connections are refused.
+    Down,
+    /// The same answer to everything: a 500, a proxy's HTML page, half a key set.
+    Always {
+        /// The status.
+        status: u16,
+        /// The body, said to be JSON.
+        body: String,
+    },
+    /// As it should, after this long.
+    Slow(Duration),
+}
+
+struct State {
+    behaviour: Behaviour,
+    listening: bool,
+    over: bool,
+    keys: Value,
+    discovery: Value,
+    requests: Vec<String>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    address: SocketAddr,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running provider; ends when dropped.
+pub struct Provider {
+    shared: Arc<Shared>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    /// The key that [`Provider::token`] signs with.
+    pub key: Key,
+}
+
+impl Provider {
+    /// The realm in all URLs.
+    pub const REALM: &'static str = "orthanc";
+
+    /// Starts one with a single RS256 key.
+    pub fn start() -> Result<Self> {
+        Self::with_key(Key::generate("key-1", Algorithm::Rs256)?)
+    }
+
+    /// Starts one with this key.
+    pub fn with_key(key: Key) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the provider")?;
+        let address = listener.local_addr()?;
+        let issuer = issuer_at(address);
+        let discovery = json!({
+            "issuer": issuer, "jwks_uri": format!("{issuer}/protocol/openid-connect/certs"),
+            "authorization_endpoint": format!("{issuer}/protocol/openid-connect/auth"),
+            "token_endpoint": format!("{issuer}/protocol/openid-connect/token"),
+            "response_types_supported": ["code"], "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["RS256"],
+        });
+        let state = State {
+            behaviour: Behaviour::Serve,
+            listening: true,
+            over: false,
+            keys: json!({"keys": [key.jwk()]}),
+            discovery,
+            requests: Vec::new(),
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), address });
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || run(&for_thread, listener));
+        Ok(Self { shared, thread: Some(thread), key })
+    }
+
+    /// `http://127.0.0.1:port/`, for `Keycloak.Url`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/", self.shared.address)
+    }
+
+    /// The `iss` of its tokens, for `Keycloak.Issuer`.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        issuer_at(self.shared.address)
+    }
+
+    /// Changes how it answers from now on; returns when that is in force.
+    pub fn behave(&self, behaviour: Behaviour) {
+        let listen = behaviour != Behaviour::Down;
+        self.shared.lock().behaviour = behaviour;
+        self.shared.changed.notify_all();
+        self.wake();
+        let mut state = self.shared.lock();
+        while state.listening != listen {
+            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Offers these keys from now on, instead of those before.
+    pub fn offer(&self, keys: &[&Key]) {
+        let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
+        self.offer_raw(json!({ "keys": keys }));
+    }
+
+    /// Offers any document as the key set.
+    pub fn offer_raw(&self, key_set: Value) {
+        self.shared.lock().keys = key_set;
+    }
+
+    /// Changes a member of the discovery document: `issuer`, `jwks_uri`, ….
+    pub fn discovery(&self, member: &str, value: Value) {
+        self.shared.lock().discovery[member] = value;
+    }
+
+    /// The paths that were asked for, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.lock().requests.clone()
+    }
+
+    /// How often the key set was asked for.
+    #[must_use]
+    pub fn key_requests(&self) -> usize {
+        self.requests().iter().filter(|path| path.ends_with("/certs")).count()
+    }
+
+    /// The claims of an access token as Keycloak makes them, valid for five minutes, for the audience `account`.
+    #[must_use]
+    pub fn claims(&self, subject: &str, roles: &[&str]) -> Value {
+        let now = unix_seconds();
+        json!({
+            "iss": self.issuer(), "sub": subject, "aud": "account", "azp": "orthanc", "typ": "Bearer", "iat": now,
+            "exp": now + 300, "jti": format!("{subject}-{now}"), "name": subject, "preferred_username": subject,
+            "realm_access": {"roles": roles},
+        })
+    }
+
+    /// An honest access token.
+    pub fn token(&self, subject: &str, roles: &[&str]) -> Result<String> {
+        self.key.token(&self.claims(subject, roles))
+    }
+
+    /// Lets a blocked `accept` return; refused when nobody listens, which is as good.
+    fn wake(&self) {
+        let _ = TcpStream::connect(self.shared.address);
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.shared.lock().over = true;
+        self.shared.changed.notify_all();
+        self.wake();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn issuer_at(address: SocketAddr) -> String {
+    format!("http://{address}/realms/{}", Provider::REALM)
+}
+
+/// Accepts until it is over; gives the port back while it should be down.
+fn run(shared: &Arc<Shared>, listener: TcpListener) {
+    let mut listener = Some(listener);
+    loop {
+        let mut state = shared.lock();
+        if state.over {
+            return;
+        }
+        if state.behaviour == Behaviour::Down {
+            listener = None;
+            state.listening = false;
+            shared.changed.notify_all();
+            drop(shared.changed.wait(state));
+            continue;
+        }
+        if listener.is_none() {
+            // Somebody else may hold the port for a moment: try again at the next turn.
+            listener = TcpListener::bind(shared.address).ok();
+        }
+        let Some(open) = &listener else {
+            drop(state);
+            pause(Duration::from_millis(10));
+            continue;
+        };
+        state.listening = true;
+        shared.changed.notify_all();
+        drop(state);
+        if let Ok((stream, _)) = open.accept() {
+            let shared = Arc::clone(shared);
+            // A client that hangs up early is its own business.
+            std::thread::spawn(move || answer(&shared, stream));
+        }
+    }
+}
+
+fn answer(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first)?;
+    let Some(path) = first.split(' ').nth(1).map(str::to_owned) else { return Ok(()) };
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let (behaviour, keys, discovery) = {
+        let mut state = shared.lock();
+        state.requests.push(path.clone());
+        (state.behaviour.clone(), state.keys.to_string(), state.discovery.to_string())
+    };
+    if let Behaviour::Slow(delay) = behaviour {
+        pause(delay);
+    }
+    let (status, body) = match behaviour {
+        Behaviour::Always { status, body } => (status, body),
+        Behaviour::Down => return Ok(()),
+        Behaviour::Serve | Behaviour::Slow(_) if path.ends_with("/protocol/openid-connect/certs") => (200, keys),
+        Behaviour::Serve | Behaviour::Slow(_) if path.ends_with("/.well-known/openid-configuration") => {
+            (200, discovery)
+        }
+        Behaviour::Serve | Behaviour::Slow(_) => (404, json!({"error": "not found"}).to_string()),
+    };
+    let head = format!(
+        "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let stream = reader.get_mut();
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body.as_bytes())
+}

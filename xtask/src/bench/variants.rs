@@ -1,0 +1,311 @@
+//! What is compared with what: servers, credentials, routes and goals, as data.
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use testbed::dicom::{self, Instance};
+use testbed::oidc::Provider;
+use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, plugin, workspace};
+
+/// How many made-up studies there are beside the real ones.
+const STUDIES: usize = 100;
+/// Requests per round for what can be repeated, and for what can be used once only.
+const MANY: usize = 240;
+const FRESH: usize = 40;
+
+type Headers = Vec<(String, String)>;
+
+/// A server as seen by somebody.
+pub(super) struct Variant {
+    pub(super) name: &'static str,
+    pub(super) address: SocketAddr,
+    /// The headers of the next request.
+    pub(super) headers: Box<dyn Fn() -> Headers + Send + Sync>,
+    /// What must come back, so that nothing else is measured by mistake.
+    pub(super) status: u16,
+}
+
+/// One comparison: a line of the table for each number of connections.
+pub(super) struct Row {
+    pub(super) route: &'static str,
+    pub(super) variant: &'static str,
+    pub(super) against: &'static str,
+    /// The highest ratio wanted with one connection and with eight; infinite: shown without a goal.
+    pub(super) goals: [f64; 2],
+    /// Requests per round.
+    pub(super) requests: usize,
+}
+
+const fn row(
+    route: &'static str,
+    variant: &'static str,
+    against: &'static str,
+    one: f64,
+    eight: f64,
+    requests: usize,
+) -> Row {
+    Row { route, variant, against, goals: [one, eight], requests }
+}
+
+const SYSTEM: &str = "GET /system";
+const STUDY: &str = "GET /studies/{id}";
+const METADATA: &str = "GET /studies/{id}/metadata";
+const FIND: &str = "POST /tools/find";
+const FIND_LABELLED: &str = "POST /tools/find with the label";
+const QIDO: &str = "GET /dicom-web/studies";
+
+const ROWS: &[Row] = &[
+    row(SYSTEM, "API key", "bare", 1.03, 1.03, MANY),
+    row(METADATA, "API key", "bare", 1.05, 1.05, MANY),
+    row(METADATA, "JWT", "bare", 1.05, 1.05, MANY),
+    row(METADATA, "local user", "bare", 1.05, 1.05, MANY),
+    row(METADATA, "link", "bare", 1.05, 1.05, MANY),
+    row(STUDY, "API key", "bare", 1.07, 1.07, MANY),
+    row(STUDY, "empty override", "bare", 1.07, 1.07, MANY),
+    row(FIND, "API key", "bare", 1.05, f64::INFINITY, MANY),
+    row(FIND, "API key", "empty override", f64::INFINITY, 1.05, MANY),
+    row(QIDO, "API key", "bare", 1.05, f64::INFINITY, MANY),
+    row(QIDO, "API key", "empty override", f64::INFINITY, 1.05, MANY),
+    row(FIND_LABELLED, "limited user", "bare", 1.05, f64::INFINITY, MANY),
+    row(METADATA, "first use of a key", "bare", 1.15, 1.15, FRESH),
+    row(METADATA, "unknown key", "bare", 1.0, 1.0, FRESH),
+    row(METADATA, "first use of a link", "bare", 1.2, 1.2, FRESH),
+    row(METADATA, "limited user", "local user", 1.05, 1.05, MANY),
+    row(METADATA, "limited user, label miss", "local user", f64::INFINITY, f64::INFINITY, MANY),
+];
+
+/// All servers with the same images, and everybody who asks.
+pub(super) struct Site {
+    variants: Vec<Variant>,
+    requests: Vec<(&'static str, Request)>,
+    bare_builder: OrthancBuilder,
+    plugin_builder: OrthancBuilder,
+    _servers: Vec<Orthanc>,
+    _provider: Provider,
+}
+
+impl Site {
+    /// Builds the plugin in release, starts the servers and makes enough credentials for so many rounds.
+    pub(super) fn build(version: Version, rounds: usize) -> Result<Self> {
+        let library = plugin::release_library()?;
+        let provider = Provider::start()?;
+        let bare_builder = Orthanc::builder(version).dicomweb()?;
+        let empty_builder = bare_builder.clone().plugin(empty_override(version)?);
+        let plugin_builder = bare_builder.clone().plugin(library).configure(&configuration(&provider)?);
+        let miss_builder = plugin_builder.clone().configure(&json!({"Authorization": {"LabelsValidity": 0}}));
+
+        eprintln!("bench: starting four servers with {STUDIES} studies each");
+        let (bare, empty) = (bare_builder.start()?, empty_builder.start()?);
+        let (gated, miss) = (plugin_builder.start()?, miss_builder.start()?);
+        let admin = |server: &Orthanc| server.client().with_basic("admin", "admin");
+        let mut study = None;
+        for client in [bare.client(), empty.client(), admin(&gated), admin(&miss)] {
+            study = Some(fill(&client)?);
+        }
+        let (study, study_uid) = study.context("no study")?;
+
+        eprintln!("bench: making keys and links");
+        let admin = admin(&gated);
+        let fresh = (rounds + 1) * FRESH * 2;
+        let key = || -> Result<String> {
+            let answer = admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
+            Ok(answer["Key"].as_str().context("no Key")?.to_owned())
+        };
+        let link = || -> Result<String> {
+            let wanted = json!({"Type": "stone-viewer-publication", "ValidityDuration": 86_400,
+                "Resources": [{"OrthancId": study, "DicomUid": study_uid, "Level": "study"}]});
+            let answer =
+                admin.put_json("/auth/tokens/stone-viewer-publication", &wanted)?.expect_status(200)?.json()?;
+            Ok(answer["Token"].as_str().context("no Token")?.to_owned())
+        };
+        let keys = (0..fresh).map(|_| key()).collect::<Result<Vec<_>>>()?;
+        let links = (0..fresh).map(|_| link()).collect::<Result<Vec<_>>>()?;
+        let unknown = keys.iter().map(|key| spoil(key)).collect();
+        let jwt = format!("Bearer {}", provider.token("bench", &["admin-role"])?);
+
+        let gate = gated.address();
+        let basic = |user: &str| testbed::http::basic_value(user, user);
+        let variants = vec![
+            always("bare", bare.address(), None),
+            always("empty override", empty.address(), None),
+            always("API key", gate, Some(("api-key", key()?))),
+            always("JWT", gate, Some(("Authorization", jwt))),
+            always("local user", gate, Some(("Authorization", basic("admin")))),
+            always("limited user", gate, Some(("Authorization", basic("limited")))),
+            always("limited user, label miss", miss.address(), Some(("Authorization", basic("limited")))),
+            always("link", gate, Some(("token", link()?))),
+            each("first use of a key", gate, "api-key", keys, 200),
+            each("unknown key", gate, "api-key", unknown, 403),
+            each("first use of a link", gate, "token", links, 200),
+        ];
+        let find = json!({"Level": "Study", "Query": {"PatientID": "bench-1*"}});
+        let labelled = json!({"Level": "Study", "Query": {"PatientID": "bench-1*"},
+            "Labels": ["external"], "LabelsConstraint": "Any"});
+        let post = |body: &Value| Request::new("POST", "/tools/find").json(body);
+        let requests = vec![
+            (SYSTEM, Request::get("/system")),
+            (STUDY, Request::get(&format!("/studies/{study}"))),
+            (METADATA, Request::get(&format!("/studies/{study}/metadata"))),
+            (FIND, post(&find)),
+            (FIND_LABELLED, post(&labelled)),
+            (QIDO, Request::get("/dicom-web/studies?PatientID=bench-1*&limit=20")),
+        ];
+        let _servers = vec![bare, empty, gated, miss];
+        Ok(Self { variants, requests, bare_builder, plugin_builder, _servers, _provider: provider })
+    }
+
+    /// Every comparison, in the order of the table.
+    pub(super) fn rows(&self) -> &'static [Row] {
+        ROWS
+    }
+
+    pub(super) fn variant(&self, name: &str) -> Result<&Variant> {
+        self.variants.iter().find(|v| v.name == name).with_context(|| format!("no variant {name}"))
+    }
+
+    pub(super) fn request(&self, route: &str) -> Result<&Request> {
+        let found = self.requests.iter().find(|(name, _)| *name == route);
+        Ok(&found.with_context(|| format!("no route {route}"))?.1)
+    }
+
+    pub(super) fn bare_builder(&self) -> &OrthancBuilder {
+        &self.bare_builder
+    }
+
+    pub(super) fn plugin_builder(&self) -> &OrthancBuilder {
+        &self.plugin_builder
+    }
+}
+
+fn always(name: &'static str, address: SocketAddr, header: Option<(&str, String)>) -> Variant {
+    let headers: Headers = header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Variant { name, address, headers: Box::new(move || headers.clone()), status: 200 }
+}
+
+/// Each request with the next value; begins again when all are used up.
+fn each(name: &'static str, address: SocketAddr, header: &'static str, values: Vec<String>, status: u16) -> Variant {
+    let next = AtomicUsize::new(0);
+    let headers = move || {
+        let value = values.get(next.fetch_add(1, Ordering::Relaxed) % values.len().max(1));
+        value.map(|value| (header.to_owned(), value.clone())).into_iter().collect()
+    };
+    Variant { name, address, headers: Box::new(headers), status }
+}
+
+/// A key that was never given out: one character in the middle differs.
+fn spoil(key: &str) -> String {
+    let middle = key.len() / 2;
+    key.char_indices()
+        .map(|(at, c)| {
+            if at != middle {
+                c
+            } else if c == 'a' {
+                'b'
+            } else {
+                'a'
+            }
+        })
+        .collect()
+}
+
+fn configuration(provider: &Provider) -> Result<Value> {
+    let account = |user: &str| -> Result<Value> {
+        Ok(json!({"PasswordHash": password_hash(user)?, "Roles": [format!("{user}-role")]}))
+    };
+    let all = ["all", "admin-permissions", "view", "download", "upload", "edit-labels", "share"];
+    let roles = workspace::target().join("testbed").join("bench-roles.json");
+    let text = json!({"roles": {
+        "admin-role": {"permissions": all, "authorized-labels": ["*"]},
+        "limited-role": {"permissions": ["view", "download"], "authorized-labels": ["external"]},
+    }, "available-labels": []});
+    std::fs::write(&roles, text.to_string())?;
+    Ok(json!({"Authorization": {
+        "WebServiceRootUrl": "",
+        "Users": {"admin": account("admin")?, "limited": account("limited")?},
+        "Keycloak": {"Url": provider.url(), "Realm": Provider::REALM},
+        "TokenHttpHeaders": ["api-key"],
+        "PermissionsFile": roles,
+        "LabelsValidity": 60,
+    }}))
+}
+
+/// Made-up studies, every second one labelled; the first one's Orthanc id and StudyInstanceUID.
+fn fill(client: &Client) -> Result<(String, String)> {
+    let mut first = None;
+    for number in 0..STUDIES {
+        let image = Instance::named(&format!("bench-{number}"), "study", "series", "image");
+        let study = dicom::upload(client, image.to_bytes())?.study;
+        if number % 2 == 0 {
+            dicom::label(client, &study, "external")?;
+        }
+        first.get_or_insert((study, image.get((0x0020, 0x000d))));
+    }
+    first.context("no studies")
+}
+
+/// The yardstick plugin, compiled against the official header.
+pub(super) fn empty_override(version: Version) -> Result<PathBuf> {
+    let source = workspace::root().join("benches/empty_override/empty_override.c");
+    let library = workspace::target().join("testbed").join(format!("empty_override-{}.so", version.suite()));
+    std::fs::create_dir_all(library.parent().context("no folder")?)?;
+    let compiled = Command::new("cc")
+        .args(["-O2", "-shared", "-fPIC", "-Wall"])
+        .arg("-I")
+        .arg(version.include_folder()?)
+        .arg(&source)
+        .arg("-o")
+        .arg(&library)
+        .status()
+        .context("cannot start cc")?;
+    ensure!(compiled.success(), "{} does not compile", source.display());
+    Ok(library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::load;
+
+    #[test]
+    fn the_yardstick_answers_what_the_core_answers() {
+        for version in Version::tested() {
+            let builder = Orthanc::builder(version);
+            let bare = builder.start().unwrap();
+            let empty = builder.plugin(empty_override(version).unwrap()).start().unwrap();
+            let (study, _) = fill(&bare.client()).unwrap();
+            assert_eq!(fill(&empty.client()).unwrap().0, study);
+            let find = json!({"Level": "Study", "Query": {}, "Labels": ["external"], "LabelsConstraint": "Any"});
+            let answers = [&bare, &empty].map(|server| {
+                let found = server.client().post_json("/tools/find", &find).unwrap().json().unwrap();
+                let count = server.client().post_json("/tools/count-resources", &find).unwrap().json().unwrap();
+                let shown = server.client().get(&format!("/studies/{study}?requested-tags=PatientID")).unwrap();
+                (dicom::sorted_ids(&found), count, shown.json().unwrap()["RequestedTags"].clone())
+            });
+            assert_eq!(answers[0], answers[1]);
+            assert_eq!(answers[0].0.len(), STUDIES / 2);
+            assert!(empty.log().contains("empty-override"), "the plugin is loaded");
+        }
+    }
+
+    #[test]
+    fn load_comes_back_complete_and_a_wrong_status_is_an_error() {
+        let server = Orthanc::builder(Version::Trixie).start().unwrap();
+        let request = Request::get("/system");
+        let mut variant = always("bare", server.address(), None);
+        assert_eq!(load::measure(&variant, &request, 8, 5).unwrap().len(), 40);
+        variant.status = 403;
+        assert!(load::measure(&variant, &request, 2, 1).unwrap_err().to_string().contains("200"));
+    }
+
+    #[test]
+    fn fresh_values_come_in_turn_and_spoilt_keys_differ() {
+        let variant = each("fresh", ([127, 0, 0, 1], 1).into(), "api-key", vec!["a".into(), "b".into()], 200);
+        let values: Vec<Headers> = (0..3).map(|_| (variant.headers)()).collect();
+        assert_ne!(values[0], values[1]);
+        assert_eq!(values[0], values[2]);
+        assert_ne!(spoil("abcdef"), "abcdef");
+        assert_eq!(spoil("abcdef").len(), 6);
+    }
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask test`: everything that must hold before a change goes in, step by step, with the time each took.
+use anyhow::{Context, Result, bail, ensure};
+use std::process::Command;
+use std::time::Duration;
+use testbed::clock::monotonic;
+use testbed::{Version, setup, workspace};
+
+/// Set-up, then fmt, clippy, deny and all tests. Stops at the first step that fails; says at the end what was left out.
+pub(crate) fn test(fast: bool) -> Result<()> {
+    let mut done = Vec::new();
+    let mut not_run = Vec::new();
+    let versions: &[Version] = if fast { &[Version::Trixie] } else { &Version::ALL };
+    step(&mut done, "setup", || setup::ensure_all(versions))?;
+    step(&mut done, "fmt", || cargo(&["fmt", "--all", "--check"], fast))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    step(&mut done, "clippy", || cargo(&clippy, fast))?;
+    if setup::on_path("cargo-deny") {
+        step(&mut done, "deny", || cargo(&["deny", "check", "bans", "licenses", "sources"], fast))?;
+        if !step(&mut done, "advisories", advisories)? {
+            not_run.push("advisories: their database on github.com cannot be reached");
+        }
+    } else {
+        not_run.push("licences, sources and advisories: cargo install cargo-deny --locked");
+    }
+    step(&mut done, "tests", || cargo(&["test", "--workspace", "--no-fail-fast"], fast))?;
+    if fast {
+        not_run.push("tests against Orthanc from sid: --fast");
+    }
+
+    println!("\nall passed:");
+    for (name, took) in done {
+        println!("  {name:<10} {:>6.1} s", took.as_secs_f64());
+    }
+    for what in not_run {
+        println!("NOT RUN: {what}");
+    }
+    Ok(())
+}
+
+/// Whether the known vulnerabilities could be looked up; an error if one of them is ours.
+fn advisories() -> Result<bool> {
+    let output = Command::new(workspace::cargo())
+        .args(["deny", "check", "advisories"])
+        .current_dir(workspace::root())
+        .output()
+        .context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() && said.contains("failed to fetch advisory database") {
+        return Ok(false);
+    }
+    eprint!("{said}");
+    ensure!(output.status.success(), "cargo deny check advisories ended with {}", output.status);
+    Ok(true)
+}
+
+fn step<T>(
+    done: &mut Vec<(&'static str, Duration)>,
+    name: &'static str,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    println!("── {name}");
+    let start = monotonic();
+    let result = work().with_context(|| format!("the step {name:?} failed"))?;
+    done.push((name, start.elapsed()));
+    Ok(result)
+}
+
+/// Runs cargo in the workspace's root.
+pub(crate) fn cargo(arguments: &[&str], fast: bool) -> Result<()> {
+    let mut command = Command::new(workspace::cargo());
+    command.args(arguments).current_dir(workspace::root());
+    if fast {
+        command.env(testbed::orthanc::ONLY, Version::Trixie.suite());
+    }
+    let status = command.status().context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo {} ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! `cargo xtask demo`: a protected Orthanc that a newcomer can play with, and a show of who may do what.
+//!
+//! `site` says what the place looks like, `show` what is tried there; this file builds it and tears it down.
+mod show;
+mod site;
+
+use crate::interrupt::Interrupt;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use testbed::plugin::{plugin_library, release_library};
+use testbed::{Orthanc, OrthancBuilder, Version, dicom, orthanc, setup};
+
+const DEFAULT_PORT: u16 = 8042;
+
+/// Builds, starts, shows; stays until Ctrl-C unless `once`. An error if anything was not as it should be.
+pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>, once: bool) -> Result<()> {
+    progress("looking for what is needed");
+    setup::ensure_all(&[version])?;
+    let library = match plugin {
+        Some(library) => library,
+        None => {
+            progress("building the plugin (release; the first time takes minutes)");
+            release_library()?
+        }
+    };
+    let interrupt = Interrupt::watch()?;
+    let port = choose_port(port)?;
+    progress(&format!("starting Orthanc from Debian {} on port {port}", version.suite()));
+    let folder = tempfile::Builder::new().prefix("gatehouse-demo-").tempdir()?;
+
+    // The images are put there before there is a gate, as on a site that has been running for years.
+    let builder = Orthanc::builder(version).dicomweb()?.folder(folder.path()).port(port);
+    let mut bare = builder.start()?;
+    let images = site::fill(&bare)?;
+    bare.stop()?;
+    interrupt.check()?;
+
+    let users = site::Users::new()?;
+    let builder = builder.plugin(library).verbose().configure(&site::configuration(&users, folder.path(), port)?);
+    let mut server = builder.start()?;
+    interrupt.check()?;
+    progress(&format!("configuration: {}", server.configuration_file().display()));
+    let cast = show::Cast::assemble(&server, &users, &images)?;
+    let surprises = cast.perform(&server, &interrupt)?;
+
+    if once || surprises > 0 {
+        server.stop()?;
+    } else {
+        println!("\nOrthanc runs at {}/ (user admin, password {}).", server.url(), users.password("admin"));
+        println!("Ctrl-C stops it and removes everything.");
+        interrupt.wait();
+        progress("stopping");
+        server.stop()?;
+    }
+    ensure!(surprises == 0, "{surprises} answers were not as expected");
+    Ok(())
+}
+
+/// `cargo xtask orthanc`: one server with the plugin and DICOMweb in the foreground, its log on the terminal.
+pub(crate) fn orthanc(
+    version: Version,
+    port: Option<u16>,
+    plugin: Option<PathBuf>,
+    configuration: Option<&Path>,
+) -> Result<()> {
+    setup::ensure_all(&[version])?;
+    let library = plugin.map_or_else(plugin_library, Ok)?;
+    let interrupt = Interrupt::watch()?;
+    let mut builder = OrthancBuilder::new(version).dicomweb()?.plugin(library).verbose().port(choose_port(port)?);
+    if let Some(file) = configuration {
+        let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let more: Value = serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+        builder = builder.configure(&more);
+    }
+    let mut server = builder.start()?;
+    print!("{}", server.log());
+    println!("\n{} with {}; Ctrl-C stops it", server.url(), server.configuration_file().display());
+    let mut shown = server.log().len();
+    while interrupt.check().is_ok() && server.exit_status()?.is_none() {
+        let log = server.log();
+        print!("{}", log.get(shown..).unwrap_or_default());
+        shown = log.len();
+        testbed::clock::pause(std::time::Duration::from_millis(100));
+    }
+    server.stop()
+}
+
+/// The port that was asked for, or 8042, or a free one; never one where somebody listens.
+fn choose_port(asked: Option<u16>) -> Result<u16> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+    match asked {
+        Some(port) => {
+            ensure!(is_free(port), "port {port} belongs to another program; choose another with --port");
+            Ok(port)
+        }
+        None if is_free(DEFAULT_PORT) => Ok(DEFAULT_PORT),
+        None => {
+            let port = orthanc::free_port()?;
+            progress(&format!("port {DEFAULT_PORT} belongs to another program, taking {port} (--port chooses)"));
+            Ok(port)
+        }
+    }
+}
+
+/// One line on stderr: what is happening now.
+fn progress(text: &str) {
+    eprintln!("demo: {text}");
+}
+
+/// The studies of the demonstration.
+struct Images {
+    /// Labelled `external`.
+    shared: dicom::Uploaded,
+    /// Its StudyInstanceUID.
+    shared_uid: String,
+    /// Without a label.
+    private: dicom::Uploaded,
+    /// Its StudyInstanceUID.
+    private_uid: String,
+    /// How many studies there are, and how many of them are labelled.
+    total: usize,
+    labelled: usize,
+}
+
+/// The StudyInstanceUID of a study.
+fn study_uid(server: &Orthanc, study: &str) -> Result<String> {
+    let answer = server.client().get(&format!("/studies/{study}"))?.expect_status(200)?.json()?;
+    let uid = answer["MainDicomTags"]["StudyInstanceUID"].as_str();
+    Ok(uid.with_context(|| format!("no StudyInstanceUID in {answer}"))?.to_owned())
+}
+
+/// The body of a request for a link to one study.
+fn link_to(study: &str, uid: &str) -> Value {
+    json!({"ID": "demo", "Type": "stone-viewer-publication", "ValidityDuration": 3600,
+        "Resources": [{"OrthancId": study, "DicomUid": uid, "Level": "study"}]})
+}
