@@ -166,10 +166,13 @@ pub struct Resources {
     validity: Duration,
     nodes: Cache<(Level, Box<str>), Node>,
     labels: Cache<Box<str>, Aged<Study>>,
-    uids: Cache<(Level, Box<str>), Aged<Arc<[Arc<str>]>>>,
+    uids: Cache<(Level, Box<str>), Aged<Ids>>,
     /// Advanced by each change that came through this server: what was read before is not used after.
     epoch: AtomicU64,
 }
+
+/// Orthanc identifiers.
+type Ids = Arc<[Arc<str>]>;
 
 #[derive(Clone)]
 struct Aged<T> {
@@ -236,7 +239,7 @@ impl Resources {
     }
 
     /// The Orthanc identifiers of all resources of a level that carry a UID; empty when there are none.
-    pub fn with_uid(&self, level: Level, uid: &str) -> Result<Arc<[Arc<str>]>, ResourceError> {
+    pub fn with_uid(&self, level: Level, uid: &str) -> Result<Ids, ResourceError> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let key = (level, Box::from(uid));
         if let Some(known) = self.uids.get(&key).filter(|known| self.is_fresh(known.read_at, known.epoch, epoch)) {
@@ -252,7 +255,7 @@ impl Resources {
                 ids.push(text("ID")?.into());
             }
         }
-        let ids: Arc<[Arc<str>]> = ids.into();
+        let ids: Ids = ids.into();
         if !self.validity.is_zero() && !ids.is_empty() {
             self.uids.insert(key, Aged { value: ids.clone(), read_at, epoch });
         }

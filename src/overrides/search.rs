@@ -331,10 +331,16 @@ struct AllowedStudy {
 fn allowed_studies(context: &Context<'_>, scope: &Scope) -> Result<Vec<AllowedStudy>, HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let mut found = std::collections::BTreeMap::new();
-    if let Labels::Only(own) = scope.labels()
+    if let Labels::Only(own) = &scope.labels()
         && !own.is_empty()
     {
-        collect(context, scope, json!({"Labels": *own, "LabelsConstraint": "Any", "Query": {}}), &mut found)?;
+        let query = [("Labels", json!(**own)), ("LabelsConstraint", json!("Any")), ("Query", json!({}))];
+        collect(
+            context,
+            scope,
+            query.map(|(member, value)| (member.to_owned(), value)).into_iter().collect(),
+            &mut found,
+        )?;
     }
     let mut uids = BTreeSet::new();
     for resource in identities.iter().filter_map(|identity| identity.link.as_ref()).flat_map(|link| &link.resources) {
@@ -351,7 +357,8 @@ fn allowed_studies(context: &Context<'_>, scope: &Scope) -> Result<Vec<AllowedSt
     }
     if !uids.is_empty() {
         let list: Vec<String> = uids.into_iter().collect();
-        collect(context, scope, json!({"Query": {"StudyInstanceUID": list.join("\\")}}), &mut found)?;
+        let query = json!({"StudyInstanceUID": list.join("\\")});
+        collect(context, scope, [("Query".to_owned(), query)].into_iter().collect(), &mut found)?;
     }
     Ok(found.into_values().collect())
 }
@@ -359,16 +366,16 @@ fn allowed_studies(context: &Context<'_>, scope: &Scope) -> Result<Vec<AllowedSt
 fn collect(
     context: &Context<'_>,
     scope: &Scope,
-    mut query: Value,
+    mut query: Map<String, Value>,
     found: &mut std::collections::BTreeMap<String, AllowedStudy>,
 ) -> Result<(), HostError> {
-    query["Level"] = json!("Study");
-    query["Expand"] = json!(true);
-    query["Limit"] = json!(PAGE);
+    query.insert("Level".to_owned(), json!("Study"));
+    query.insert("Expand".to_owned(), json!(true));
+    query.insert("Limit".to_owned(), json!(PAGE));
     let mut since = 0;
     loop {
-        query["Since"] = json!(since);
-        let page = context.host.post("/tools/find", query.to_string().as_bytes())?;
+        query.insert("Since".to_owned(), json!(since));
+        let page = context.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
         let page: Vec<Value> = serde_json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
         // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
         if page.is_empty() {
