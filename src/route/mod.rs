@@ -55,7 +55,8 @@ pub struct Route {
     pub methods: &'static [Method],
     /// The path. Placeholders say what stands there: `{patient} {study} {series} {instance}` are Orthanc identifiers,
     /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{any}` one segment that names no
-    /// resource and `{*rest}` everything below. `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
+    /// resource and `{*rest}` everything below; text may follow a placeholder in its segment.
+    /// `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
     pub path: &'static str,
     /// What somebody limited gets.
     pub limited: Handling,

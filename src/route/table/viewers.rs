@@ -6,7 +6,6 @@ use crate::route::Handling::{Named, Open, Refused};
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
     // Orthanc Explorer 2.
-    row(GET, "{ui}", Open, "orthanc-explorer-2", "redirects to its pages"),
     row(GET, "{ui}/app", Open, "orthanc-explorer-2", "static"),
     row(GET, "{ui}/app/{*rest}", Open, "orthanc-explorer-2", "static"),
     row(GET, "{ui}/landing/{*rest}", Open, "orthanc-explorer-2", "static, of older versions"),
@@ -15,7 +14,6 @@ pub(super) const ROUTES: &[Route] = &[
     row(GET, "{ui}/api/emails/templates/{any}", Open, "orthanc-explorer-2", "text without patient data; the permission rule is its only guard"),
     row(POST, "{ui}/api/emails/send", Open, "orthanc-explorer-2", "sends what the asker wrote; the permission rule is its only guard"),
     // Stone: the viewer takes its data from DICOMweb.
-    row(GET, "/stone-webviewer", Open, "stone-webviewer", "static"),
     row(GET, "/stone-webviewer/{*rest}", Open, "stone-webviewer", "static, and its configuration"),
     row(GET, "/stone-rtviewer/{*rest}", Open, "stone-rtviewer", "static"),
     row(GET, "/stone/instances/{instance}/frames/{any}/numpy", Named, "stone-rendering", ""),
@@ -26,7 +24,6 @@ pub(super) const ROUTES: &[Route] = &[
     row(GET, "/ohif", Open, "ohif", "static"),
     row(GET, "/ohif/{*rest}", Open, "ohif", "static"),
     row(GET, "/studies/{study}/ohif-dicom-json", Named, "ohif", ""),
-    row(GET, "/volview", Open, "volview", "static"),
     row(GET, "/volview/{*rest}", Open, "volview", "static"),
     // Whole-slide imaging.
     row(GET, "/wsi/app/{*rest}", Open, "wsi", "static"),
