@@ -85,11 +85,31 @@ pub fn lookup(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> R
 
 /// DELETE `/{level}/{id}`. The core's answer to a plugin's DELETE is not handed out, so what it would say is found out:
 /// the closest ancestor that is left.
-pub fn delete(context: &Context<'_>, call: &RestRequest<'_>, level: Level, id: &str) -> Result<Reply, HostError> {
+///
+/// To somebody limited, an ancestor that is left only because of foreign studies is gone: that there are such is not
+/// theirs to know.
+pub fn delete(
+    context: &Context<'_>,
+    call: &RestRequest<'_>,
+    scope: &Scope,
+    level: Level,
+    id: &str,
+) -> Result<Reply, HostError> {
+    guard(context, scope, level, id)?;
     let ancestors = ancestors(context, level, id)?;
     pass_on(context.host, call)?;
     context.gate.resources.labels_changed();
-    let left = ancestors.into_iter().find(|(level, id)| context.host.get(&format!("/{}/{id}", level.plural())).is_ok());
+    let left = ancestors.into_iter().find(|(level, id)| {
+        let is_there = || context.host.get(&format!("/{}/{id}", level.plural())).is_ok();
+        let may_be_known = || match scope {
+            Scope::All => true,
+            Scope::Limited(_) => {
+                let left = context.gate.resources.locate(&Named::Orthanc(*level, id.as_str().into()));
+                left.is_ok_and(|studies| studies.iter().any(|study| scope.allows(study)))
+            }
+        };
+        is_there() && may_be_known()
+    });
     let left = match left {
         Some((level, id)) => {
             let path = format!("/{}/{id}", level.plural());

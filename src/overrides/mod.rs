@@ -57,7 +57,7 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
         (Some("tools"), Some("labels"), None) => answers::labels(context, call, scope),
         (Some("tools"), Some("lookup"), None) => answers::lookup(context, call, scope),
         (Some(level), Some(id), None) if call.request.method == Method::Delete => match level_of(level) {
-            Some(level) => answers::delete(context, call, level, id),
+            Some(level) => answers::delete(context, call, scope, level, id),
             None => Err(HostError::UNKNOWN_RESOURCE),
         },
         (Some(level), Some(id), Some("labels")) => match level_of(level) {
