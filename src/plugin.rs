@@ -134,7 +134,7 @@ fn rules(config: &Config) -> Vec<Rule> {
         config::expand(rule, &roots)
             .into_iter()
             .map(|pattern| Rule {
-                path: rule.path.clone(),
+                path: rule.path.as_str().into(),
                 method: rule.method,
                 pattern,
                 permissions: rule.permissions.clone(),
@@ -199,11 +199,11 @@ impl Callbacks for Plugin {
         // First thing, so that no panic and no refusal leaves the request with the slot of the one before.
         slot::clear();
         let mut outcome = self.gate.decide(request, clock::now());
-        slot::write(request, &outcome, self.staleness);
         let permit = outcome.take_permit();
         if permit.is_none() && log::log_enabled!(log::Level::Info) {
             log::info!("{}", gate::describe_refusal(request, &outcome));
         }
+        slot::write(request, outcome, self.staleness);
         permit
     }
 

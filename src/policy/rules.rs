@@ -13,7 +13,7 @@ use crate::host::Method;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Its key path, for the log: `Authorization.ExtraPermissions[2]`.
-    pub path: String,
+    pub path: std::sync::Arc<str>,
     /// Its method.
     pub method: Method,
     /// Its pattern, aliases replaced.
@@ -67,7 +67,7 @@ impl Rules {
     pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
         for rule in &rules {
             compile(&[&rule.pattern]).map_err(|cause| RuleError {
-                path: rule.path.clone(),
+                path: rule.path.to_string(),
                 pattern: rule.pattern.clone(),
                 cause,
             })?;

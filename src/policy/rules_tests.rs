@@ -2,7 +2,7 @@ use super::*;
 
 fn rule(method: Method, pattern: &str, permissions: &[&str]) -> Rule {
     Rule {
-        path: pattern.to_owned(),
+        path: pattern.into(),
         method,
         pattern: pattern.to_owned(),
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
