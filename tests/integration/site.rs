@@ -255,7 +255,15 @@ impl Site {
             request.path.push_str(&format!("{separator}token={argument}"));
         }
         let shown = format!("{} {}", request.method, request.path);
-        self.server.client().send(request.headers(&who.headers)).unwrap_or_else(|fault| panic!("{shown}: {fault:#}"))
+        let answer = self.server.client().send(request.headers(&who.headers));
+        answer.unwrap_or_else(|fault| panic!("{shown}: {fault:#}; the server's log ends:\n{}", self.end_of_log()))
+    }
+
+    /// The last lines of the log, for a panic.
+    fn end_of_log(&self) -> String {
+        let log = self.server.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     pub fn get(&self, who: &Who, path: &str) -> Answer {
