@@ -5,4 +5,5 @@
 #![deny(unsafe_code)]
 
 mod credentials;
+mod search;
 mod site;
