@@ -237,7 +237,7 @@ impl Gate {
             && let Some(rule) = rule
             && let Some(RuleTouches::Resource { level, group }) = rule.touches
         {
-            let id = Rules::group(rule, request.path, group).ok_or(ResourceError::Unknown)?;
+            let id = self.rules.group(rule, request.path, group).ok_or(ResourceError::Unknown)?;
             if !crate::route::is_orthanc_id(id) {
                 return Err(ResourceError::Unknown);
             }

@@ -98,6 +98,10 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         wado: config.wado_root.clone(),
         ui: config.oe2_root.clone(),
     })?;
+    // On the first start of a server it is not there yet. A failure is the store's to report, which names the file.
+    if config.sqlite.starts_with(&config.index_directory) {
+        let _ = std::fs::create_dir_all(&config.index_directory);
+    }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.sqlite)?);
     for warning in store.warnings() {
         log::warn!("{warning}");
