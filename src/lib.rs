@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod callbacks;
+pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod credential;

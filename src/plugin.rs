@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
+
 use crate::api::{self, Api};
 use crate::callbacks::{Callbacks, Started};
+use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::credential::Places;
@@ -64,6 +67,7 @@ struct Plugin {
     gate: Arc<Gate>,
     api: Api,
     staleness: Staleness,
+    trusted_proxies: Vec<IpNet>,
 }
 
 /// Starts the plugin. `Ok(None)` when the configuration does not ask for it: nothing is registered then.
@@ -129,7 +133,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     });
     let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
-    Ok(Plugin { host, gate, api, staleness })
+    Ok(Plugin { host, gate, api, staleness, trusted_proxies: config.trusted_proxies })
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
@@ -202,6 +206,9 @@ impl Callbacks for Plugin {
     fn filter(&self, request: &Request<'_>) -> Option<Permit> {
         // First thing, so that no panic and no refusal leaves the request with the slot of the one before.
         slot::clear();
+        let forwarded = client_address::forwarded(request, &self.trusted_proxies)
+            .map(|client| Request { remote: client, ..request.clone() });
+        let request = forwarded.as_ref().unwrap_or(request);
         let mut outcome = self.gate.decide(request, clock::now());
         let permit = outcome.take_permit();
         if permit.is_none() && log::log_enabled!(log::Level::Info) {

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::super::authorization::{prepare, walk};
 use super::super::section::Reader;
-use super::super::{jsonc, variables};
+use super::super::{RolesSource, jsonc, variables};
 use super::*;
+use crate::policy::roles::Roles;
 
 const DOCUMENT: &str = include_str!("../../../docs/configuration.md");
 
@@ -54,19 +55,53 @@ fn every_variable_is_documented() {
 /// Every example that is a whole configuration is one.
 #[test]
 fn the_examples_work() {
+    let documents = [
+        (DOCUMENT, 3),
+        (include_str!("../../../README.md"), 2),
+        (include_str!("../../../docs/migration.md"), 1),
+        (include_str!("../../../docs/operations.md"), 0),
+    ];
+    for (document, at_least) in documents {
+        let mut count = 0;
+        for block in document.split("```jsonc\n").skip(1) {
+            let example = block.split("```").next().unwrap();
+            let value = jsonc::parse(example).unwrap();
+            if value.get("Authorization").is_some() {
+                sound_without_warning(example);
+                count += 1;
+            }
+        }
+        assert!(count >= at_least, "{count} instead of {at_least}");
+    }
+}
+
+/// What goes into the container: a configuration without a warning, and roles that its rules ask for.
+#[test]
+fn the_sample_files_work() {
+    let config = sound_without_warning(include_str!("../../../docker/orthanc.json"));
+    assert!(!config.dicom_server_enabled);
+    assert_eq!(config.roles, RolesSource::File("/etc/orthanc/permissions.jsonc".into()));
+
+    let text = jsonc::strip_comments(include_str!("../../../docker/permissions.jsonc"));
+    let roles = Roles::parse(&text).unwrap();
+    let asked = config.rules.iter().flat_map(|rule| rule.permissions.iter().cloned()).collect();
+    roles.check_permissions(&asked).unwrap();
+    for (name, user) in &config.users {
+        assert!(user.roles.iter().all(|role| roles.roles.contains_key(role)), "{name}");
+    }
+}
+
+/// Reads a whole configuration with comments; the secrets and certificates that our examples name are there.
+fn sound_without_warning(text: &str) -> Config {
     let environment = files(&[
         ("/run/secrets/share-key", "0123456789abcdef0123456789abcdef"),
+        ("/run/secrets/admin-password-hash", HASH),
+        ("/run/secrets/doctor-password-hash", HASH),
         ("/etc/ssl/site-ca.pem", "-----BEGIN CERTIFICATE-----"),
     ]);
-    let mut count = 0;
-    for block in DOCUMENT.split("```jsonc\n").skip(1) {
-        let example = block.split("```").next().unwrap();
-        let value = jsonc::parse(example).unwrap();
-        if value.get("Authorization").is_some() {
-            let config = read(&value.to_string(), &environment).unwrap_or_else(|faults| panic!("{example}{faults}"));
-            assert_eq!(config.unwrap().warnings, Vec::<String>::new(), "{example}");
-            count += 1;
-        }
-    }
-    assert!(count >= 3);
+    let value = jsonc::parse(text).unwrap();
+    let config = read(&value.to_string(), &environment).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
+    let config = config.unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new(), "{text}");
+    config
 }
