@@ -131,7 +131,8 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
     });
-    let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
+    let staleness =
+        if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
     Ok(Plugin { host, gate, api, staleness, trusted_proxies: config.trusted_proxies })
 }
@@ -214,7 +215,12 @@ impl Callbacks for Plugin {
         if permit.is_none() && log::log_enabled!(log::Level::Info) {
             log::info!("{}", gate::describe_refusal(request, &outcome));
         }
-        slot::write(request, outcome, self.staleness);
+        if outcome.refusal == Some(Refusal::UnknownRoute)
+            && let Some(sentence) = self.unknown_routes.first_time(request.method.as_str(), request.path)
+        {
+            log::warn!("{sentence}");
+        }
+        slot::write(request, outcome, self.staleness, &self.gate.places);
         permit
     }
 
