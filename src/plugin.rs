@@ -21,10 +21,11 @@ use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::overrides;
+use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, Reply, Request, RestRequest};
 use crate::resource::Resources;
-use crate::route::{Roots, RouteModel};
+use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
@@ -67,6 +68,7 @@ struct Plugin {
     gate: Arc<Gate>,
     api: Api,
     staleness: Staleness,
+    unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -134,7 +136,14 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
-    Ok(Plugin { host, gate, api, staleness, trusted_proxies: config.trusted_proxies })
+    Ok(Plugin {
+        host,
+        gate,
+        api,
+        staleness,
+        unknown_routes: UnknownRoutes::default(),
+        trusted_proxies: config.trusted_proxies,
+    })
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
