@@ -25,6 +25,7 @@ pub mod host;
 pub mod identity;
 pub mod orthanc;
 pub mod overrides;
+pub mod ownership;
 pub mod person;
 pub mod plugin;
 pub mod policy;

@@ -20,7 +20,8 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
-use crate::overrides;
+use crate::overrides::{self, Results};
+use crate::ownership::Ownership;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, Reply, Request, RestRequest};
@@ -67,6 +68,7 @@ struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
+    results: Results,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
@@ -132,6 +134,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
             folders: config.unchecked_folders.clone(),
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
+        ownership: Ownership::default(),
     });
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
@@ -140,6 +143,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         host,
         gate,
         api,
+        results: Results::default(),
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
@@ -237,13 +241,20 @@ impl Callbacks for Plugin {
         if call.request.path.starts_with("/auth/") {
             self.api.handle(call, clock::now())
         } else {
-            overrides::handle(&overrides::Context { host: self.host.as_ref(), gate: &self.gate }, call)
+            let context = overrides::Context { host: self.host.as_ref(), gate: &self.gate, results: &self.results };
+            overrides::handle(&context, call)
         }
     }
 
     fn change(&self, change: Change) {
-        if matches!(change, Change::Deleted(_)) {
-            self.gate.resources.labels_changed();
+        match change {
+            Change::Deleted(_) => self.gate.resources.labels_changed(),
+            Change::JobEnded(job) => {
+                if self.results.finish(self.host.as_ref(), &job) {
+                    self.gate.resources.labels_changed();
+                }
+            }
+            Change::Started | Change::Stopped | Change::Other => {}
         }
     }
 

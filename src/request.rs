@@ -73,6 +73,8 @@ pub enum Change {
     Stopped,
     /// A patient, study, series or instance is gone; its Orthanc identifier.
     Deleted(String),
+    /// A job has succeeded or failed; its identifier.
+    JobEnded(String),
     /// Anything else.
     Other,
 }

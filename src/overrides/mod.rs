@@ -4,9 +4,11 @@
 //! Only for the others is anything parsed.
 
 pub mod answers;
+pub mod bodies;
 pub mod search;
 
 mod core_call;
+mod results;
 mod scope;
 
 use crate::gate::Gate;
@@ -15,10 +17,11 @@ use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
 use crate::slot::{self, Caller};
 
+pub use results::Results;
 pub use scope::Scope;
 
 /// The patterns that are registered, as Orthanc anchors them.
-pub const PATTERNS: [&str; 8] = [
+pub const PATTERNS: [&str; 15] = [
     "/(patients|studies|series|instances)/([^/]*)",
     "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
     "/(patients|studies|series|instances)/([^/]*)/labels",
@@ -27,6 +30,13 @@ pub const PATTERNS: [&str; 8] = [
     "/tools/count-resources",
     "/tools/labels",
     "/tools/lookup",
+    "/tools/bulk-(anonymize|content|delete|modify)",
+    "/(patients|studies|series)/([^/]*)/(anonymize|modify)",
+    "/studies/([^/]*)/(merge|split)",
+    "/modalities/([^/]*)/(query|store)",
+    "/peers/([^/]*)/store",
+    "/queries/([^/]*)/retrieve",
+    "/queries/([^/]*)/answers/([^/]*)/(query-instances|query-series|query-studies|retrieve)",
 ];
 
 /// What an override needs.
@@ -35,6 +45,8 @@ pub struct Context<'a> {
     pub host: &'a dyn Host,
     /// The rooms behind the gate.
     pub gate: &'a Gate,
+    /// The labels that the results of jobs wait for.
+    pub results: &'a Results,
 }
 
 /// Answers a call to one of the overridden routes.
@@ -48,6 +60,9 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    if let Some(route) = bodies::route(&call.request) {
+        return bodies::handle(context, call, scope, &route);
+    }
     let path = call.request.path.trim_end_matches('/');
     let mut segments = path.split('/').skip(1);
     let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());

@@ -11,7 +11,7 @@ Made from `src/route/table/`; do not edit (`UPDATE_DOCS=1 cargo test --lib route
 
 \"Limited\" is somebody who does not hold all labels, or the holder of a share link. A route that is not in this list is
 refused to them, whatever permissions they hold. `{patient}`, `{study}`, `{series}` and `{instance}` are Orthanc
-identifiers, `{…-uid}` DICOM UIDs; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
+identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
 
 | a limited user gets | |
 |---|---|
@@ -22,6 +22,8 @@ identifiers, `{…-uid}` DICOM UIDs; `{dicom-web}`, `{wado}` and `{ui}` stand fo
 | identifiers | the answer, when every resource in the argument is allowed, and one is there |
 | by UID | the answer, when everything that the arguments name is allowed, and `objectUID` is there |
 | label | when the study is allowed, and the label is their own |
+| body | the answer, when every resource that the path and the body name is allowed |
+| own job, own query | the answer, when the job or query is their own |
 | own | what the plugin's own handler decides |
 | refused | nothing |
 ";
@@ -60,6 +62,9 @@ fn word(handling: Handling) -> String {
         Handling::Identifiers(argument) => format!("identifiers in `{argument}`"),
         Handling::WadoUri => "by UID".to_owned(),
         Handling::Label => "label".to_owned(),
+        Handling::Body => "body".to_owned(),
+        Handling::Job => "own job".to_owned(),
+        Handling::Query => "own query".to_owned(),
         Handling::Own => "own".to_owned(),
         Handling::Refused | Handling::Unknown => "refused".to_owned(),
     }
