@@ -58,7 +58,9 @@ mod tests {
     use crate::policy::decision::LinkScope;
 
     fn identity(person: Option<Person>) -> Identity {
-        Identity { person, ..Identity::anonymous(&AnonymousProfile::default()) }
+        let mut identity = Identity::anonymous(&AnonymousProfile::default());
+        identity.person = person;
+        identity
     }
 
     #[test]
@@ -80,8 +82,8 @@ mod tests {
         ownership.claim(Owned::Job, "1", &stranger);
         assert!(!ownership.owns(Owned::Job, "1", &stranger));
         let maker = identity(Some(Person::local("alice")));
-        let link = LinkScope { resources: Vec::new(), maker: None, maker_needs: &[] };
-        let link = Identity { link: Some(link), ..identity(Some(Person::local("alice"))) };
+        let mut link = identity(Some(Person::local("alice")));
+        link.link = Some(LinkScope { resources: Vec::new(), maker: None, maker_needs: &[] });
         ownership.claim(Owned::Job, "2", &maker);
         assert!(!ownership.owns(Owned::Job, "2", &link), "the link's holder is not its maker");
         ownership.claim(Owned::Job, "3", &link);

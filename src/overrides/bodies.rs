@@ -224,9 +224,9 @@ impl Asked<'_> {
 
     /// Whether an identity may touch everything that is named.
     fn may_touch(&self, identity: &Identity, names: &[Named<'_>]) -> bool {
-        names.iter().all(|named| {
-            self.context.gate.resources.locate(named).is_ok_and(|located| allows_all(identity, &located))
-        })
+        names
+            .iter()
+            .all(|named| self.context.gate.resources.locate(named).is_ok_and(|located| allows_all(identity, &located)))
     }
 
     /// Says in the log why, and gives the answer.

@@ -187,9 +187,7 @@ impl RouteModel {
     #[must_use]
     pub fn find(&self, method: Method, path: &str) -> Row {
         match self.entry(method, path) {
-            Ok((entry, _)) => {
-                Row { template: entry.route.path, handling: entry.route.limited, note: entry.route.note }
-            }
+            Ok((entry, _)) => Row { template: entry.route.path, handling: entry.route.limited, note: entry.route.note },
             Err(template) => Row { template, handling: Handling::Unknown, note: "" },
         }
     }

@@ -57,7 +57,7 @@ fn submit(
     change: Change,
     mut body: Map<String, Value>,
 ) -> Result<Reply, HostError> {
-    let identifiers = Identifiers::read(asked, &body)?;
+    let identifiers = Identifiers::read(asked, &body, Paths::Read)?;
     identifiers.check_patients(asked, actor, change)?;
     identifiers.check_studies(asked, actor)?;
     body.insert("KeepLabels".to_owned(), Value::Bool(true));
@@ -85,10 +85,8 @@ pub(super) fn merge(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
 
 /// `/studies/{id}/split`: the new study gets the labels of the old one, which Orthanc does not do by itself.
 pub(super) fn split(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> {
-    let body = asked.body(&members(&[
-        &JOB,
-        &["Instances", "KeepLabels", "KeepSource", "Remove", "Replace", "Series"],
-    ]))?;
+    let body =
+        asked.body(&members(&[&JOB, &["Instances", "KeepLabels", "KeepSource", "Remove", "Replace", "Series"]]))?;
     let mut names = vec![Named::Orthanc(Level::Study, study.into())];
     for (member, level) in [("Series", Level::Series), ("Instances", Level::Instance)] {
         if body.contains_key(member) {
@@ -97,7 +95,7 @@ pub(super) fn split(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
     }
     let actor = asked.act(names)?;
     // The new study gets a new UID from the core, which lets nobody replace it; it may go to another patient.
-    Identifiers::read(asked, &body)?.check_new_patients(asked, &actor)?;
+    Identifiers::read(asked, &body, Paths::Unread)?.check_new_patients(asked, &actor)?;
     let host = asked.context.host;
     // Read now: the study is gone when everything in it was split off.
     let labels: Vec<String> =
@@ -135,14 +133,22 @@ enum Tag {
     Other,
 }
 
+/// Whether the core reads a tag with a dot in it as a path into a sequence. To the one route where it does not, it may
+/// be anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paths {
+    Read,
+    Unread,
+}
+
 impl Identifiers {
-    fn read(asked: &Asked<'_>, body: &Map<String, Value>) -> Result<Self, HostError> {
+    fn read(asked: &Asked<'_>, body: &Map<String, Value>, paths: Paths) -> Result<Self, HostError> {
         let mut found = Self::default();
         match body.get("Replace") {
             None => {}
             Some(Value::Object(replacements)) => {
                 for (name, value) in replacements {
-                    let values = match tag(name) {
+                    let values = match tag(name, paths) {
                         None => return Err(asked.refuse(&format!("the tag {name:?} in the body"))),
                         Some(Tag::Other) => continue,
                         Some(Tag::PatientId) => &mut found.patients,
@@ -158,7 +164,7 @@ impl Identifiers {
             Some(Value::Array(kept)) => {
                 for name in kept {
                     let name = name.as_str().ok_or(HostError::BAD_REQUEST)?;
-                    match tag(name) {
+                    match tag(name, paths) {
                         None => return Err(asked.refuse(&format!("the tag {name:?} in the body"))),
                         Some(Tag::PatientId) => found.keeps_patient = true,
                         Some(Tag::StudyUid) => found.keeps_study = true,
@@ -251,9 +257,9 @@ fn sources<'a>(actor: &'a Actor<'_>) -> BTreeMap<&'a str, &'a Study> {
 
 /// What a tag in a body stands for; `None` for a spelling that we do not read for sure. Orthanc takes keywords and
 /// numbers, and paths into sequences, which identify nothing.
-fn tag(name: &str) -> Option<Tag> {
+fn tag(name: &str, paths: Paths) -> Option<Tag> {
     if name.contains('.') {
-        return Some(Tag::Other);
+        return (paths == Paths::Read).then_some(Tag::Other);
     }
     let number = match *name.as_bytes() {
         [ref group @ .., b',' | b'-', a, b, c, d] if group.len() == 4 => Some([group, &[a, b, c, d]].concat()),
@@ -288,20 +294,35 @@ mod tests {
 
     #[test]
     fn tags_are_read_in_every_spelling_that_orthanc_takes_or_not_at_all() {
+        let tag = |name| tag(name, Paths::Read);
         for name in ["StudyInstanceUID", "0020,000d", "0020-000D", "0020000d", "0020000D"] {
             assert_eq!(tag(name), Some(Tag::StudyUid), "{name}");
         }
         for name in ["PatientID", "0010,0020", "0010-0020", "00100020"] {
             assert_eq!(tag(name), Some(Tag::PatientId), "{name}");
         }
-        for name in ["PatientName", "0010,0010", "ReferencedStudySequence[0].StudyInstanceUID", "0020000E", "dEADbEEF"] {
+        for name in ["PatientName", "0010,0010", "ReferencedStudySequence[0].StudyInstanceUID", "0020000E", "dEADbEEF"]
+        {
             assert_eq!(tag(name), Some(Tag::Other), "{name}");
         }
         for name in [
-            "(0020,000d)", "20,d", " StudyInstanceUID", "StudyInstanceUID ", "studyinstanceuid", "PATIENTID", "0020 000d",
-            "0x20,0xd", "+020,000d", "0020,00 d", "", "Study Instance UID", "RETIRED_StudyInstanceUID", "StudyInstanceUID[0]",
+            "(0020,000d)",
+            "20,d",
+            " StudyInstanceUID",
+            "StudyInstanceUID ",
+            "studyinstanceuid",
+            "PATIENTID",
+            "0020 000d",
+            "0x20,0xd",
+            "+020,000d",
+            "0020,00 d",
+            "",
+            "Study Instance UID",
+            "RETIRED_StudyInstanceUID",
+            "StudyInstanceUID[0]",
         ] {
             assert_eq!(tag(name), None, "{name}");
         }
+        assert_eq!(super::tag("0010,0020.x", Paths::Unread), None);
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::Asked;
 use crate::host::HostError;
 use crate::identity::Identity;
-use crate::ownership::Owned;
 use crate::overrides::core_call;
+use crate::ownership::Owned;
 use crate::policy::roles::Unique;
 use crate::request::Reply;
 use crate::resource::{Level, Named};
@@ -15,28 +15,12 @@ use crate::route::{is_orthanc_id, is_uid};
 
 /// Members of a C-STORE. `Host`, `Port`, `CalledAet`, `LocalAet` and `MoveOriginator…` are left out: where the server
 /// connects to, and as whom, is the site's to say.
-pub(super) const TO_MODALITY: &[&str] = &[
-    "Resources",
-    "Asynchronous",
-    "Permissive",
-    "Priority",
-    "StorageCommitment",
-    "Synchronous",
-    "Timeout",
-    "UserData",
-];
+pub(super) const TO_MODALITY: &[&str] =
+    &["Resources", "Asynchronous", "Permissive", "Priority", "StorageCommitment", "Synchronous", "Timeout", "UserData"];
 
 /// Members of a transfer to another Orthanc.
-pub(super) const TO_PEER: &[&str] = &[
-    "Resources",
-    "Asynchronous",
-    "Compress",
-    "Permissive",
-    "Priority",
-    "Synchronous",
-    "Transcode",
-    "UserData",
-];
+pub(super) const TO_PEER: &[&str] =
+    &["Resources", "Asynchronous", "Compress", "Permissive", "Priority", "Synchronous", "Transcode", "UserData"];
 
 /// `/modalities/{name}/store` and `/peers/{name}/store`. The body is an identifier, as text or JSON, a list, or an
 /// object with `Resources`.
@@ -110,12 +94,7 @@ pub(super) fn retrieve(asked: &Asked<'_>, query: &str, index: Option<&str>) -> R
 }
 
 /// What another system would send belongs to a study that is not here, or that is allowed.
-fn check_answers(
-    asked: &Asked<'_>,
-    identity: &Identity,
-    query: &str,
-    index: Option<&str>,
-) -> Result<(), HostError> {
+fn check_answers(asked: &Asked<'_>, identity: &Identity, query: &str, index: Option<&str>) -> Result<(), HostError> {
     let host = asked.context.host;
     let answers = match index {
         Some(index) if index.len() <= 9 && index.bytes().all(|byte| byte.is_ascii_digit()) => {
@@ -138,7 +117,9 @@ fn check_answers(
         let known = resources.with_uid(Level::Study, uid);
         let is_new = known.as_ref().is_ok_and(|known| known.is_empty());
         if !is_new && !asked.may_touch(identity, &[Named::Uid(Level::Study, uid.into())]) {
-            return Err(asked.refuse("an answer to the query is of a study that is here, outside the authorized labels"));
+            return Err(
+                asked.refuse("an answer to the query is of a study that is here, outside the authorized labels")
+            );
         }
     }
     Ok(())
@@ -146,9 +127,8 @@ fn check_answers(
 
 /// The filter looked at the path of an HTTP request. A plugin that calls on its behalf may name anything.
 fn owner<'a>(asked: &'a Asked<'_>, query: &str) -> Result<&'a Identity, HostError> {
-    let owns = |identity: &&'a std::sync::Arc<Identity>| {
-        asked.context.gate.ownership.owns(Owned::Query, query, identity)
-    };
+    let owns =
+        |identity: &&'a std::sync::Arc<Identity>| asked.context.gate.ownership.owns(Owned::Query, query, identity);
     match asked.identities.iter().find(owns) {
         Some(identity) => Ok(identity),
         None => Err(asked.refuse("the query is not their own")),
