@@ -59,7 +59,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
-    /// searched for together; else at least one.
+    /// searched for together, and for an upload, of which each instance needs one of them; else at least one.
     pub granted: Vec<Arc<Identity>>,
     /// The identities that were verified, in that order, anonymous last. Never empty.
     pub verified: Vec<Arc<Identity>>,
@@ -155,7 +155,9 @@ impl Gate {
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let asks = decision::first_gate(&holder, rule, now).is_ok() && !decision::is_unlimited(&holder);
+            let asks = decision::first_gate(&holder, rule, now).is_ok()
+                && !decision::is_unlimited(&holder)
+                && handling != Handling::Upload;
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
@@ -169,7 +171,7 @@ impl Gate {
             match decision::decide(&holder, request.method, rule, &demand, now) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
-                    if handling != Handling::Search || decision::is_unlimited(&holder) {
+                    if !handling.serves_all() || decision::is_unlimited(&holder) {
                         break;
                     }
                 }
@@ -196,6 +198,8 @@ impl Gate {
         match handling {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
+            // What comes in is decided instance by instance, in `uploads`.
+            Handling::Upload => Demand::Upload,
             Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => {
                 Demand::Resources(facts)
             }

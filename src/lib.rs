@@ -35,3 +35,5 @@ pub mod secret;
 pub mod share;
 pub mod slot;
 pub mod store;
+pub mod top_level;
+pub mod uploads;

@@ -22,12 +22,13 @@ use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::overrides;
 use crate::policy::rules::{Rule, Rules};
-use crate::request::{Change, Reply, Request, RestRequest};
+use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
 use crate::route::{Roots, RouteModel};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
+use crate::uploads::Uploads;
 
 /// Why the plugin does not start. Its text may have several lines.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,7 @@ struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
+    uploads: Uploads,
     staleness: Staleness,
     trusted_proxies: Vec<IpNet>,
 }
@@ -118,6 +120,8 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         );
     }
     let epoch = Epoch::default();
+    // Before anything that starts a thread: a failure here leaves none behind.
+    let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
         places: Places { headers: config.token_http_headers.clone(), arguments: config.token_get_arguments.clone() },
@@ -133,7 +137,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     });
     let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
-    Ok(Plugin { host, gate, api, staleness, trusted_proxies: config.trusted_proxies })
+    Ok(Plugin { host, gate, api, uploads, staleness, trusted_proxies: config.trusted_proxies })
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
@@ -226,9 +230,18 @@ impl Callbacks for Plugin {
         }
     }
 
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool {
+        self.uploads.receive(&self.gate.resources, instance, slot::granted().as_deref(), clock::now())
+    }
+
+    fn stored(&self, instance: &ReceivedInstance<'_>, id: &str) {
+        self.uploads.stored(&self.gate.resources, instance, id, slot::granted().as_deref(), clock::now());
+    }
+
     fn change(&self, change: Change) {
-        if matches!(change, Change::Deleted(_)) {
+        if let Change::Deleted(id) = change {
             self.gate.resources.labels_changed();
+            self.uploads.deleted(&id);
         }
     }
 

@@ -76,3 +76,23 @@ pub enum Change {
     /// Anything else.
     Other,
 }
+
+/// How an instance came in (`OrthancPluginInstanceOrigin`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// C-STORE: over the DICOM port, or as the answer to a C-GET.
+    Dicom,
+    /// HTTP, a plugin, Lua, WebDAV, a job: where it matters, the thread says whose request it is.
+    Other,
+}
+
+/// A DICOM instance on its way in, borrowed from the server for the length of one call.
+#[derive(Clone, Copy)]
+pub struct ReceivedInstance<'a> {
+    /// How it came in.
+    pub origin: Origin,
+    /// The calling AET of a C-STORE; else empty.
+    pub remote_aet: &'a str,
+    /// Its tags, as Orthanc's simplified JSON. They are read each time they are asked for, which costs.
+    pub tags: &'a dyn Fn() -> Result<String, crate::host::HostError>,
+}

@@ -184,6 +184,7 @@ impl Verifiers {
             return Err(Rejection::Expired);
         }
         let rights = self.key_rights(&record)?;
+        let roles = self.key_roles(&record)?;
         Ok(Identity {
             kind: IdentityKind::ApiKey,
             name: record.name,
@@ -192,7 +193,7 @@ impl Verifiers {
             person: Some(record.owner),
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
-            roles: Vec::new(),
+            roles,
             rights,
             link: None,
             expires_at: record.expires_at,
@@ -212,17 +213,29 @@ impl Verifiers {
         Ok(rights.narrow_permissions(key.permissions.as_deref()).narrow_labels(key.authorized_labels.as_deref()))
     }
 
+    /// The roles behind those rights, by name.
+    fn key_roles(&self, key: &ApiKeyRecord) -> Result<Vec<String>, Rejection> {
+        let maker = self.maker_roles(&key.owner)?.unwrap_or_default();
+        Ok(match &key.roles {
+            None => maker,
+            Some(roles) if key.granted_by_admin => roles.clone(),
+            Some(roles) => roles.iter().filter(|role| maker.contains(role)).cloned().collect(),
+        })
+    }
+
+    fn maker_roles(&self, maker: &Person) -> Result<Option<Vec<String>>, Rejection> {
+        if maker.issuer == Person::LOCAL {
+            return Ok(self.local_roles.get(&maker.subject).cloned());
+        }
+        Ok(self.store.person(maker)?.map(|person| person.roles))
+    }
+
     /// The rights today of whoever made a key or link at some time.
     pub fn maker_rights(&self, maker: &Person, made_at: UnixTime, kind: IdentityKind) -> Result<Rights, Rejection> {
         if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
             return Err(Rejection::Ended);
         }
-        let roles = if maker.issuer == Person::LOCAL {
-            self.local_roles.get(&maker.subject).cloned()
-        } else {
-            self.store.person(maker)?.map(|person| person.roles)
-        };
-        let roles = roles.ok_or(Rejection::MakerUnknown(kind))?;
+        let roles = self.maker_roles(maker)?.ok_or(Rejection::MakerUnknown(kind))?;
         Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
     }
 

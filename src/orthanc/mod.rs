@@ -10,6 +10,7 @@
 //! 3. *Buffers*: a service that succeeds sets data and size of its result; the caller owns it, gives it back once with the
 //!    context's `Free`, and may do so on any thread.
 //! 4. *Output*: the output of a REST callback is valid during that callback, on its thread.
+//! 5. *Instance*: the instance of a callback is valid during that callback, and so is the AET that is read from it.
 //!
 //! The comments at each `unsafe` name them as "the context promise" and so on. Must not know what any request means.
 #![expect(unsafe_code, reason = "the one room that speaks C")]

@@ -4,6 +4,7 @@
 //! Only for the others is anything parsed.
 
 pub mod answers;
+pub mod create_dicom;
 pub mod search;
 
 mod core_call;
@@ -18,7 +19,7 @@ use crate::slot::{self, Caller};
 pub use scope::Scope;
 
 /// The patterns that are registered, as Orthanc anchors them.
-pub const PATTERNS: [&str; 8] = [
+pub const PATTERNS: [&str; 9] = [
     "/(patients|studies|series|instances)/([^/]*)",
     "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
     "/(patients|studies|series|instances)/([^/]*)/labels",
@@ -27,6 +28,7 @@ pub const PATTERNS: [&str; 8] = [
     "/tools/count-resources",
     "/tools/labels",
     "/tools/lookup",
+    "/tools/create-dicom",
 ];
 
 /// What an override needs.
@@ -56,6 +58,7 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
         (Some("tools"), Some("count-resources"), None) => search::count(context, call, scope),
         (Some("tools"), Some("labels"), None) => answers::labels(context, call, scope),
         (Some("tools"), Some("lookup"), None) => answers::lookup(context, call, scope),
+        (Some("tools"), Some("create-dicom"), None) => create_dicom::create(context, call, scope),
         (Some(level), Some(id), None) if call.request.method == Method::Delete => match level_of(level) {
             Some(level) => answers::delete(context, call, scope, level, id),
             None => Err(HostError::UNKNOWN_RESOURCE),

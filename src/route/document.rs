@@ -22,6 +22,7 @@ identifiers, `{…-uid}` DICOM UIDs; `{dicom-web}`, `{wado}` and `{ui}` stand fo
 | identifiers | the answer, when every resource in the argument is allowed, and one is there |
 | by UID | the answer, when everything that the arguments name is allowed, and `objectUID` is there |
 | label | when the study is allowed, and the label is their own |
+| upload | nothing back but the answer; each instance must go into an allowed study, a new one, or one that they made today |
 | own | what the plugin's own handler decides |
 | refused | nothing |
 ";
@@ -60,6 +61,7 @@ fn word(handling: Handling) -> String {
         Handling::Identifiers(argument) => format!("identifiers in `{argument}`"),
         Handling::WadoUri => "by UID".to_owned(),
         Handling::Label => "label".to_owned(),
+        Handling::Upload => "upload".to_owned(),
         Handling::Own => "own".to_owned(),
         Handling::Refused | Handling::Unknown => "refused".to_owned(),
     }

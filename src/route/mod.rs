@@ -31,6 +31,9 @@ pub enum Handling {
     WadoUri,
     /// Sets or removes the label that the path names, on the study that it names.
     Label,
+    /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
+    /// (`uploads`).
+    Upload,
     /// One of our own `/auth/…` routes: the handler decides.
     Own,
     /// Reaches patient data or settings in a way that is not looked into: only for whoever holds all labels.
@@ -45,6 +48,12 @@ impl Handling {
     #[must_use]
     pub const fn carries_patient_data(self) -> bool {
         !matches!(self, Self::Open | Self::Own | Self::Unknown)
+    }
+
+    /// Whether a request is served for all identities that were granted together, not for the first of them.
+    #[must_use]
+    pub const fn serves_all(self) -> bool {
+        matches!(self, Self::Search | Self::Upload)
     }
 }
 

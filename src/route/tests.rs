@@ -130,6 +130,7 @@ fn rows_are_consistent() {
                 assert_eq!(path, "/studies/{study}/labels/{label}");
                 assert_eq!(route.methods, [Put, Delete]);
             }
+            Handling::Upload => assert_eq!(route.methods, [Post], "{path}"),
             Handling::Search | Handling::Identifiers(_) | Handling::WadoUri | Handling::Refused => {}
             Handling::Unknown => panic!("{path} is in the table and yet unknown"),
         }
@@ -354,7 +355,7 @@ proptest::proptest! {
                     assert!(!access.named.is_empty(), "{path}");
                 }
                 Handling::Open | Handling::Own | Handling::Unknown => assert!(access.named.is_empty(), "{path}"),
-                Handling::Search | Handling::Refused => {}
+                Handling::Search | Handling::Upload | Handling::Refused => {}
             }
             assert_eq!(access.label.is_some(), access.template.ends_with("{label}"), "{path}");
         });
