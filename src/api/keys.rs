@@ -42,7 +42,7 @@ struct KeyRequest {
 impl KeyRequest {
     fn parse(body: &[u8], now: UnixTime) -> Result<Self, ApiError> {
         let Unique(body) =
-            serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
+            crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
         let body = body.as_object().ok_or_else(|| bad("body", "an object is expected"))?;
         const KNOWN: [&str; 6] =
             ["Name", "Roles", "Permissions", "AuthorizedLabels", "ExpirationDate", "ValidityDuration"];

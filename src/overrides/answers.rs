@@ -105,7 +105,7 @@ fn ancestors(context: &Context<'_>, level: Level, id: &str) -> Result<Vec<(Level
     let mut found = Vec::new();
     let (mut level, mut id) = (level, id.to_owned());
     loop {
-        let description: Value = serde_json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
+        let description: Value = crate::json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
             .map_err(|_| HostError::PLUGIN)?;
         let (Some(parent), Some(member)) = (level.parent(), level.parent_member()) else { return Ok(found) };
         let Some(parent_id) = description.get(member).and_then(Value::as_str) else { return Ok(found) };
@@ -169,7 +169,7 @@ fn keep_labels(list: &mut Value, own: &Labels) {
 /// A JSON answer with something done to it. What is no JSON is not handed on.
 pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Result<Reply, HostError> {
     let Reply::Answer { body, .. } = reply else { return Ok(reply) };
-    let mut answer: Value = serde_json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
     change(&mut answer);
     Ok(core_call::json(pretty(&answer)))
 }

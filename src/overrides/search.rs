@@ -18,7 +18,7 @@ use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
 use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Located, Named, Study};
-use crate::route::{is_uid, names_sibling_count};
+use crate::route::{is_orthanc_id, is_uid, names_sibling_count};
 
 /// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
 const MEMBERS: [&str; 17] = [
@@ -39,6 +39,18 @@ const MEMBERS: [&str; 17] = [
     "ResponseContent",
     "Short",
     "Since",
+];
+
+/// Members that name something above; they come with exactly one, as the core takes the first of them only.
+const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
+
+/// The tags that the core keeps for each patient (1.12.7, 1.13.0), by keyword and number.
+const PATIENT_TAGS: [(&str, &str); 5] = [
+    ("PatientID", "00100020"),
+    ("PatientName", "00100010"),
+    ("PatientBirthDate", "00100030"),
+    ("PatientSex", "00100040"),
+    ("OtherPatientIDs", "00101000"),
 ];
 
 /// How many studies are asked for at a time when the allowed ones are listed.
@@ -106,9 +118,12 @@ enum Constraint {
 impl Query {
     fn read(body: &[u8]) -> Result<Self, HostError> {
         // A member that stands twice: which one would count is not ours to guess.
-        let Ok(Unique(Value::Object(body))) = serde_json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
+        let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
-            log::info!("a search with the member {unknown:?} is refused to somebody who does not hold all labels");
+            log::info!(
+                "a search with the member {:?} is refused to somebody who does not hold all labels",
+                unknown.chars().take(64).collect::<String>()
+            );
             return Err(HostError::FORBIDDEN);
         }
         let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
@@ -116,6 +131,8 @@ impl Query {
             Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
         query.read_uids()?;
         query.read_labels()?;
+        query.check_parents()?;
+        query.check_patient_tags()?;
         if query.asks_for_sibling_counts()? {
             log::info!(
                 "a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels"
@@ -156,6 +173,38 @@ impl Query {
         let labels: Option<Vec<String>> = labels.iter().map(|label| label.as_str().map(str::to_owned)).collect();
         self.labels = Some(labels.ok_or(HostError::BAD_REQUEST)?);
         Ok(())
+    }
+
+    /// Of several parents the core reads one and ignores the others: which one is not ours to guess.
+    fn check_parents(&self) -> Result<(), HostError> {
+        let parents = PARENTS.iter().filter_map(|member| self.body.get(*member));
+        let mut count = 0;
+        for parent in parents {
+            // It becomes a part of a path when it is looked up.
+            if !parent.as_str().ok_or(HostError::BAD_REQUEST).map(is_orthanc_id)? {
+                return Err(HostError::FORBIDDEN);
+            }
+            count += 1;
+        }
+        if count > 1 { Err(HostError::BAD_REQUEST) } else { Ok(()) }
+    }
+
+    /// Tags that the core does not keep for a patient it reads from whichever instance of the patient it likes, so also
+    /// from one outside the labels. It wants or compares them.
+    fn check_patient_tags(&self) -> Result<(), HostError> {
+        if self.level != Level::Patient {
+            return Ok(());
+        }
+        let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
+        let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
+        if tags.all(|tag| tag.is_some_and(is_patient_tag)) {
+            return Ok(());
+        }
+        log::info!(
+            "a search for patients by other tags than {PATIENT_TAGS:?} is refused to somebody who does not hold all labels"
+        );
+        Err(HostError::FORBIDDEN)
     }
 
     fn asks_for_sibling_counts(&self) -> Result<bool, HostError> {
@@ -217,6 +266,11 @@ impl Query {
             constraint => Ok(Some((visible, constraint))),
         }
     }
+}
+
+fn is_patient_tag(tag: &str) -> bool {
+    let number = tag.replacen([',', '-'], "", 1);
+    PATIENT_TAGS.iter().any(|(keyword, known)| tag == *keyword || number == *known)
 }
 
 fn plan(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Plan, HostError> {
@@ -307,7 +361,7 @@ fn among_allowed(
     let carriers = context
         .host
         .post("/tools/find", json!({"Level": "Study", "Query": {"StudyInstanceUID": list}}).to_string().as_bytes())?;
-    let carriers: Vec<String> = serde_json::from_slice(&carriers).map_err(|_| HostError::PLUGIN)?;
+    let carriers: Vec<String> = crate::json::from_slice(&carriers).map_err(|_| HostError::PLUGIN)?;
     let ids: BTreeSet<String> = allowed.into_iter().map(|study| study.id).collect();
     if carriers.iter().all(|id| ids.contains(id)) {
         return Ok(Plan::Narrowed(Value::Object(body)));
@@ -376,7 +430,7 @@ fn collect(
     loop {
         query.insert("Since".to_owned(), json!(since));
         let page = context.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
-        let page: Vec<Value> = serde_json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
+        let page: Vec<Value> = crate::json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
         // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
         if page.is_empty() {
             return Ok(());
@@ -412,7 +466,7 @@ fn pick(
     ids: &BTreeSet<String>,
 ) -> Result<Vec<Value>, HostError> {
     let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
-    let mut answer: Vec<Value> = serde_json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Vec<Value> = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
     answer.retain(|resource| {
         let id = resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str));
         id.is_some_and(|id| ids.contains(id))
@@ -427,7 +481,7 @@ fn pick(
 }
 
 fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u8>, HostError> {
-    let mut answer: Value = serde_json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
     strip(context, scope, &scope.labels(), &mut answer);
     Ok(pretty(&answer))
 }
