@@ -23,6 +23,7 @@ pub mod credential;
 pub mod gate;
 pub mod host;
 pub mod identity;
+pub mod json;
 pub mod orthanc;
 pub mod overrides;
 pub mod person;

@@ -320,7 +320,7 @@ impl Resources {
 }
 
 fn parse(body: &[u8]) -> Result<Value, ResourceError> {
-    serde_json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
+    crate::json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
 }
 
 fn node(level: Level, id: &str, description: &Value) -> Result<Node, ResourceError> {

@@ -162,7 +162,7 @@ impl Call<'_> {
         log::info!(
             "refused {} {} to {}: {reason}",
             self.rest.request.method.as_str(),
-            self.rest.request.path,
+            crate::gate::shorten(self.rest.request.path),
             names.join(", ")
         );
         ApiError::forbidden(reason.to_string())

@@ -48,6 +48,10 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    // Whoever asks: the core would end the server.
+    if crate::json::is_too_deep_for_the_core(call.body) {
+        return Err(HostError::BAD_REQUEST);
+    }
     let path = call.request.path.trim_end_matches('/');
     let mut segments = path.split('/').skip(1);
     let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());

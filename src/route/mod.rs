@@ -351,6 +351,17 @@ pub fn names_sibling_count(tags: &str) -> bool {
     if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
         return true;
     }
+    // DCMTK reads the two numbers as C does: `20,1200` and `0x20, 0x1200` too.
+    let numbers: Vec<&str> = tags
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|number| !number.is_empty())
+        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
+        .map(|number| number.trim_start_matches('0'))
+        .collect();
+    let follows = |pair: &[&str]| matches!(pair, ["20", element] if ["1200", "1202", "1204"].iter().any(|count| element.starts_with(count)));
+    if numbers.windows(2).any(follows) {
+        return true;
+    }
     // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.
     let mut last = u32::MAX;
     tags.chars().filter_map(|letter| letter.to_digit(16)).any(|digit| {
