@@ -70,7 +70,7 @@ pub struct Outcome {
     /// The route's row.
     pub template: &'static str,
     /// The rule that counted.
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
     /// What the server said when a resource could not be looked up.
     pub trouble: Option<String>,
     permit: Option<Permit>,
@@ -113,29 +113,29 @@ impl Gate {
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
         let (verified, rejected) = self.identify(request, now);
-        let access = self.routes.classify(request.method, request.path, &request.arguments);
+        let (template, handling) = self.routes.find(request.method, request.path);
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: Vec::with_capacity(1),
             verified,
             rejected,
             refusal: None,
-            template: access.template,
-            rule: rule.map(|rule| rule.path.clone()),
+            template,
+            rule: rule.map(|rule| Arc::clone(&rule.path)),
             trouble: None,
             permit: None,
         };
-        if access.handling == Handling::Own {
+        if handling == Handling::Own {
             // The handler decides, and can say why.
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        if self.unchecked.holds(request.method, request.path) && !access.handling.carries_patient_data() {
+        if self.unchecked.holds(request.method, request.path) && !handling.carries_patient_data() {
             outcome.granted.extend(outcome.verified.first().cloned());
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        self.ask_each(request, &access, rule, now, &mut outcome);
+        self.ask_each(request, handling, rule, now, &mut outcome);
         if !outcome.granted.is_empty() {
             outcome.permit = Some(Permit(()));
         }
@@ -146,37 +146,30 @@ impl Gate {
     fn ask_each(
         &self,
         request: &Request<'_>,
-        access: &Access<'_>,
+        handling: Handling,
         rule: Option<&Rule>,
         now: UnixTime,
         outcome: &mut Outcome,
     ) {
-        let is_search = access.handling == Handling::Search;
-        let mut located: Option<Result<Vec<Located>, ResourceError>> = None;
+        let mut touched: Option<Touched<'_>> = None;
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
             let asks = decision::first_gate(&holder, rule, now).is_ok() && !decision::is_unlimited(&holder);
-            if asks && located.is_none() {
-                located = Some(self.locate(request, access, rule));
+            let reads = asks || handling == Handling::Label;
+            if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
+                touched = Some(self.touched(request, rule, asks));
             }
-            let found = match &located {
-                Some(Ok(found)) => found.as_slice(),
-                Some(Err(error)) => {
-                    if let ResourceError::Host(trouble) = error {
-                        outcome.trouble = Some(trouble.clone());
-                    }
-                    &[]
-                }
-                None => &[],
-            };
+            if let Some(Touched { located: Err(ResourceError::Host(trouble)), .. }) = &touched {
+                outcome.trouble = Some(trouble.clone());
+            }
+            let found = touched.as_ref().and_then(|touched| touched.located.as_deref().ok()).unwrap_or_default();
             let facts: Vec<Facts<'_>> = found.iter().map(facts).collect();
-            let lost = matches!(located, Some(Err(_)));
-            let demand = self.demand(access, rule, &facts, lost);
+            let demand = self.demand(handling, touched.as_ref(), rule, &facts);
             match decision::decide(&holder, request.method, rule, &demand, now) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
-                    if !is_search || decision::is_unlimited(&holder) {
+                    if handling != Handling::Search || decision::is_unlimited(&holder) {
                         break;
                     }
                 }
@@ -190,11 +183,17 @@ impl Gate {
         }
     }
 
-    fn demand<'a>(&self, access: &Access<'a>, rule: Option<&Rule>, facts: &'a [Facts<'a>], lost: bool) -> Demand<'a> {
-        if lost {
+    fn demand<'a>(
+        &self,
+        handling: Handling,
+        touched: Option<&Touched<'a>>,
+        rule: Option<&Rule>,
+        facts: &'a [Facts<'a>],
+    ) -> Demand<'a> {
+        if touched.is_some_and(|touched| touched.located.is_err()) {
             return Demand::UnknownResource;
         }
-        match access.handling {
+        match handling {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
             Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => {
@@ -202,7 +201,7 @@ impl Gate {
             }
             Handling::Search => Demand::Search(facts),
             Handling::Label => {
-                let label = access.label.unwrap_or_default();
+                let label = touched.and_then(|touched| touched.label).unwrap_or_default();
                 let available = self.identities.verifiers().roles.current().label_is_available(label);
                 Demand::Label { resources: facts, label, available }
             }
@@ -213,6 +212,13 @@ impl Gate {
                 None => Demand::UnknownRoute,
             },
         }
+    }
+
+    /// What a request names: read, and for somebody limited looked up.
+    fn touched<'a>(&self, request: &Request<'a>, rule: Option<&Rule>, look_up: bool) -> Touched<'a> {
+        let access = self.routes.classify(request.method, request.path, &request.arguments);
+        let located = if look_up { self.locate(request, &access, rule) } else { Ok(Vec::new()) };
+        Touched { label: access.label, located, looked_up: look_up }
     }
 
     /// Everything that a request names, looked up. An error for any of them is an error for all.
@@ -231,7 +237,7 @@ impl Gate {
             && let Some(rule) = rule
             && let Some(RuleTouches::Resource { level, group }) = rule.touches
         {
-            let id = Rules::group(rule, request.path, group).ok_or(ResourceError::Unknown)?;
+            let id = self.rules.group(rule, request.path, group).ok_or(ResourceError::Unknown)?;
             if !crate::route::is_orthanc_id(id) {
                 return Err(ResourceError::Unknown);
             }
@@ -239,6 +245,13 @@ impl Gate {
         }
         Ok(found)
     }
+}
+
+/// What a request names.
+struct Touched<'a> {
+    label: Option<&'a str>,
+    located: Result<Vec<Located>, ResourceError>,
+    looked_up: bool,
 }
 
 /// What the policy is told of a resource.

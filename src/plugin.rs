@@ -102,6 +102,10 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         wado: config.wado_root.clone(),
         ui: config.oe2_root.clone(),
     })?;
+    // On the first start of a server it is not there yet. A failure is the store's to report, which names the file.
+    if config.sqlite.starts_with(&config.index_directory) {
+        let _ = std::fs::create_dir_all(&config.index_directory);
+    }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.sqlite)?);
     for warning in store.warnings() {
         log::warn!("{warning}");
@@ -138,7 +142,7 @@ fn rules(config: &Config) -> Vec<Rule> {
         config::expand(rule, &roots)
             .into_iter()
             .map(|pattern| Rule {
-                path: rule.path.clone(),
+                path: rule.path.as_str().into(),
                 method: rule.method,
                 pattern,
                 permissions: rule.permissions.clone(),
@@ -206,11 +210,11 @@ impl Callbacks for Plugin {
             .map(|client| Request { remote: client, ..request.clone() });
         let request = forwarded.as_ref().unwrap_or(request);
         let mut outcome = self.gate.decide(request, clock::now());
-        slot::write(request, &outcome, self.staleness);
         let permit = outcome.take_permit();
         if permit.is_none() && log::log_enabled!(log::Level::Info) {
             log::info!("{}", gate::describe_refusal(request, &outcome));
         }
+        slot::write(request, outcome, self.staleness);
         permit
     }
 

@@ -58,16 +58,11 @@ pub fn clear() {
 }
 
 /// Writes the slot, also for a refused request.
-pub fn write(request: &Request<'_>, outcome: &Outcome, staleness: Staleness) {
+pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness) {
     let headers = (staleness == Staleness::ByHeaders).then(|| fingerprint(request));
+    let (granted, verified) = (outcome.granted, outcome.verified);
     SLOT.with_borrow_mut(|slot| {
-        *slot = Some(Slot {
-            method: request.method,
-            path: request.path.to_owned(),
-            headers,
-            granted: outcome.granted.clone(),
-            verified: outcome.verified.clone(),
-        });
+        *slot = Some(Slot { method: request.method, path: request.path.to_owned(), headers, granted, verified });
     });
 }
 

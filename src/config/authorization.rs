@@ -87,6 +87,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         labels_validity: Duration::from_secs_f64(section.number("LabelsValidity", 0.0..=3600.0).unwrap_or(1.0)),
         trusted_proxies: trusted_proxies(&section),
         shares: shares::read(&section, public_url.as_deref(), &server.local_url),
+        index_directory: reader.resolve(&server.index_directory),
         sqlite: sqlite(&section, &server.index_directory),
         public_url,
         dicom_web_root: server.dicom_web_root,

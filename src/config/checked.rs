@@ -40,6 +40,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Share links.
     pub shares: Shares,
+    /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
+    pub index_directory: PathBuf,
     /// The SQLite file that holds the state.
     pub sqlite: PathBuf,
     /// `DicomWeb.Root` with slashes at both ends, default `/dicom-web/`; also when DICOMweb is off.

@@ -147,7 +147,7 @@ const CACHE_SIZE: usize = 8_192;
 /// Verifies credentials.
 pub struct Identities {
     verifiers: Verifiers,
-    cache: Cache<[u8; 32], Cached>,
+    cache: Cache<CacheKey, Cached>,
     epoch: Epoch,
 }
 
@@ -208,15 +208,12 @@ impl Identities {
     }
 }
 
-/// SHA-256 of the whole credential and its kind (invariant 6).
-fn cache_key(credential: &Credential<'_>) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(match credential.kind {
-        CredentialKind::Basic => b"basic\0",
-        CredentialKind::Token => b"token\0",
-    });
-    context.update(credential.text.as_bytes());
-    let mut key = [0; 32];
-    key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    key
+/// The SHA-256 of the whole credential, and its kind (invariant 6).
+type CacheKey = (CredentialKind, [u8; 32]);
+
+fn cache_key(credential: &Credential<'_>) -> CacheKey {
+    let mut hash = [0; 32];
+    let digest = digest::digest(&digest::SHA256, credential.text.as_bytes());
+    hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    (credential.kind, hash)
 }

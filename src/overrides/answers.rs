@@ -8,6 +8,7 @@ use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Named};
+use crate::route::names_only_patient_tags;
 
 /// `/{level}/{id}` and the relations below it.
 pub fn resource(
@@ -21,6 +22,14 @@ pub fn resource(
         return pass_on(context.host, call);
     }
     guard(context, scope, level, id)?;
+    let wants_tags =
+        |name: &str| ["requestedTags", "requested-tags"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
+    if call.request.path.trim_end_matches('/').ends_with("/patient")
+        && call.request.arguments.iter().any(|(name, value)| wants_tags(name) && !names_only_patient_tags(value))
+    {
+        log::info!("tags of a patient's images are refused to somebody who does not hold all labels");
+        return Err(HostError::FORBIDDEN);
+    }
     filtered(context, call, scope)
 }
 

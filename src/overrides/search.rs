@@ -18,7 +18,7 @@ use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
 use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Located, Named, Study};
-use crate::route::{is_uid, names_sibling_count};
+use crate::route::{is_uid, names_only_patient_tags, names_sibling_count};
 
 /// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
 const MEMBERS: [&str; 17] = [
@@ -122,6 +122,12 @@ impl Query {
             );
             return Err(HostError::FORBIDDEN);
         }
+        if query.asks_for_tags_of_any_study()? {
+            log::info!(
+                "a search for tags of a patient's images is refused to somebody who does not hold all labels: they may be of any study"
+            );
+            return Err(HostError::FORBIDDEN);
+        }
         Ok(query)
     }
 
@@ -162,6 +168,15 @@ impl Query {
         let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
         let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
         Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+    }
+
+    /// The core reads a patient's tags, but for the patient's own, from some image of the patient.
+    fn asks_for_tags_of_any_study(&self) -> Result<bool, HostError> {
+        let Some(tags) = self.body.get("RequestedTags").filter(|_| self.level == Level::Patient) else {
+            return Ok(false);
+        };
+        let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
+        Ok(!tags.iter().all(|tag| tag.as_str().is_some_and(names_only_patient_tags)))
     }
 
     /// Whether the answer describes the resources, and is not a list of identifiers.
@@ -297,11 +312,18 @@ fn among_allowed(
     let uids: BTreeSet<&str> = allowed.iter().map(|study| study.uid.as_str()).collect();
     let list: Vec<&str> = uids.iter().copied().collect();
     let list = list.join("\\");
+    let mut says_nothing_else = true;
     if let Some(Value::Object(tags)) = body.get_mut("Query") {
         if let Some(tag) = &query.uid_tag {
             tags.remove(tag);
         }
+        says_nothing_else = tags.values().all(|value| matches!(value.as_str(), Some("" | "*")));
         tags.insert("StudyInstanceUID".to_owned(), json!(list));
+    }
+    // The core pages no query with a case-sensitive constraint. UIDs have no case: where ours is the only one, there is
+    // none.
+    if says_nothing_else {
+        body.remove("CaseSensitive");
     }
     // Two patients may have studies with one UID, and only one of them be allowed.
     let carriers = context

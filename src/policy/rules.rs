@@ -13,7 +13,7 @@ use crate::host::Method;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     /// Its key path, for the log: `Authorization.ExtraPermissions[2]`.
-    pub path: String,
+    pub path: std::sync::Arc<str>,
     /// Its method.
     pub method: Method,
     /// Its pattern, aliases replaced.
@@ -49,6 +49,9 @@ pub struct RuleError {
 pub struct Rules {
     rules: Vec<Rule>,
     matchers: [Matcher; 4],
+    /// For each rule that says where its route names a resource: the pattern by itself, whose groups can be read.
+    /// Made at the start, because a host thread has neither the time nor the stack to compile a pattern.
+    grouped: Vec<Option<Regex>>,
 }
 
 #[derive(Debug)]
@@ -65,12 +68,14 @@ const SIZE_LIMIT: usize = 16 << 20;
 impl Rules {
     /// Compiles rules; the order is theirs.
     pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
+        let mut grouped = Vec::with_capacity(rules.len());
         for rule in &rules {
-            compile(&[&rule.pattern]).map_err(|cause| RuleError {
-                path: rule.path.clone(),
+            let regex = compile(&[&rule.pattern]).map_err(|cause| RuleError {
+                path: rule.path.to_string(),
                 pattern: rule.pattern.clone(),
                 cause,
             })?;
+            grouped.push(matches!(rule.touches, Some(RuleTouches::Resource { .. })).then_some(regex));
         }
         let matcher = |method: Method| {
             let places: Vec<usize> =
@@ -85,7 +90,7 @@ impl Rules {
             Ok(Matcher { regex, places })
         };
         let matchers = [matcher(Method::Get)?, matcher(Method::Post)?, matcher(Method::Put)?, matcher(Method::Delete)?];
-        Ok(Self { rules, matchers })
+        Ok(Self { rules, matchers, grouped })
     }
 
     /// The first rule whose pattern matches the whole path.
@@ -98,8 +103,9 @@ impl Rules {
 
     /// What a group of a rule's pattern captures in a path, for the rules that say what a site's own route touches.
     #[must_use]
-    pub fn group<'a>(rule: &Rule, path: &'a str, group: usize) -> Option<&'a str> {
-        let regex = compile(&[&rule.pattern]).ok()?;
+    pub fn group<'a>(&self, rule: &Rule, path: &'a str, group: usize) -> Option<&'a str> {
+        let place = self.rules.iter().position(|known| std::ptr::eq(known, rule))?;
+        let regex = self.grouped.get(place)?.as_ref()?;
         let mut captures = regex.create_captures();
         regex.search_captures(&Input::new(path).anchored(Anchored::Yes), &mut captures);
         captures.get_group(group).and_then(|span| path.get(span.range()))

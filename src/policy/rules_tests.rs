@@ -2,7 +2,7 @@ use super::*;
 
 fn rule(method: Method, pattern: &str, permissions: &[&str]) -> Rule {
     Rule {
-        path: pattern.to_owned(),
+        path: pattern.into(),
         method,
         pattern: pattern.to_owned(),
         permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
@@ -56,8 +56,15 @@ fn look_around_and_broken_patterns_are_refused_by_place() {
 
 #[test]
 fn a_group_is_read_from_the_rule_that_matched() {
-    let site = rule(Method::Get, "^/my-plugin/([^/]+)/view$", &["view"]);
-    assert_eq!(Rules::group(&site, "/my-plugin/abc/view", 1), Some("abc"));
-    assert_eq!(Rules::group(&site, "/my-plugin/abc/view", 2), None);
-    assert_eq!(Rules::group(&site, "/my-plugin/abc", 1), None);
+    let mut site = rule(Method::Get, "^/my-plugin/([^/]+)/view$", &["view"]);
+    site.touches = Some(RuleTouches::Resource { level: crate::resource::Level::Study, group: 1 });
+    let rules = Rules::new(vec![rule(Method::Get, "^/other$", &[]), site.clone()]).unwrap();
+    let path = "/my-plugin/abc/view";
+    let found = rules.first_match(Method::Get, path).unwrap();
+    assert_eq!(rules.group(found, path, 1), Some("abc"));
+    assert_eq!(rules.group(found, path, 2), None);
+    assert_eq!(rules.group(found, "/my-plugin/abc", 1), None);
+    assert_eq!(rules.group(&site, path, 1), None, "a rule of another table");
+    let other = rules.first_match(Method::Get, "/other").unwrap();
+    assert_eq!(rules.group(other, "/other", 0), None, "a rule that names no resource");
 }

@@ -160,22 +160,35 @@ impl RouteModel {
         Ok(Self { router })
     }
 
-    /// What a request touches. `path` is decoded; slashes at its end do not matter, as they do not to Orthanc's router.
+    /// The row of a request, without looking at what it names: enough for whoever may touch everything.
     #[must_use]
-    pub fn classify<'a>(&self, method: Method, path: &'a str, arguments: &[(&'a str, &'a str)]) -> Access<'a> {
+    pub fn find(&self, method: Method, path: &str) -> (&'static str, Handling) {
+        match self.entry(method, path) {
+            Ok((entry, _)) => (entry.route.path, entry.route.limited),
+            Err(template) => (template, Handling::Unknown),
+        }
+    }
+
+    fn entry<'a>(&self, method: Method, path: &'a str) -> Result<(&Entry, matchit::Params<'_, 'a>), &'static str> {
         let trimmed = match path.trim_end_matches('/') {
             "" => "/",
             rest => rest,
         };
-        let Ok(matched) = self.router.at(trimmed) else {
-            return Access::unknown("unknown route");
-        };
-        let Some(entry) = matched.value.get(method as usize).and_then(Option::as_ref) else {
-            return Access::unknown("unknown method of a known route");
+        let matched = self.router.at(trimmed).map_err(|_unmatched| "unknown route")?;
+        let entry = matched.value.get(method as usize).and_then(Option::as_ref);
+        Ok((entry.ok_or("unknown method of a known route")?, matched.params))
+    }
+
+    /// What a request touches. `path` is decoded; slashes at its end do not matter, as they do not to Orthanc's router.
+    #[must_use]
+    pub fn classify<'a>(&self, method: Method, path: &'a str, arguments: &[(&'a str, &'a str)]) -> Access<'a> {
+        let (entry, params) = match self.entry(method, path) {
+            Ok(found) => found,
+            Err(template) => return Access::unknown(template),
         };
         let mut named = Vec::new();
         let mut label = None;
-        for (placeholder, (_, value)) in entry.placeholders.iter().zip(matched.params.iter()) {
+        for (placeholder, (_, value)) in entry.placeholders.iter().zip(params.iter()) {
             match (placeholder, value) {
                 (Placeholder::Orthanc(level), id) if is_orthanc_id(id) => {
                     named.push(Named::Orthanc(*level, Cow::Borrowed(id)))
@@ -341,6 +354,18 @@ pub fn names_sibling_count(tags: &str) -> bool {
     tags.chars().filter_map(|letter| letter.to_digit(16)).any(|digit| {
         last = (last << 4) | digit;
         matches!(last, 0x0020_1200 | 0x0020_1202 | 0x0020_1204)
+    })
+}
+
+/// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient is
+/// read from some image of the patient, of whatever study.
+#[must_use]
+pub fn names_only_patient_tags(tags: &str) -> bool {
+    const KEYWORDS: [&str; 5] = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs"];
+    const NUMBERS: [&str; 5] = ["00100010", "00100020", "00100030", "00100040", "00101000"];
+    tags.split(';').map(str::trim).all(|tag| {
+        let number = tag.replace([',', '-'], "");
+        tag.is_empty() || KEYWORDS.contains(&tag) || NUMBERS.contains(&number.as_str())
     })
 }
 

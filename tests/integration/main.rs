@@ -1,0 +1,9 @@
+//! The plugin in real Orthancs, driven over HTTP with DICOM images: one binary, as linking takes long.
+//!
+//! Each module covers one promise; what is expected in its tables is taken from the contract, never from an answer seen.
+//! Servers whose configuration and images a test leaves as they are, are shared ([`site::shared`]).
+#![deny(unsafe_code)]
+
+mod credentials;
+mod search;
+mod site;
