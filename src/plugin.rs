@@ -21,10 +21,11 @@ use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::overrides;
+use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, Reply, Request, RestRequest};
 use crate::resource::Resources;
-use crate::route::{Roots, RouteModel};
+use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
@@ -67,6 +68,7 @@ struct Plugin {
     gate: Arc<Gate>,
     api: Api,
     staleness: Staleness,
+    unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -131,9 +133,17 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
     });
-    let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
+    let staleness =
+        if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
-    Ok(Plugin { host, gate, api, staleness, trusted_proxies: config.trusted_proxies })
+    Ok(Plugin {
+        host,
+        gate,
+        api,
+        staleness,
+        unknown_routes: UnknownRoutes::default(),
+        trusted_proxies: config.trusted_proxies,
+    })
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
@@ -214,7 +224,12 @@ impl Callbacks for Plugin {
         if permit.is_none() && log::log_enabled!(log::Level::Info) {
             log::info!("{}", gate::describe_refusal(request, &outcome));
         }
-        slot::write(request, outcome, self.staleness);
+        if outcome.refusal == Some(Refusal::UnknownRoute)
+            && let Some(sentence) = self.unknown_routes.first_time(request.method.as_str(), request.path)
+        {
+            log::warn!("{sentence}");
+        }
+        slot::write(request, outcome, self.staleness, &self.gate.places);
         permit
     }
 

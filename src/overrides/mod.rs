@@ -40,7 +40,7 @@ pub struct Context<'a> {
 /// Answers a call to one of the overridden routes.
 #[must_use]
 pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
-    let scope = match slot::caller(&call.request) {
+    let scope = match slot::caller(&call.request, &context.gate.places) {
         Caller::Internal => Scope::All,
         Caller::Direct(slot) | Caller::OnBehalf(slot) => Scope::of(slot.granted),
     };

@@ -5,6 +5,7 @@
 
 mod document;
 mod table;
+mod unknown;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -70,6 +71,7 @@ pub struct Route {
 pub use document::markdown;
 /// The whole table, for the documentation and the tests.
 pub use table::ROUTES;
+pub use unknown::UnknownRoutes;
 
 /// What one request touches.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -136,7 +136,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(version: Version) -> Self {
-        let builder = Orthanc::builder(version).plugin(testbed::plugin_library().unwrap()).dicomweb().unwrap().verbose();
+        let builder =
+            Orthanc::builder(version).plugin(testbed::plugin_library().unwrap()).dicomweb().unwrap().verbose();
         Self { version, section: json!({}), roles: roles(), builder, folder: None }
     }
 
@@ -220,7 +221,10 @@ fn users() -> Value {
     // Hashing takes a second without optimisation, and the salt is not what is tested.
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| testbed::password_hash(PASSWORD).unwrap());
-    USERS.iter().map(|name| (name.to_string(), json!({"PasswordHash": hash, "Roles": [format!("{name}-role")]}))).collect()
+    USERS
+        .iter()
+        .map(|name| (name.to_string(), json!({"PasswordHash": hash, "Roles": [format!("{name}-role")]})))
+        .collect()
 }
 
 fn shares() -> Value {
