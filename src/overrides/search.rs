@@ -2,7 +2,7 @@
 //! calling `/tools/find`.
 //!
 //! The answer is that of a server which holds only the allowed studies, with only the labels that may be known
-//! (decision 15). Where the query can say so itself, the core does all the work ([`Plan::Narrowed`]); else the allowed
+//! (decision 15). Where the query can say so itself, the core does all the work (`Plan::Narrowed`); else the allowed
 //! studies are found first and named in the query.
 
 use std::collections::BTreeSet;
