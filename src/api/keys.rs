@@ -172,7 +172,7 @@ fn covers(own: &Rights, asked: &Rights) -> bool {
 /// Keeps the roles that somebody has now: what they made is measured by them later. A local user's are configured.
 pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
     let (IdentityKind::Token, Some(person)) = (maker.kind, &maker.person) else { return Ok(()) };
-    call.api.gate.identities.verifiers().store.remember_person(&PersonRecord {
+    call.api.gate.identities.verifiers().recorder.remember(&PersonRecord {
         person: person.clone(),
         name: maker.name.clone(),
         groups: maker.groups.clone(),
