@@ -73,7 +73,7 @@ fn things() -> [Thing; 5] {
 }
 
 fn any_world(random: &mut Random) -> World {
-    let mut labels = |random: &mut Random| {
+    let labels = |random: &mut Random| {
         let mut labels = random.some(&LABELS);
         if random.chance(10) {
             labels.push("*");
