@@ -94,3 +94,7 @@ fn folded(path: &str) -> &str {
 fn fingerprint(request: &Request<'_>) -> u64 {
     request.headers.iter().fold(request.headers.len() as u64, |sum, header| sum.wrapping_add(HASHER.hash_one(header)))
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

@@ -558,8 +558,8 @@ impl Random {
     pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
-    pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.below(list.len())]
     }
     /// Each with the chance of a half.
     pub fn some<'a>(&mut self, list: &[&'a str]) -> Vec<&'a str> {

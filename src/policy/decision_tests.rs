@@ -85,7 +85,7 @@ fn any_world(random: &mut Random) -> World {
     let link = random.chance(40).then(|| Link {
         resources: (0..random.below(3))
             .map(|_| {
-                let (level, id, uid) = *random.pick(&linked);
+                let (level, id, uid) = random.pick(&linked);
                 // A wrong UID beside a right identifier, too.
                 let uid = if random.chance(10) { "9" } else { uid };
                 match random.below(3) {
@@ -105,19 +105,19 @@ fn any_world(random: &mut Random) -> World {
         only_labels: random.chance(20).then(|| labels(random)),
         link,
         expires: random.chance(20).then(|| NOW - 1 + random.below(3) as i64),
-        method: *random.pick(&METHODS),
+        method: random.pick(&METHODS),
         rule: random.chance(95).then(|| random.some(&PERMISSIONS[..3])),
         asked: match random.below(12) {
             0 => Asked::Open,
             1 => Asked::Own,
             2..=5 => Asked::Resources,
             6..=7 => Asked::Search,
-            8 => Asked::Label(*random.pick(&LABELS), random.chance(70)),
+            8 => Asked::Label(random.pick(&LABELS), random.chance(70)),
             9 => Asked::Lost,
             10 => Asked::Closed,
             _ => Asked::Unknown,
         },
-        things: (0..random.below(4)).map(|_| Thing { labels: random.some(&LABELS), ..random.pick(&all).clone() }).collect(),
+        things: (0..random.below(4)).map(|_| Thing { labels: random.some(&LABELS), ..all[random.below(all.len())].clone() }).collect(),
     }
 }
 
@@ -365,7 +365,7 @@ fn restrict(world: &World, random: &mut Random) -> Option<World> {
             if less.things.is_empty() && less.asked != Asked::Search {
                 return None;
             }
-            less.things.push(Thing { labels: random.some(&LABELS), ..random.pick(&things()).clone() });
+            less.things.push(Thing { labels: random.some(&LABELS), ..things()[random.below(5)].clone() });
         }
         _ => {
             let at = random.below(less.things.len().max(1));
