@@ -158,7 +158,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
     let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
-    let recorder = Recorder::start(Arc::clone(&store)).map_err(StartError::Thread)?;
+    let recorder = Recorder::start(Arc::clone(&store), epoch.clone()).map_err(StartError::Thread)?;
     let oidc = if config.providers.is_empty() {
         None
     } else {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::Epoch;
 use crate::clock::UnixTime;
 use crate::store::{PersonRecord, Store, UseKind, UseRecord};
 
@@ -41,6 +42,7 @@ struct Pending {
 
 struct Shared {
     store: Arc<dyn Store>,
+    epoch: Epoch,
     pending: Mutex<Pending>,
     wake: Condvar,
 }
@@ -55,9 +57,10 @@ pub struct Recorder {
 const MOST_PEOPLE: usize = 10_000;
 
 impl Recorder {
-    /// Starts the thread.
-    pub fn start(store: Arc<dyn Store>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { store, pending: Mutex::default(), wake: Condvar::new() });
+    /// Starts the thread. `epoch` is advanced when somebody was seen with other roles: the keys and links that they made
+    /// give other rights from then on.
+    pub fn start(store: Arc<dyn Store>, epoch: Epoch) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { store, epoch, pending: Mutex::default(), wake: Condvar::new() });
         let mine = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("gatehouse-record".to_owned()).spawn(move || run(&mine))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -107,22 +110,34 @@ fn run(shared: &Shared) {
             count > 0 || Arc::strong_count(counter) > 1
         });
         drop(pending);
-        write(shared.store.as_ref(), &people, &uses);
+        if write(shared.store.as_ref(), &people, &uses) {
+            shared.epoch.advance();
+        }
         if stopping {
             return;
         }
     }
 }
 
-fn write(store: &dyn Store, people: &[PersonRecord], uses: &[UseRecord]) {
+/// Says whether somebody has other roles than before.
+fn write(store: &dyn Store, people: &[PersonRecord], uses: &[UseRecord]) -> bool {
     if !uses.is_empty()
         && let Err(error) = store.record_uses(uses)
     {
         log::warn!("the uses of {} keys and links could not be counted: {error}", uses.len());
     }
+    let mut changed = false;
     for person in people {
-        if let Err(error) = store.remember_person(person) {
-            log::warn!("the roles of somebody could not be remembered: {error}");
+        // What is stored decides, not what was seen: an older token changes nothing.
+        let roles = || store.person(&person.person).map(|known| known.map(|known| known.roles));
+        let written = roles().and_then(|before| store.remember_person(person).map(|()| before));
+        match written.and_then(|before| roles().map(|after| (before, after))) {
+            Ok((before, after)) => changed |= before.is_some() && before != after,
+            Err(error) => {
+                log::warn!("the roles of somebody could not be remembered: {error}");
+                changed = true;
+            }
         }
     }
+    changed
 }
