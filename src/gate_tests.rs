@@ -127,8 +127,11 @@ impl<'a> Group<'a> {
     fn ask(&self, request: &str, who: &[&str], reversed: bool) -> String {
         let (method, uri) = request.split_once(' ').unwrap();
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
-        let mut arguments: Vec<(&str, &str)> =
-            query.split('&').filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, ""))).collect();
+        let mut arguments: Vec<(&str, &str)> = query
+            .split('&')
+            .filter(|part| !part.is_empty())
+            .map(|part| part.split_once('=').unwrap_or((part, "")))
+            .collect();
         let mut headers = Vec::new();
         for name in who.iter().filter(|name| !name.is_empty()) {
             let (place, text) = self.credentials.get(*name).unwrap_or_else(|| panic!("nobody is called {name}"));
@@ -141,8 +144,7 @@ impl<'a> Group<'a> {
             headers.reverse();
             arguments.reverse();
         }
-        let request =
-            Request { method: Method::parse(method).unwrap(), path, remote: "192.0.2.1", headers, arguments };
+        let request = Request { method: Method::parse(method).unwrap(), path, remote: "192.0.2.1", headers, arguments };
         let mut outcome = self.bed.gate.decide(&request, self.now);
         match outcome.take_permit() {
             Some(_) if outcome.granted.is_empty() => "Own".to_owned(),

@@ -227,7 +227,9 @@ impl FakeHost {
             (Method::Get, [relation]) => {
                 let related = |wanted: Level| -> Vec<&FakeNode> {
                     all.iter()
-                        .filter(|other| other.level == wanted && (is_within(other, node, &all) || is_within(node, other, &all)))
+                        .filter(|other| {
+                            other.level == wanted && (is_within(other, node, &all) || is_within(node, other, &all))
+                        })
                         .collect()
                 };
                 match *relation {
@@ -319,7 +321,8 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
         let tags = query["Query"].as_object().into_iter().flatten();
         tags.into_iter().all(|(tag, value)| {
             let value = value.as_str().unwrap_or_default();
-            let fits = |text: &str| value.is_empty() || value.split('\\').any(|one| wildcard(one.as_bytes(), text.as_bytes()));
+            let fits =
+                |text: &str| value.is_empty() || value.split('\\').any(|one| wildcard(one.as_bytes(), text.as_bytes()));
             match tag.as_str() {
                 "StudyInstanceUID" | "0020,000d" | "0020-000D" | "0020000d" => {
                     node.studies.iter().any(|study| fits(&uid(&study.twin)))
@@ -431,7 +434,8 @@ impl Environment for NoEnvironment {
 pub struct Bed {
     pub host: Arc<FakeHost>,
     pub gate: Arc<Gate>,
-    pub folder: tempfile::TempDir,
+    /// Removed with the bed.
+    _folder: tempfile::TempDir,
 }
 
 impl Bed {
@@ -447,16 +451,19 @@ impl Bed {
         std::fs::write(&roles_file, roles.to_string()).unwrap();
         section["PermissionsFile"] = json!(roles_file);
         section["Storage"] = json!({"SQLite": folder.path().join("authorization.db")});
-        let accounts = users.as_object().unwrap().iter().map(|(name, roles)| {
-            (name.clone(), json!({"PasswordHash": cheap_hash(), "Roles": roles}))
-        });
+        let accounts = users
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, roles)| (name.clone(), json!({"PasswordHash": cheap_hash(), "Roles": roles})));
         section["Users"] = Value::Object(accounts.collect());
-        section["Shares"] = json!({"SecretKey": SHARE_KEY, "AcceptUnrecorded": true});
+        section["Shares"]["SecretKey"] = json!(SHARE_KEY);
         orthanc["Authorization"] = section;
-        let config = config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
+        let config =
+            config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
         let plugin = plugin::compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
-        Self { host, gate: plugin.gate(), folder }
+        Self { host, gate: plugin.gate(), _folder: folder }
     }
 
     pub fn verifiers(&self) -> &Verifiers {

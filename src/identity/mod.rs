@@ -220,3 +220,6 @@ fn cache_key(credential: &Credential<'_>) -> [u8; 32] {
     key.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     key
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,11 @@ fn bed(studies: Vec<FakeStudy>) -> (Bed, Vec<Asker>) {
         Asker { headers: vec![user("both")], labels: vec!["ext", "int"], linked: vec![] },
         Asker { headers: vec![user("none")], labels: vec![], linked: vec![] },
         Asker { headers: vec![("token", link(&["a1"], false))], labels: vec![], linked: vec!["a1"] },
-        Asker { headers: vec![("token", link(&["b1", "e1", "c2"], true))], labels: vec![], linked: vec!["b1", "e1", "c2"] },
+        Asker {
+            headers: vec![("token", link(&["b1", "e1", "c2"], true))],
+            labels: vec![],
+            linked: vec!["b1", "e1", "c2"],
+        },
         Asker {
             headers: vec![user("ext"), ("token", link(&["b1", "a1"], true))],
             labels: vec!["ext"],
@@ -112,7 +116,10 @@ fn any_query(random: &mut Random) -> Map<String, Value> {
             _ => uid(random.pick(&NAMES)),
         };
         let list: Vec<String> = (0..1 + random.below(2)).map(|_| one(random)).collect();
-        tags.insert((random.pick(&["StudyInstanceUID", "0020,000d", "0020-000D", "0020000d"])).to_owned(), json!(list.join("\\")));
+        tags.insert(
+            (random.pick(&["StudyInstanceUID", "0020,000d", "0020-000D", "0020000d"])).to_owned(),
+            json!(list.join("\\")),
+        );
     }
     if random.chance(25) {
         tags.insert("PatientID".to_owned(), json!(uid(random.pick(&["pa", "pb", "pc", "pz"]))));
@@ -145,7 +152,12 @@ fn any_query(random: &mut Random) -> Map<String, Value> {
 
 /// Whether decision 15 refuses a query: by the labels, or by a study that it names.
 fn is_refused(asker: &Asker, query: &Map<String, Value>, studies: &[FakeStudy]) -> bool {
-    let labels: Vec<&str> = query.get("Labels").into_iter().flat_map(|list| list.as_array().unwrap()).map(|label| label.as_str().unwrap()).collect();
+    let labels: Vec<&str> = query
+        .get("Labels")
+        .into_iter()
+        .flat_map(|list| list.as_array().unwrap())
+        .map(|label| label.as_str().unwrap())
+        .collect();
     let own = |label: &&str| asker.labels.contains(label);
     let by_labels = match query.get("LabelsConstraint").and_then(Value::as_str).unwrap_or("All") {
         "Any" => !labels.is_empty() && !labels.iter().any(|label| own(label)),
@@ -155,19 +167,22 @@ fn is_refused(asker: &Asker, query: &Map<String, Value>, studies: &[FakeStudy]) 
     let sees = |is: &dyn Fn(&FakeStudy) -> bool| studies.iter().any(|study| is(study) && asker.may_see(study));
     let text = |name: &str| query.get(name).map(|value| value.as_str().unwrap());
     let tags = query["Query"].as_object().unwrap();
-    let uids = tags.iter().filter(|(tag, _)| *tag != "PatientID").flat_map(|(_, value)| value.as_str().unwrap().split('\\'));
+    let uids =
+        tags.iter().filter(|(tag, _)| *tag != "PatientID").flat_map(|(_, value)| value.as_str().unwrap().split('\\'));
     let mut complete = uids.filter(|uid| !uid.contains(['*', '?']));
     by_labels
         || complete.any(|named| !sees(&|study| uid(&study.name) == named))
         || text("ParentStudy").is_some_and(|named| !sees(&|study| id(&study.name) == named))
-        || text("ParentSeries").is_some_and(|named| !sees(&|study| study.series.iter().any(|series| id(series) == named)))
+        || text("ParentSeries")
+            .is_some_and(|named| !sees(&|study| study.series.iter().any(|series| id(series) == named)))
         || text("ParentPatient").is_some_and(|named| !sees(&|study| id(&study.patient) == named))
 }
 
 #[test]
 fn a_search_is_answered_as_by_a_server_that_holds_only_the_allowed_studies() {
     // Two studies with one UID have a test of their own.
-    let studies: Vec<FakeStudy> = world().into_iter().filter(|study| study.twin == study.name && study.name != "f1").collect();
+    let studies: Vec<FakeStudy> =
+        world().into_iter().filter(|study| study.twin == study.name && study.name != "f1").collect();
     let (bed, askers) = bed(studies.clone());
     let mut random = Random(6);
     let (mut answered, mut refused, mut found) = (0, 0, 0);
@@ -190,7 +205,8 @@ fn a_search_is_answered_as_by_a_server_that_holds_only_the_allowed_studies() {
             continue;
         }
         let expected = reference(asker, &studies);
-        let expected_list: Value = serde_json::from_slice(&expected.post("/tools/find", text.as_bytes()).unwrap()).unwrap();
+        let expected_list: Value =
+            serde_json::from_slice(&expected.post("/tools/find", text.as_bytes()).unwrap()).unwrap();
         assert_eq!(value(&reply), expected_list, "{}", context());
         assert_eq!(value(&count), json!({"Count": expected_list.as_array().unwrap().len()}), "{}", context());
         answered += 1;
@@ -205,7 +221,9 @@ fn studies_with_one_uid_are_never_mixed_up() {
     let (bed, askers) = bed(studies.clone());
     let ext = &askers[0];
     for level in ["Patient", "Study", "Series", "Instance"] {
-        for tags in [json!({}), json!({"StudyInstanceUID": uid("f1")}), json!({"StudyInstanceUID": format!("{}*", uid("f1"))})] {
+        for tags in
+            [json!({}), json!({"StudyInstanceUID": uid("f1")}), json!({"StudyInstanceUID": format!("{}*", uid("f1"))})]
+        {
             let query = json!({"Level": level, "Query": tags, "Expand": true}).to_string();
             let reply = ext.call(&bed, Method::Post, "/tools/find", query.as_bytes()).unwrap();
             let shown = String::from_utf8_lossy(body(&reply)).into_owned();
@@ -233,9 +251,15 @@ fn queries_that_are_not_understood_are_not_passed_on() {
         ("{\"Level\": \"Study\", \"Query\": {}, \"Labels\": \"ext\"}", HostError::BAD_REQUEST),
         ("{\"Level\": \"Study\", \"Query\": {}, \"Labels\": [1]}", HostError::BAD_REQUEST),
         ("{\"Level\": \"Study\", \"Query\": {}, \"LabelsConstraint\": \"any\"}", HostError::BAD_REQUEST),
-        ("{\"Level\": \"Study\", \"Query\": {\"StudyInstanceUID\": \"1\", \"0020,000d\": \"1\"}}", HostError::BAD_REQUEST),
+        (
+            "{\"Level\": \"Study\", \"Query\": {\"StudyInstanceUID\": \"1\", \"0020,000d\": \"1\"}}",
+            HostError::BAD_REQUEST,
+        ),
         ("{\"Level\": \"Study\", \"Query\": {}, \"ParentStudy\": 5}", HostError::BAD_REQUEST),
-        ("{\"Level\": \"Study\", \"Query\": {}, \"RequestedTags\": [\"NumberOfPatientRelatedStudies\"]}", HostError::FORBIDDEN),
+        (
+            "{\"Level\": \"Study\", \"Query\": {}, \"RequestedTags\": [\"NumberOfPatientRelatedStudies\"]}",
+            HostError::FORBIDDEN,
+        ),
     ] {
         bed.host.calls.lock().clear();
         for path in ["/tools/find", "/tools/count-resources"] {
@@ -253,14 +277,21 @@ fn the_core_does_the_work_where_the_query_can_say_it() {
         bed.host.calls.lock().clear();
         askers[0].call(&bed, Method::Post, "/tools/find", query.to_string().as_bytes()).unwrap();
         let calls = bed.host.calls.lock().clone();
-        let searches: Vec<Value> =
-            calls.iter().filter(|(call, _)| call == "POST /tools/find").map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
+        let searches: Vec<Value> = calls
+            .iter()
+            .filter(|(call, _)| call == "POST /tools/find")
+            .map(|(_, body)| serde_json::from_str(body).unwrap())
+            .collect();
         searches
     };
-    let narrowed = json!({"Level": "Study", "Query": {"PatientName": "A*"}, "Labels": ["ext"], "LabelsConstraint": "Any"});
+    let narrowed =
+        json!({"Level": "Study", "Query": {"PatientName": "A*"}, "Labels": ["ext"], "LabelsConstraint": "Any"});
     assert_eq!(asked(json!({"Level": "Study", "Query": {"PatientName": "A*"}})), [narrowed]);
     let own = json!({"Level": "Study", "Query": {}, "Labels": ["ext"], "LabelsConstraint": "Any"});
-    assert_eq!(asked(json!({"Level": "Study", "Query": {}, "Labels": ["ext", "int"], "LabelsConstraint": "Any"})), [own]);
+    assert_eq!(
+        asked(json!({"Level": "Study", "Query": {}, "Labels": ["ext", "int"], "LabelsConstraint": "Any"})),
+        [own]
+    );
     let below = json!({"Level": "Series", "Query": {}, "ParentStudy": id("a1")});
     assert_eq!(asked(below.clone()), [below]);
 }
@@ -338,11 +369,14 @@ fn what_remains_after_a_delete_is_only_what_may_be_known() {
 fn a_uri_is_read_by_the_core_as_it_was_meant() {
     let mut random = Random(7);
     let text = |random: &mut Random| -> String {
-        (0..random.below(8)).map(|_| random.pick(&['a', '/', '?', '&', '=', '%', '+', ' ', '#', 'é', '\u{0}', '\\', '~', ';', '€'])).collect()
+        (0..random.below(8))
+            .map(|_| random.pick(&['a', '/', '?', '&', '=', '%', '+', ' ', '#', 'é', '\u{0}', '\\', '~', ';', '€']))
+            .collect()
     };
     for _ in 0..worlds(20_000) {
         let path = format!("/{}", text(&mut random));
-        let arguments: Vec<(String, String)> = (0..random.below(3)).map(|_| (text(&mut random), text(&mut random))).collect();
+        let arguments: Vec<(String, String)> =
+            (0..random.below(3)).map(|_| (text(&mut random), text(&mut random))).collect();
         let request = Request {
             method: Method::Get,
             path: &path,
@@ -356,7 +390,11 @@ fn a_uri_is_read_by_the_core_as_it_was_meant() {
         assert_eq!(decode(encoded), path);
         let read: Vec<(String, String)> = match arguments.len() {
             0 => Vec::new(),
-            _ => query.split('&').map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(name, value)| (decode(name), decode(value))).collect(),
+            _ => query
+                .split('&')
+                .map(|part| part.split_once('=').unwrap_or((part, "")))
+                .map(|(name, value)| (decode(name), decode(value)))
+                .collect(),
         };
         assert_eq!(read, arguments, "{uri}");
     }
@@ -364,8 +402,30 @@ fn a_uri_is_read_by_the_core_as_it_was_meant() {
 
 fn any_path(random: &mut Random) -> String {
     const PIECES: [&str; 24] = [
-        "studies", "series", "instances", "patients", "study", "patient", "labels", "ext", "int", "tools", "find", "lookup",
-        "count-resources", "archive", "metadata", "dicom-web", "wado", "file", "create-archive", "..", "", "%2e", "é\n", "changes",
+        "studies",
+        "series",
+        "instances",
+        "patients",
+        "study",
+        "patient",
+        "labels",
+        "ext",
+        "int",
+        "tools",
+        "find",
+        "lookup",
+        "count-resources",
+        "archive",
+        "metadata",
+        "dicom-web",
+        "wado",
+        "file",
+        "create-archive",
+        "..",
+        "",
+        "%2e",
+        "é\n",
+        "changes",
     ];
     const RESOURCES: [&str; 16] =
         ["pa", "a1", "a1x", "a1x1", "pb", "b1", "b1x", "b1x1", "pc", "c1", "c2", "c2x1", "e1", "f1", "g1", "none"];
@@ -376,7 +436,20 @@ fn any_path(random: &mut Random) -> String {
         path = format!("/{level}/{}", id(random.pick(&RESOURCES)));
         if random.chance(60) {
             path += "/";
-            path += random.pick(&["", "labels", "labels/ext", "labels/int", "patient", "study", "studies", "series", "instances", "archive", "metadata", "file"]);
+            path += random.pick(&[
+                "",
+                "labels",
+                "labels/ext",
+                "labels/int",
+                "patient",
+                "study",
+                "studies",
+                "series",
+                "instances",
+                "archive",
+                "metadata",
+                "file",
+            ]);
         }
         return path;
     }
@@ -395,7 +468,10 @@ fn any_body(random: &mut Random) -> Vec<u8> {
     match random.below(4) {
         0 => uid(random.pick(&["a1", "b1", "pb", "pc", "g1", "f1", "c2x1"])).into_bytes(),
         1 => (0..random.below(30)).map(|_| random.next() as u8).collect(),
-        2 => Value::Object(any_query(random)).to_string().replacen("Study", random.pick(&["Study", "é", "Patient\\", ""]), 1).into_bytes(),
+        2 => Value::Object(any_query(random))
+            .to_string()
+            .replacen("Study", random.pick(&["Study", "é", "Patient\\", ""]), 1)
+            .into_bytes(),
         _ => Value::Object(any_query(random)).to_string().into_bytes(),
     }
 }
@@ -414,7 +490,8 @@ fn nothing_foreign_comes_out_whatever_is_asked() {
         *bed.host.studies.lock() = studies.clone();
         let asker = &askers[random.below(askers.len())];
         let method = random.pick(&[Method::Get, Method::Get, Method::Get, Method::Post, Method::Put, Method::Delete]);
-        let (path, argument) = (any_path(&mut random), format!("{},{}", id(random.pick(&NAMES)), uid(random.pick(&NAMES))));
+        let (path, argument) =
+            (any_path(&mut random), format!("{},{}", id(random.pick(&NAMES)), uid(random.pick(&NAMES))));
         let name = random.pick(&["resources", "StudyInstanceUID", "objectUID", "expand", "é&="]);
         let arguments: Vec<(&str, &str)> = if random.chance(30) { vec![(name, &argument)] } else { vec![] };
         let request = asker.request(method, &path, &arguments);
@@ -424,8 +501,13 @@ fn nothing_foreign_comes_out_whatever_is_asked() {
         let on_behalf = random.chance(30);
         let (called, allowed) = if on_behalf {
             let search = random.chance(50);
-            let path = if search { random.pick(&["/tools/find", "/tools/lookup", "/tools/labels"]) } else { &other_path };
-            let method = if search && path != "/tools/labels" { Method::Post } else { random.pick(&[Method::Get, Method::Delete, Method::Put]) };
+            let path =
+                if search { random.pick(&["/tools/find", "/tools/lookup", "/tools/labels"]) } else { &other_path };
+            let method = if search && path != "/tools/labels" {
+                Method::Post
+            } else {
+                random.pick(&[Method::Get, Method::Delete, Method::Put])
+            };
             (asker.request(method, path, &[]), permitted)
         } else {
             (request.clone(), permitted)
@@ -438,7 +520,13 @@ fn nothing_foreign_comes_out_whatever_is_asked() {
         if on_behalf && !is_ours {
             continue;
         }
-        let described = format!("{} {:?} {:?} by {:?}, behalf of {path}: {on_behalf}", called.method.as_str(), called.path, String::from_utf8_lossy(&body_sent), asker.labels);
+        let described = format!(
+            "{} {:?} {:?} by {:?}, behalf of {path}: {on_behalf}",
+            called.method.as_str(),
+            called.path,
+            String::from_utf8_lossy(&body_sent),
+            asker.labels
+        );
         let answer = if is_ours {
             let called = Request { path: &callback_path, ..called };
             body(&answer_of(&bed, RestRequest { request: called, body: &body_sent })).to_vec()
@@ -458,7 +546,9 @@ fn nothing_foreign_comes_out_whatever_is_asked() {
                 shown.insert(study.name.clone());
             }
             assert!(is_allowed || !shows, "{} is shown: {described}\n{answer}", study.name);
-            let same = after.iter().any(|other| other.name == study.name && other.labels == study.labels && other.series == study.series);
+            let same = after
+                .iter()
+                .any(|other| other.name == study.name && other.labels == study.labels && other.series == study.series);
             assert!(is_allowed || same, "{} is changed: {described}", study.name);
         }
         let_through += 1;

@@ -81,7 +81,12 @@ fn any_world(random: &mut Random) -> World {
         labels
     };
     let roles = ROLES[..3].iter().map(|name| (*name, random.some(&PERMISSIONS), labels(random))).collect();
-    let linked = [(Level::Study, "s1", "1"), (Level::Series, "e1", "1.1"), (Level::Instance, "i1", "1.1.1"), (Level::Study, "s3", "3")];
+    let linked = [
+        (Level::Study, "s1", "1"),
+        (Level::Series, "e1", "1.1"),
+        (Level::Instance, "i1", "1.1.1"),
+        (Level::Study, "s3", "3"),
+    ];
     let link = random.chance(40).then(|| Link {
         resources: (0..random.below(3))
             .map(|_| {
@@ -117,7 +122,9 @@ fn any_world(random: &mut Random) -> World {
             10 => Asked::Closed,
             _ => Asked::Unknown,
         },
-        things: (0..random.below(4)).map(|_| Thing { labels: random.some(&LABELS), ..all[random.below(all.len())].clone() }).collect(),
+        things: (0..random.below(4))
+            .map(|_| Thing { labels: random.some(&LABELS), ..all[random.below(all.len())].clone() })
+            .collect(),
     }
 }
 

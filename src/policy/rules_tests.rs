@@ -99,7 +99,8 @@ fn the_first_of_many_is_the_first_in_a_loop_over_each() {
         )
         .unwrap();
         for _ in 0..100 {
-            let path: String = (0..random.below(7)).map(|_| random.pick(&["/", "a", "b", "/a", "/c", ".", "\n", "é"])).collect();
+            let path: String =
+                (0..random.below(7)).map(|_| random.pick(&["/", "a", "b", "/a", "/c", ".", "\n", "é"])).collect();
             for method in [Method::Get, Method::Post, Method::Put] {
                 let expected =
                     table.iter().zip(&singles).position(|((of, _), single)| *of == method && single.is_match(&path));

@@ -73,12 +73,14 @@ fn a_uid_stands_for_every_resource_that_carries_it() {
 #[test]
 fn a_deleted_study_is_gone_as_soon_as_it_is_said() {
     let (host, resources) = resources(LONG);
-    for named in [by_id(Level::Study, "a1"), by_id(Level::Instance, "a1x1"), Named::Uid(Level::Study, uid("a1").into())] {
+    for named in [by_id(Level::Study, "a1"), by_id(Level::Instance, "a1x1"), Named::Uid(Level::Study, uid("a1").into())]
+    {
         assert!(resources.locate(&named).is_ok());
     }
     host.studies.lock().retain(|study| study.name != "a1");
     resources.labels_changed();
-    for named in [by_id(Level::Study, "a1"), by_id(Level::Instance, "a1x1"), Named::Uid(Level::Study, uid("a1").into())] {
+    for named in [by_id(Level::Study, "a1"), by_id(Level::Instance, "a1x1"), Named::Uid(Level::Study, uid("a1").into())]
+    {
         assert_eq!(resources.locate(&named), Err(ResourceError::Unknown), "{named:?}");
     }
 }
@@ -151,7 +153,12 @@ fn a_failing_server_is_an_error_and_is_not_remembered() {
     let (host, resources) = resources(LONG);
     for code in [1, 11, 45] {
         *host.failure.lock() = Some(HostError(code));
-        for named in [by_id(Level::Study, "a1"), by_id(Level::Patient, "pa"), Named::Uid(Level::Study, uid("a1").into()), Named::OrthancOfAnyLevel(id("a1").into())] {
+        for named in [
+            by_id(Level::Study, "a1"),
+            by_id(Level::Patient, "pa"),
+            Named::Uid(Level::Study, uid("a1").into()),
+            Named::OrthancOfAnyLevel(id("a1").into()),
+        ] {
             assert!(matches!(resources.locate(&named), Err(ResourceError::Host(_))), "{code} {named:?}");
         }
     }
@@ -182,7 +189,13 @@ impl Host for Odd {
     fn delete(&self, _: &str) -> Result<(), HostError> {
         Ok(())
     }
-    fn call(&self, _: crate::host::Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<crate::host::CoreAnswer, HostError> {
+    fn call(
+        &self,
+        _: crate::host::Method,
+        _: &str,
+        _: &[(&str, &str)],
+        _: &[u8],
+    ) -> Result<crate::host::CoreAnswer, HostError> {
         Err(HostError::PLUGIN)
     }
     fn set_metric(&self, _: &'static str, _: i64) {}
@@ -212,6 +225,7 @@ fn an_answer_that_cannot_be_read_is_an_error() {
         }
     }
     // Labels that are no texts are not left out: one of them might be the label that counts.
-    let text: &'static str = format!("{{\"ID\": \"{0}\", \"ParentPatient\": \"p\", \"Labels\": [\"ext\", 5]}}", id("a1")).leak();
+    let text: &'static str =
+        format!("{{\"ID\": \"{0}\", \"ParentPatient\": \"p\", \"Labels\": [\"ext\", 5]}}", id("a1")).leak();
     assert!(Resources::new(Arc::new(Odd(text.as_bytes())), LONG).study(&id("a1")).is_err());
 }

@@ -39,7 +39,8 @@ pub(in crate::identity) static P256: LazyLock<TestKey> = LazyLock::new(|| {
 pub(in crate::identity) static P384: LazyLock<TestKey> = LazyLock::new(|| {
     TestKey::Ec(EcdsaKeyPair::generate(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "P-384")
 });
-pub(in crate::identity) static ED25519: LazyLock<TestKey> = LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
+pub(in crate::identity) static ED25519: LazyLock<TestKey> =
+    LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
 
 impl TestKey {
     /// The public part of the key as a JWK without `alg` and `use`.
