@@ -86,10 +86,8 @@ fn the_first_of_many_is_the_first_in_a_loop_over_each() {
         let table: Vec<(Method, String)> = (0..1 + random.below(12))
             .map(|_| (random.pick(&[Method::Get, Method::Post]), any_pattern(&mut random, 3)))
             .collect();
-        let singles: Vec<regex_automata::meta::Regex> = table
-            .iter()
-            .map(|(_, pattern)| regex_automata::meta::Regex::new(&format!("^(?:{pattern})$")).unwrap())
-            .collect();
+        let singles: Vec<regex_automata::meta::Regex> =
+            table.iter().map(|(_, pattern)| crate::config::compile(pattern).unwrap()).collect();
         let rules = Rules::new(
             table
                 .iter()
@@ -111,4 +109,19 @@ fn the_first_of_many_is_the_first_in_a_loop_over_each() {
         }
     }
     assert!(matched > 1_000, "{matched}");
+}
+
+#[test]
+fn patterns_are_read_as_the_configuration_reads_them() {
+    let table = [
+        rule(Method::Get, "(?i)^/Studies/\\d$", &[]),
+        rule(Method::Get, "^/x/\\w+$", &[]),
+        rule(Method::Get, "^/y/.*$", &[]),
+    ];
+    let rules = Rules::new(table.to_vec()).unwrap();
+    for path in ["/studies/7", "/STUDIES/7", "/studies/٣", "/x/a_1", "/x/é", "/y/é\u{85}", "/y/\n", "/y/"] {
+        let expected = table.iter().find(|rule| crate::config::compile(&rule.pattern).unwrap().is_match(path));
+        assert_eq!(rules.first_match(Method::Get, path), expected, "{path:?}");
+    }
+    assert!(rules.first_match(Method::Get, "/studies/٣").is_none(), "digits are those of ASCII");
 }
