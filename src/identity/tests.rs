@@ -191,9 +191,11 @@ fn a_key_gives_what_its_maker_was_last_seen_with() {
 fn a_key_is_narrowed_and_never_widened() {
     let bed = bed();
     let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
-    type Lists<'a> = Option<&'a [&'a str]>;
+    type Names<'a> = &'a [&'a str];
+    type Lists<'a> = Option<Names<'a>>;
+    type Case<'a> = (&'a str, bool, Lists<'a>, Lists<'a>, Lists<'a>, Names<'a>, Names<'a>);
     // Maker, made by an administrator; roles, permissions, labels of the key; what it gives.
-    let cases: [(&str, bool, Lists, Lists, Lists, &[&str], &[&str]); 17] = [
+    let cases: [Case<'_>; 17] = [
         ("doctor", false, None, None, None, &["download", "share", "view"], &["a", "ext"]),
         ("doctor", false, None, Some(&["view"]), None, &["view"], &["a", "ext"]),
         ("doctor", false, None, Some(&["view", "delete"]), None, &["view"], &["a", "ext"]),

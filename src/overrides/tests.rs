@@ -160,8 +160,8 @@ fn is_refused(asker: &Asker, query: &Map<String, Value>, studies: &[FakeStudy]) 
         .collect();
     let own = |label: &&str| asker.labels.contains(label);
     let by_labels = match query.get("LabelsConstraint").and_then(Value::as_str).unwrap_or("All") {
-        "Any" => !labels.is_empty() && !labels.iter().any(|label| own(label)),
-        "All" => !labels.iter().all(|label| own(label)),
+        "Any" => !labels.is_empty() && !labels.iter().any(own),
+        "All" => !labels.iter().all(own),
         _ => false,
     };
     let sees = |is: &dyn Fn(&FakeStudy) -> bool| studies.iter().any(|study| is(study) && asker.may_see(study));
