@@ -36,3 +36,7 @@ pub mod secret;
 pub mod share;
 pub mod slot;
 pub mod store;
+
+#[cfg(test)]
+#[allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod testing;

@@ -63,7 +63,7 @@ pub enum StartError {
 }
 
 /// The running plugin.
-struct Plugin {
+pub(crate) struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
@@ -97,7 +97,7 @@ pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> R
     Ok(Some(Started { callbacks: Arc::new(plugin), rest_patterns }))
 }
 
-fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
+pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     let rules = Rules::new(rules(&config))?;
     let routes = RouteModel::new(&Roots {
         dicom_web: config.dicom_web_root.clone(),
@@ -206,6 +206,14 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
 /// 32 random bytes; without a random source nothing, which the state refuses to keep.
 fn random_secret() -> Vec<u8> {
     api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+impl Plugin {
+    /// The gate as it was composed.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
 }
 
 impl Callbacks for Plugin {

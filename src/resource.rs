@@ -295,6 +295,8 @@ impl Resources {
     /// A patient is all its studies; which those are is asked each time.
     fn locate_patient(&self, id: &str) -> Result<Vec<Located>, ResourceError> {
         let description = self.describe(Level::Patient, id)?;
+        // That it is the patient who was asked for, as on the other levels.
+        node(Level::Patient, id, &description)?;
         let studies = description.get("Studies").and_then(Value::as_array).ok_or_else(|| unreadable("Studies"))?;
         let mut found = Vec::with_capacity(studies.len());
         for study in studies {

@@ -92,3 +92,7 @@ fn fingerprint(request: &Request<'_>, places: &Places) -> u64 {
     let carries = |header: &&(&str, &str)| places.is_credential_header(header.0);
     request.headers.iter().filter(carries).fold(0, |sum: u64, header| sum.wrapping_add(HASHER.hash_one(header)))
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

@@ -79,3 +79,6 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
 fn level_of(plural: &str) -> Option<Level> {
     Level::ALL.into_iter().find(|level| level.plural() == plural)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,9 @@ fn roles_are_edited_on_disk() {
 
         for (number, broken) in ["{", "{\"roles\": {\"r\": {\"permisions\": []}}}"].into_iter().enumerate() {
             edit(broken);
-            let said = |log: &str| log.lines().filter(|line| line.contains("permissions.jsonc") && line.starts_with('E')).count() > number;
+            let said = |log: &str| {
+                log.lines().filter(|line| line.contains("permissions.jsonc") && line.starts_with('E')).count() > number
+            };
             let noticed = wait_until(NOTICED, || said(&site.server.log()).then_some(()));
             assert!(noticed.is_some(), "{version:?}: a broken edit is logged:\n{}", site.server.log());
             assert!(!viewer_may(&site), "{version:?}: the last good ones stay in force");

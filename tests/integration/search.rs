@@ -440,14 +440,28 @@ fn arguments_of_overridden_routes_reach_the_core_as_they_came() {
         let site = Plan::new(version).start();
         let images = site.fill();
         let reference = Orthanc::builder(version).start().unwrap();
-        dicom::upload(&reference.client(), Instance::named("Allowed", "study", "series", "instance").to_bytes()).unwrap();
+        dicom::upload(&reference.client(), Instance::named("Allowed", "study", "series", "instance").to_bytes())
+            .unwrap();
         dicom::label(&reference.client(), &images.allowed.ids.study, "external").unwrap();
         let admin = site.admin();
-        for path in ["/studies/{study}", "/series/{series}/study", "/patients/{patient}/studies", "/instances/{instance}/patient"] {
+        for path in [
+            "/studies/{study}",
+            "/series/{series}/study",
+            "/patients/{patient}/studies",
+            "/instances/{instance}/patient",
+        ] {
             for arguments in [
-                "", "?short", "?full", "?requestedTags=0010,0020;PatientName", "?requestedTags=0010%2C0020%3BPatientName",
-                "?requested-tags=PatientID%3bStudyDate", "?requestedTags=0010-0020", "?requestedTags=nonsense",
-                "?expand=false", "?short&requestedTags=StudyDate", "?requestedTags=",
+                "",
+                "?short",
+                "?full",
+                "?requestedTags=0010,0020;PatientName",
+                "?requestedTags=0010%2C0020%3BPatientName",
+                "?requested-tags=PatientID%3bStudyDate",
+                "?requestedTags=0010-0020",
+                "?requestedTags=nonsense",
+                "?expand=false",
+                "?short&requestedTags=StudyDate",
+                "?requestedTags=",
             ] {
                 let path = images.allowed.fill(&format!("{path}{arguments}"));
                 let (got, expected) = (site.get(&admin, &path), reference.client().get(&path).unwrap());
