@@ -68,6 +68,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// Whether a header, by its lower-case name, can carry a credential.
+    #[must_use]
+    pub fn is_credential_header(&self, name: &str) -> bool {
+        matches!(name, "authorization" | "token" | "api-key" | "cookie") || self.headers.iter().any(|own| own == name)
+    }
+
     /// All credentials of a request, in the order of precedence; the same text is not listed twice.
     #[must_use]
     pub fn read<'a>(&self, request: &Request<'a>) -> Vec<Credential<'a>> {

@@ -295,7 +295,7 @@ pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
 }
 
 /// A text of a stranger's for the log: bounded, and without control characters.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -21,10 +21,11 @@ use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::overrides;
+use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
-use crate::route::{Roots, RouteModel};
+use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
@@ -63,12 +64,13 @@ pub enum StartError {
 }
 
 /// The running plugin.
-struct Plugin {
+pub(crate) struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
     uploads: Uploads,
     staleness: Staleness,
+    unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
 }
 
@@ -97,7 +99,7 @@ pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> R
     Ok(Some(Started { callbacks: Arc::new(plugin), rest_patterns }))
 }
 
-fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
+pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     let rules = Rules::new(rules(&config))?;
     let routes = RouteModel::new(&Roots {
         dicom_web: config.dicom_web_root.clone(),
@@ -135,9 +137,18 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
     });
-    let staleness = if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByHeaders };
+    let staleness =
+        if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
     let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
-    Ok(Plugin { host, gate, api, uploads, staleness, trusted_proxies: config.trusted_proxies })
+    Ok(Plugin {
+        host,
+        gate,
+        api,
+        uploads,
+        staleness,
+        unknown_routes: UnknownRoutes::default(),
+        trusted_proxies: config.trusted_proxies,
+    })
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
@@ -170,7 +181,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
     let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
-    let recorder = Recorder::start(Arc::clone(&store)).map_err(StartError::Thread)?;
+    let recorder = Recorder::start(Arc::clone(&store), epoch.clone()).map_err(StartError::Thread)?;
     let oidc = if config.providers.is_empty() {
         None
     } else {
@@ -202,6 +213,14 @@ fn random_secret() -> Vec<u8> {
     api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
 }
 
+#[cfg(test)]
+impl Plugin {
+    /// The gate as it was composed.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
+}
+
 impl Callbacks for Plugin {
     fn before_filter(&self) {
         slot::clear();
@@ -218,7 +237,12 @@ impl Callbacks for Plugin {
         if permit.is_none() && log::log_enabled!(log::Level::Info) {
             log::info!("{}", gate::describe_refusal(request, &outcome));
         }
-        slot::write(request, outcome, self.staleness);
+        if outcome.refusal == Some(Refusal::UnknownRoute)
+            && let Some(sentence) = self.unknown_routes.first_time(request.method.as_str(), request.path)
+        {
+            log::warn!("{sentence}");
+        }
+        slot::write(request, outcome, self.staleness, &self.gate.places);
         permit
     }
 

@@ -325,6 +325,8 @@ impl Resources {
     /// A patient is all its studies; which those are is asked each time.
     fn locate_patient(&self, id: &str) -> Result<Vec<Located>, ResourceError> {
         let description = self.describe(Level::Patient, id)?;
+        // That it is the patient who was asked for, as on the other levels.
+        node(Level::Patient, id, &description)?;
         let studies = description.get("Studies").and_then(Value::as_array).ok_or_else(|| unreadable("Studies"))?;
         let mut found = Vec::with_capacity(studies.len());
         for study in studies {
@@ -356,7 +358,7 @@ pub fn trimmed(uid: &str) -> &str {
 }
 
 fn parse(body: &[u8]) -> Result<Value, ResourceError> {
-    serde_json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
+    crate::json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
 }
 
 fn node(level: Level, id: &str, description: &Value) -> Result<Node, ResourceError> {

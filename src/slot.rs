@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::LazyLock;
 
+use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
 use crate::identity::Identity;
@@ -24,7 +25,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 pub struct Slot {
     method: Method,
     path: String,
-    headers: Option<u64>,
+    credentials: Option<u64>,
     /// The identities that were granted, as in [`Outcome::granted`].
     pub granted: Vec<Arc<Identity>>,
     /// The identities that were verified, as in [`Outcome::verified`].
@@ -42,14 +43,15 @@ pub enum Caller {
     Internal,
 }
 
-/// Whether a stale slot has to be told by the headers: below Orthanc 1.12.9 nothing clears it when a request skips the
-/// filter.
+/// Whether a stale slot has to be told by the credentials: below Orthanc 1.12.9 nothing clears it when a request skips
+/// the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Staleness {
     /// The authentication callback clears the slot for each request.
     Cleared,
-    /// A call whose headers differ from the slot's has no slot.
-    ByHeaders,
+    /// A call that shows other credentials than the slot's request has no slot. Only the headers that can carry one are
+    /// compared: a plugin that calls on a request's behalf may well leave out or add others.
+    ByCredentials,
 }
 
 /// Forgets whose request this thread served.
@@ -58,11 +60,11 @@ pub fn clear() {
 }
 
 /// Writes the slot, also for a refused request.
-pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness) {
-    let headers = (staleness == Staleness::ByHeaders).then(|| fingerprint(request));
+pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness, places: &Places) {
+    let credentials = (staleness == Staleness::ByCredentials).then(|| fingerprint(request, places));
     let (granted, verified) = (outcome.granted, outcome.verified);
     SLOT.with_borrow_mut(|slot| {
-        *slot = Some(Slot { method: request.method, path: request.path.to_owned(), headers, granted, verified });
+        *slot = Some(Slot { method: request.method, path: request.path.to_owned(), credentials, granted, verified });
     });
 }
 
@@ -75,11 +77,11 @@ pub fn granted() -> Option<Vec<Arc<Identity>>> {
 
 /// Who stands behind a call to a REST callback.
 #[must_use]
-pub fn caller(request: &Request<'_>) -> Caller {
+pub fn caller(request: &Request<'_>, places: &Places) -> Caller {
     let slot = SLOT.with_borrow(Clone::clone);
     match slot {
         None => Caller::Internal,
-        Some(slot) if slot.headers.is_some_and(|headers| headers != fingerprint(request)) => Caller::Internal,
+        Some(slot) if slot.credentials.is_some_and(|shown| shown != fingerprint(request, places)) => Caller::Internal,
         Some(slot) if slot.method == request.method && folded(&slot.path) == folded(request.path) => {
             Caller::Direct(slot)
         }
@@ -92,7 +94,12 @@ fn folded(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
-/// A hash of all headers whatever their order; only ever compared on the same machine, in the same process.
-fn fingerprint(request: &Request<'_>) -> u64 {
-    request.headers.iter().fold(request.headers.len() as u64, |sum, header| sum.wrapping_add(HASHER.hash_one(header)))
+/// A hash of all headers that can carry a credential, whatever their order; only ever compared in the same process.
+fn fingerprint(request: &Request<'_>, places: &Places) -> u64 {
+    let carries = |header: &&(&str, &str)| places.is_credential_header(header.0);
+    request.headers.iter().filter(carries).fold(0, |sum: u64, header| sum.wrapping_add(HASHER.hash_one(header)))
 }
+
+#[cfg(test)]
+#[path = "slot_tests.rs"]
+mod tests;

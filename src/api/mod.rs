@@ -104,7 +104,7 @@ impl Api {
     pub fn handle(&self, rest: &RestRequest<'_>, now: UnixTime) -> Reply {
         let request = &rest.request;
         let path = request.path.trim_end_matches('/');
-        let (verified, direct, internal) = match slot::caller(request) {
+        let (verified, direct, internal) = match slot::caller(request, &self.gate.places) {
             Caller::Direct(slot) => (slot.verified, true, false),
             Caller::OnBehalf(slot) => (slot.verified, false, false),
             Caller::Internal => (self.gate.identify(request, now).0, false, true),
@@ -162,7 +162,7 @@ impl Call<'_> {
         log::info!(
             "refused {} {} to {}: {reason}",
             self.rest.request.method.as_str(),
-            self.rest.request.path,
+            crate::gate::shorten(self.rest.request.path),
             names.join(", ")
         );
         ApiError::forbidden(reason.to_string())

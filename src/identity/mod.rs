@@ -217,3 +217,6 @@ fn cache_key(credential: &Credential<'_>) -> CacheKey {
     hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     (credential.kind, hash)
 }
+
+#[cfg(test)]
+mod tests;

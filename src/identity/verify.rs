@@ -274,8 +274,15 @@ impl Verifiers {
         let record = self.link_in_force(claims, now)?;
         let kind = claims.link_type;
         let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
+        let (maker, makers_end) = maker.unzip();
         let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
-        let expires_at = [claims.expires_at(), record.as_ref().and_then(|record| record.expires_at)];
+        let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
+        let expires_at = [
+            claims.expires_at(),
+            record.as_ref().and_then(|record| record.expires_at),
+            makers_end.flatten(),
+            unrecorded_end,
+        ];
         Ok(Identity {
             kind: IdentityKind::Link,
             name: format!("{} link", kind.as_str()),
@@ -295,11 +302,11 @@ impl Verifiers {
         })
     }
 
-    /// The rights of a link's maker today; when it was made with an API key, of that key today.
-    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<Rights, Rejection> {
+    /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.
+    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<(Rights, Option<UnixTime>), Rejection> {
         let options = MadeWith::of(record);
         let Some(key) = options.api_key else {
-            return self.maker_rights(&record.owner, record.created_at, IdentityKind::Link);
+            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link)?, None));
         };
         let keys = self.store.api_keys(Some(&record.owner))?;
         let key =
@@ -307,7 +314,7 @@ impl Verifiers {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }
-        self.key_rights(key)
+        Ok((self.key_rights(key)?, key.expires_at))
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Context<'a> {
 /// Answers a call to one of the overridden routes.
 #[must_use]
 pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
-    let scope = match slot::caller(&call.request) {
+    let scope = match slot::caller(&call.request, &context.gate.places) {
         Caller::Internal => Scope::All,
         Caller::Direct(slot) | Caller::OnBehalf(slot) => Scope::of(slot.granted),
     };
@@ -50,6 +50,10 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    // Whoever asks: the core would end the server.
+    if crate::json::is_too_deep_for_the_core(call.body) {
+        return Err(HostError::BAD_REQUEST);
+    }
     let path = call.request.path.trim_end_matches('/');
     let mut segments = path.split('/').skip(1);
     let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());
@@ -78,3 +82,6 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
 fn level_of(plural: &str) -> Option<Level> {
     Level::ALL.into_iter().find(|level| level.plural() == plural)
 }
+
+#[cfg(test)]
+mod tests;

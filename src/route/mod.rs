@@ -5,6 +5,7 @@
 
 mod document;
 mod table;
+mod unknown;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -79,6 +80,7 @@ pub struct Route {
 pub use document::markdown;
 /// The whole table, for the documentation and the tests.
 pub use table::ROUTES;
+pub use unknown::UnknownRoutes;
 
 /// What one request touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,6 +358,17 @@ fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
 pub fn names_sibling_count(tags: &str) -> bool {
     const KEYWORD: &[u8] = b"NumberOfPatientRelated";
     if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
+        return true;
+    }
+    // DCMTK reads the two numbers as C does: `20,1200` and `0x20, 0x1200` too.
+    let numbers: Vec<&str> = tags
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|number| !number.is_empty())
+        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
+        .map(|number| number.trim_start_matches('0'))
+        .collect();
+    let follows = |pair: &[&str]| matches!(pair, ["20", element] if ["1200", "1202", "1204"].iter().any(|count| element.starts_with(count)));
+    if numbers.windows(2).any(follows) {
         return true;
     }
     // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.

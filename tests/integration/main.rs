@@ -4,6 +4,11 @@
 //! Servers whose configuration and images a test leaves as they are, are shared ([`site::shared`]).
 #![deny(unsafe_code)]
 
+mod api_keys;
 mod credentials;
+mod labels;
+mod links;
+mod roles;
 mod search;
 mod site;
+mod tokens;
