@@ -195,7 +195,7 @@ impl Query {
         let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
         let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
         let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
-        if tags.all(|tag| tag.is_some_and(names_only_patient_tags)) {
+        if tags.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && names_only_patient_tags(tag))) {
             return Ok(());
         }
         log::info!(
