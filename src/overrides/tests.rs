@@ -133,12 +133,12 @@ fn any_query(random: &mut Random) -> Map<String, Value> {
         }
     }
     // At most one: more are a fault of their own.
-    match random.below(10) {
+    let _none_before = match random.below(10) {
         0 | 1 => put("ParentPatient", json!(id(random.pick(&["pa", "pb", "pc", "pz"])))),
         2 | 3 => put("ParentStudy", json!(id(random.pick(&NAMES)))),
         4 => put("ParentSeries", json!(id(&format!("{}x", random.pick(&NAMES))))),
-        _ => {}
-    }
+        _ => None,
+    };
     if random.chance(50) {
         put("Expand", json!(random.chance(80)));
     }
