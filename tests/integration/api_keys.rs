@@ -17,7 +17,12 @@ fn nobody_gives_more_than_they_have() {
         // (who, request, status, what the answer names)
         for (who, request, expected, named) in [
             (&external, json!({"Name": "n", "AuthorizedLabels": ["external"]}), 200, "n"),
-            (&external, json!({"Name": "n", "Permissions": ["all"], "Roles": ["viewer-role", "external-role"]}), 403, "viewer-role"),
+            (
+                &external,
+                json!({"Name": "n", "Permissions": ["all"], "Roles": ["viewer-role", "external-role"]}),
+                403,
+                "viewer-role",
+            ),
             (&external, json!({"Name": "n", "AuthorizedLabels": ["external", "internal"]}), 403, "internal"),
             (&external, json!({"Name": "n", "AuthorizedLabels": ["*"]}), 403, "*"),
             (&external, json!({"Name": "n", "Permissions": ["all", "admin-permissions"]}), 403, "admin-permissions"),
@@ -110,7 +115,11 @@ fn keys_are_listed_used_deleted_and_survive_a_restart() {
         assert_eq!(used.unwrap()["CreatedBy"], "external", "{version:?}");
 
         assert_eq!(site.delete(&owner, &format!("{KEYS}/{admins_id}")).status, 404, "{version:?}: not theirs");
-        assert_eq!(site.delete(&Who::user("second"), &format!("{KEYS}/{gone_id}")).status, 404, "{version:?}: not theirs");
+        assert_eq!(
+            site.delete(&Who::user("second"), &format!("{KEYS}/{gone_id}")).status,
+            404,
+            "{version:?}: not theirs"
+        );
         assert_eq!(site.delete(&owner, &format!("{KEYS}/{gone_id}")).status, 200);
         assert_eq!(works(&site, &gone), 403, "{version:?}: refused at once");
         assert_eq!(site.delete(&owner, &format!("{KEYS}/{gone_id}")).status, 404);

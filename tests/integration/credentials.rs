@@ -293,7 +293,11 @@ fn every_credential_on_every_route() {
             (Class::Limited, "limited argument", Who::argument(&limited)),
             (Class::Limited, "API key header", Who::key(&key)),
             (Class::Limited, "API key as bearer", Who::bearer(&key)),
-            (Class::Limited, "limited, and nobody's token", Who::user("external").and(&Who::token(&site.token("nobody", &[])))),
+            (
+                Class::Limited,
+                "limited, and nobody's token",
+                Who::user("external").and(&Who::token(&site.token("nobody", &[]))),
+            ),
             (Class::Viewer, "viewer token", Who::token(&viewer)),
             (Class::Viewer, "narrowed API key of an admin", Who::key(&narrow)),
             (Class::Link, "link header", Who::token(&link)),
@@ -339,7 +343,8 @@ fn several_credentials_are_alternatives_and_never_add_up() {
         let link_and_second = link.clone().and(&Who::bearer(&site.token("second", &["second-role"])));
         let (_, key) = site.make_key(&Who::user("second"), &json!({"Name": "third place"}));
         let three = Who::user("viewer").and(&link).and(&Who::key(&key));
-        let [allowed, other, foreign] = [&images.allowed, &images.second, &images.foreign].map(|image| &image.ids.study);
+        let [allowed, other, foreign] =
+            [&images.allowed, &images.second, &images.foreign].map(|image| &image.ids.study);
         let every_study = r#"{"Level":"Study","Query":{}}"#;
 
         for (name, who) in [("two users", &both), ("a link and a user", &link_and_second), ("three", &three)] {
@@ -360,11 +365,14 @@ fn several_credentials_are_alternatives_and_never_add_up() {
             assert_eq!(site.get(who, &path).status, 403, "{version:?} {name}: no credential sees both");
         }
         // The link downloads the allowed study; the user beside it has no permission to download the second.
-        let archive = |study: &str| site.get(&link_and_second, &format!("/tools/create-archive?resources={study}")).status;
+        let archive =
+            |study: &str| site.get(&link_and_second, &format!("/tools/create-archive?resources={study}")).status;
         assert_eq!((archive(allowed), archive(other)), (200, 403), "{version:?}");
         // The user may label nothing; the link neither, though the user of another credential sees the study.
         let external = Who::user("external").and(&second);
-        let put = |label: &str, study: &str| site.send(&external, Request::put(&format!("/studies/{study}/labels/{label}"), ""));
+        let put = |label: &str, study: &str| {
+            site.send(&external, Request::put(&format!("/studies/{study}/labels/{label}"), ""))
+        };
         assert_eq!(put("second", allowed).status, 403, "{version:?}: the label of the one, the study of the other");
         assert_eq!(put("external", other).status, 403, "{version:?}: the label of the one, the study of the other");
 

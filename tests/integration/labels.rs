@@ -24,14 +24,20 @@ fn own_labels_are_added_and_removed_and_others_neither_changed_nor_seen() {
         let description = site.get(&limited, &mixed.fill("/studies/{study}")).json().unwrap();
         assert_eq!(description["Labels"], json!(["external"]), "{version:?}");
         assert_eq!(site.get(&limited, &label(mixed, "external")).status, 200, "{version:?}");
-        assert_eq!(site.get(&limited, &label(mixed, "internal")).status, 404, "{version:?}: it is there, but not for them");
+        assert_eq!(
+            site.get(&limited, &label(mixed, "internal")).status,
+            404,
+            "{version:?}: it is there, but not for them"
+        );
         assert_eq!(site.get(&limited, &label(mixed, "nowhere")).status, 404, "{version:?}");
         let all = site.get(&limited, "/tools/labels").json().unwrap();
         assert_eq!(all, json!(["external", "second"]), "{version:?}: only own ones");
         let expanded = site.post(&limited, "/tools/find", &json!({"Level": "Study", "Query": {}, "Expand": true}));
         assert!(!expanded.text().contains("internal"), "{version:?}: {}", expanded.text());
 
-        for (name, expected) in [("second", 200), ("internal", 403), ("fresh", 403), ("unavailable", 403), ("unheard-of", 403)] {
+        for (name, expected) in
+            [("second", 200), ("internal", 403), ("fresh", 403), ("unavailable", 403), ("unheard-of", 403)]
+        {
             assert_eq!(put(&limited, &label(mixed, name)), expected, "{version:?} add {name}");
             let removed = site.delete(&limited, &label(mixed, name)).status;
             assert_eq!(removed, expected, "{version:?} remove {name}");
@@ -43,7 +49,10 @@ fn own_labels_are_added_and_removed_and_others_neither_changed_nor_seen() {
 
         // At once, in both directions, for routes and searches.
         let path = foreign.fill("/instances/{instance}/file");
-        let found = || ids(&site.post(&viewer, "/tools/find", &json!({"Level": "Study", "Query": {}}))).contains(&foreign.ids.study);
+        let found = || {
+            ids(&site.post(&viewer, "/tools/find", &json!({"Level": "Study", "Query": {}})))
+                .contains(&foreign.ids.study)
+        };
         for round in 0..5 {
             assert_eq!((site.get(&viewer, &path).status, found()), (403, false), "{version:?} {round}");
             assert_eq!(put(&admin, &label(foreign, "external")), 200);

@@ -86,7 +86,9 @@ fn roles_are_edited_on_disk() {
 
         for (number, broken) in ["{", "{\"roles\": {\"r\": {\"permisions\": []}}}"].into_iter().enumerate() {
             edit(broken);
-            let said = |log: &str| log.lines().filter(|line| line.contains("permissions.jsonc") && line.starts_with('E')).count() > number;
+            let said = |log: &str| {
+                log.lines().filter(|line| line.contains("permissions.jsonc") && line.starts_with('E')).count() > number
+            };
             let noticed = wait_until(NOTICED, || said(&site.server.log()).then_some(()));
             assert!(noticed.is_some(), "{version:?}: a broken edit is logged:\n{}", site.server.log());
             assert!(!viewer_may(&site), "{version:?}: the last good ones stay in force");
@@ -99,7 +101,8 @@ fn roles_are_edited_on_disk() {
 
 #[test]
 fn inline_roles_cannot_be_changed_over_http() {
-    let site = Plan::new(Version::tested()[0]).section(json!({"PermissionsFile": null, "Roles": roles()})).start();
+    let site =
+        Plan::new(Version::tested()[0]).section(json!({"PermissionsFile": null, "Roles": roles()["roles"]})).start();
     assert_eq!(site.get(&Who::user("admin"), ROLES).status, 200);
     assert_eq!(site.put(&Who::user("admin"), ROLES, &roles()).status, 409);
 }

@@ -103,7 +103,9 @@ impl Pair {
             }
             let id = study.instances[0].ids().study;
             for label in &study.labels {
-                site.send(&admin, Request::put(&format!("/studies/{id}/labels/{label}"), "")).expect_status(200).unwrap();
+                site.send(&admin, Request::put(&format!("/studies/{id}/labels/{label}"), ""))
+                    .expect_status(200)
+                    .unwrap();
                 if study.is_allowed() && OWN.contains(label) {
                     dicom::label(&reference.client(), &id, label).unwrap();
                 }
@@ -171,7 +173,10 @@ fn random_query(chance: &mut Chance, studies: &[Study]) -> Query {
             tags.insert("AccessionNumber".into(), json!(chance.of(&["ACC1", "ACC*", "ACC2\\ACC3", "none"])));
         }
         if chance.one_in(6) {
-            tags.insert("StudyDate".into(), json!(chance.of(&["20240101-20240105", "20240104", "-20240103", "20240107-"])));
+            tags.insert(
+                "StudyDate".into(),
+                json!(chance.of(&["20240101-20240105", "20240104", "-20240103", "20240107-"])),
+            );
         }
         if chance.one_in(4) {
             let uid = study.instances[0].get((0x0020, 0x000d));
@@ -237,7 +242,10 @@ fn random_query(chance: &mut Chance, studies: &[Study]) -> Query {
             // Which image of a patient they would be read from, nobody knows: perhaps one of a foreign study.
             forbidden |= level == "Patient";
         }
-        2 => drop(body.insert("ResponseContent".into(), json!(["MainDicomTags", "Metadata", "Labels", "Parent", "Children", "IsStable", "Attachments"]))),
+        2 => drop(body.insert(
+            "ResponseContent".into(),
+            json!(["MainDicomTags", "Metadata", "Labels", "Parent", "Children", "IsStable", "Attachments"]),
+        )),
         3 => {
             body.insert("Expand".into(), json!(true));
             body.insert("Short".into(), json!(true));
@@ -257,7 +265,13 @@ fn compare(pair: &Pair, what: &str, expected: &Answer, got: &Answer, keep_order:
         return None;
     }
     if got.status != expected.status {
-        return Some(format!("{what}: {} instead of {}: {} / {}", got.status, expected.status, got.text().replace("\n", ""), expected.text().replace("\n", "")));
+        return Some(format!(
+            "{what}: {} instead of {}: {} / {}",
+            got.status,
+            expected.status,
+            got.text().replace("\n", ""),
+            expected.text().replace("\n", "")
+        ));
     }
     if expected.body.is_empty() || expected.status != 200 {
         return None;
@@ -301,7 +315,6 @@ fn a_limited_search_answers_like_a_server_with_only_the_allowed_studies() {
                 }
                 cases.0 += 1;
                 // Foreign labels do not exist for whoever may not know them.
-                let mut body = body;
                 narrow_labels(&mut body);
                 let expected = pair.reference.client().post_json(path, &body).unwrap();
                 // With paging the order decides what is there: both servers were filled in the same one.
@@ -368,7 +381,8 @@ fn qido(pair: &Pair, chance: &mut Chance, faults: &mut Vec<String>) -> usize {
         if !arguments.is_empty() {
             path = format!("{path}?{}", arguments.join("&"));
         }
-        let json = |client: &dyn Fn(Request) -> Answer| client(Request::get(&path).header("Accept", "application/dicom+json"));
+        let json =
+            |client: &dyn Fn(Request) -> Answer| client(Request::get(&path).header("Accept", "application/dicom+json"));
         let got = json(&|request| pair.site.send(&pair.limited, request));
         if forbidden {
             if got.status != 403 {
@@ -388,9 +402,22 @@ fn tags_of_a_patients_other_studies_are_not_told() {
     for version in Version::tested() {
         let (site, images) = shared(version);
         let limited = Who::user("external");
-        for tags in ["StudyDescription", "PatientID;StudyDescription", "0008,1030", "00081030", "0008-1030", "0008%2C1030", "Modality"] {
+        for tags in [
+            "StudyDescription",
+            "PatientID;StudyDescription",
+            "0008,1030",
+            "00081030",
+            "0008-1030",
+            "0008%2C1030",
+            "Modality",
+        ] {
             for name in ["requestedTags", "requested-tags", "RequestedTags"] {
-                for path in ["/studies/{study}/patient", "/studies/{study}/patient/", "/series/{series}/patient", "/instances/{instance}/patient"] {
+                for path in [
+                    "/studies/{study}/patient",
+                    "/studies/{study}/patient/",
+                    "/series/{series}/patient",
+                    "/instances/{instance}/patient",
+                ] {
                     let path = images.mixed.fill(&format!("{path}?{name}={tags}"));
                     let answer = site.get(&limited, &path);
                     assert_eq!(answer.status, 403, "{version:?} {path}: {}", answer.text());
@@ -412,14 +439,28 @@ fn arguments_of_overridden_routes_reach_the_core_as_they_came() {
         let site = Plan::new(version).start();
         let images = site.fill();
         let reference = Orthanc::builder(version).start().unwrap();
-        dicom::upload(&reference.client(), Instance::named("Allowed", "study", "series", "instance").to_bytes()).unwrap();
+        dicom::upload(&reference.client(), Instance::named("Allowed", "study", "series", "instance").to_bytes())
+            .unwrap();
         dicom::label(&reference.client(), &images.allowed.ids.study, "external").unwrap();
         let admin = site.admin();
-        for path in ["/studies/{study}", "/series/{series}/study", "/patients/{patient}/studies", "/instances/{instance}/patient"] {
+        for path in [
+            "/studies/{study}",
+            "/series/{series}/study",
+            "/patients/{patient}/studies",
+            "/instances/{instance}/patient",
+        ] {
             for arguments in [
-                "", "?short", "?full", "?requestedTags=0010,0020;PatientName", "?requestedTags=0010%2C0020%3BPatientName",
-                "?requested-tags=PatientID%3bStudyDate", "?requestedTags=0010-0020", "?requestedTags=nonsense",
-                "?expand=false", "?short&requestedTags=StudyDate", "?requestedTags=",
+                "",
+                "?short",
+                "?full",
+                "?requestedTags=0010,0020;PatientName",
+                "?requestedTags=0010%2C0020%3BPatientName",
+                "?requested-tags=PatientID%3bStudyDate",
+                "?requestedTags=0010-0020",
+                "?requestedTags=nonsense",
+                "?expand=false",
+                "?short&requestedTags=StudyDate",
+                "?requestedTags=",
             ] {
                 let path = images.allowed.fill(&format!("{path}{arguments}"));
                 let (got, expected) = (site.get(&admin, &path), reference.client().get(&path).unwrap());

@@ -136,7 +136,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(version: Version) -> Self {
-        let builder = Orthanc::builder(version).plugin(testbed::plugin_library().unwrap()).dicomweb().unwrap().verbose();
+        let builder =
+            Orthanc::builder(version).plugin(testbed::plugin_library().unwrap()).dicomweb().unwrap().verbose();
         Self { version, section: json!({}), roles: roles(), builder, folder: None }
     }
 
@@ -156,11 +157,6 @@ impl Plan {
     /// Merges this over the server's own configuration.
     pub fn server(mut self, more: &Value) -> Self {
         self.builder = self.builder.configure(more);
-        self
-    }
-
-    pub fn plugin(mut self, library: &Path) -> Self {
-        self.builder = self.builder.plugin(library);
         self
     }
 
@@ -220,7 +216,10 @@ fn users() -> Value {
     // Hashing takes a second without optimisation, and the salt is not what is tested.
     static HASH: OnceLock<String> = OnceLock::new();
     let hash = HASH.get_or_init(|| testbed::password_hash(PASSWORD).unwrap());
-    USERS.iter().map(|name| (name.to_string(), json!({"PasswordHash": hash, "Roles": [format!("{name}-role")]}))).collect()
+    USERS
+        .iter()
+        .map(|name| (name.to_string(), json!({"PasswordHash": hash, "Roles": [format!("{name}-role")]})))
+        .collect()
 }
 
 fn shares() -> Value {

@@ -2,9 +2,9 @@
 use crate::site::{Plan, Site, Who, shared};
 use serde_json::{Value, json};
 use std::time::Duration;
+use testbed::Version;
 use testbed::clock::{monotonic, unix_seconds, wait_until};
 use testbed::oidc::{Algorithm, Behaviour, Key, Provider, hs256, token_from_parts, unsigned};
-use testbed::Version;
 
 /// How long a change at the provider may take to be noticed: the pause between two fetches, and air.
 const NOTICED: Duration = Duration::from_secs(40);
@@ -89,17 +89,30 @@ fn every_fault_of_a_token_is_refused() {
             ("HS256 with the public key", hs256(&header(json!({"alg": "HS256"})), &honest, pem.as_bytes()), false),
             ("a JWE", token_from_parts(&[br#"{"alg":"RSA-OAEP","enc":"A256GCM"}"#, b"k", b"i", b"c", b"t"]), false),
             ("no claims", token_from_parts(&[br#"{"alg":"RS256","kid":"key-1"}"#, b"", b"x"]), false),
-            ("a claim twice", key.token_of_texts(&key.header().to_string(), &format!(r#"{{"iss":"x",{}"#, &honest.to_string()[1..])).unwrap(), false),
+            (
+                "a claim twice",
+                key.token_of_texts(&key.header().to_string(), &format!(r#"{{"iss":"x",{}"#, &honest.to_string()[1..]))
+                    .unwrap(),
+                false,
+            ),
             ("cut off", honest_token[..honest_token.len() - 4].to_owned(), false),
             ("20 kB of garbage", "x".repeat(20_000), false),
             ("20 kB of dots", ".".repeat(20_000), false),
-            ("20 kB beside a good signature", key.token(&claims(site, &json!({"padding": "x".repeat(20_000)}))).unwrap(), false),
+            (
+                "20 kB beside a good signature",
+                key.token(&claims(site, &json!({"padding": "x".repeat(20_000)}))).unwrap(),
+                false,
+            ),
         ]);
         let count = cases.len();
         for (name, token, expected) in cases {
             assert_eq!(accepted(site, &token), expected, "{version:?} {name}");
             if token.len() < 5_000 {
-                assert_eq!(site.get(&Who::argument(&token), "/tools/now").status == 200, expected, "{version:?} {name}");
+                assert_eq!(
+                    site.get(&Who::argument(&token), "/tools/now").status == 200,
+                    expected,
+                    "{version:?} {name}"
+                );
             }
         }
         println!("{version:?}: {count} tokens");
