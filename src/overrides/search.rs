@@ -16,7 +16,7 @@ use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
-use crate::request::{Reply, RestRequest};
+use crate::request::{Reply, RestRequest, nests_too_deep};
 use crate::resource::{Level, Located, Named, Study};
 use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count};
 
@@ -114,6 +114,9 @@ enum Constraint {
 
 impl Query {
     fn read(body: &[u8]) -> Result<Self, HostError> {
+        if nests_too_deep(body) {
+            return Err(HostError::BAD_REQUEST);
+        }
         // A member that stands twice: which one would count is not ours to guess.
         let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
@@ -195,7 +198,7 @@ impl Query {
         let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
         let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
         let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
-        if tags.all(|tag| tag.is_some_and(names_only_patient_tags)) {
+        if tags.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && names_only_patient_tags(tag))) {
             return Ok(());
         }
         log::info!(

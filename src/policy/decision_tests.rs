@@ -286,7 +286,7 @@ fn ask(world: &World) -> Decision {
         Asked::Unknown => Demand::UnknownRoute,
     };
     let rule = world.rule.as_ref().map(|needed| Rule {
-        path: String::new(),
+        path: "".into(),
         method: world.method,
         pattern: String::new(),
         permissions: owned(needed),

@@ -99,7 +99,7 @@ fn the_first_of_many_is_the_first_in_a_loop_over_each() {
             table
                 .iter()
                 .enumerate()
-                .map(|(at, (method, pattern))| Rule { path: at.to_string(), ..rule(*method, pattern, &[]) })
+                .map(|(at, (method, pattern))| Rule { path: at.to_string().into(), ..rule(*method, pattern, &[]) })
                 .collect(),
         )
         .unwrap();

@@ -62,7 +62,7 @@ fn every_type_is_made_decoded_and_opened() {
                 "{version:?} {link_type}"
             );
             let found = site.post(&link, "/tools/find", &json!({"Level": "Study", "Query": {}}));
-            assert_eq!(ids(&found), [id.clone()], "{version:?} {link_type}");
+            assert_eq!(ids(&found), std::slice::from_ref(id), "{version:?} {link_type}");
         }
         // A link over two studies finds both.
         let resources: Vec<Value> = [&images.allowed, &images.second]

@@ -7,7 +7,9 @@
 mod api_keys;
 mod credentials;
 mod labels;
+mod lifecycle;
 mod links;
+mod logs;
 mod roles;
 mod search;
 mod site;

@@ -101,7 +101,8 @@ fn roles_are_edited_on_disk() {
 
 #[test]
 fn inline_roles_cannot_be_changed_over_http() {
-    let site = Plan::new(Version::tested()[0]).section(json!({"PermissionsFile": null, "Roles": roles()})).start();
+    let site =
+        Plan::new(Version::tested()[0]).section(json!({"PermissionsFile": null, "Roles": roles()["roles"]})).start();
     assert_eq!(site.get(&Who::user("admin"), ROLES).status, 200);
     assert_eq!(site.put(&Who::user("admin"), ROLES, &roles()).status, 409);
 }

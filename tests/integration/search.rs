@@ -315,7 +315,6 @@ fn a_limited_search_answers_like_a_server_with_only_the_allowed_studies() {
                 }
                 cases.0 += 1;
                 // Foreign labels do not exist for whoever may not know them.
-                let mut body = body;
                 narrow_labels(&mut body);
                 let expected = pair.reference.client().post_json(path, &body).unwrap();
                 // With paging the order decides what is there: both servers were filled in the same one.

@@ -160,11 +160,6 @@ impl Plan {
         self
     }
 
-    pub fn plugin(mut self, library: &Path) -> Self {
-        self.builder = self.builder.plugin(library);
-        self
-    }
-
     /// Keeps everything here, for restarts and for looking into.
     pub fn folder(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_path_buf());
