@@ -95,6 +95,7 @@ pub struct ReceivedInstance<'a> {
     pub remote_aet: &'a str,
     /// Its tags, as Orthanc's simplified JSON. They are read each time they are asked for, which costs.
     pub tags: &'a dyn Fn() -> Result<String, crate::host::HostError>,
+}
 
 /// Whether JSON nests deeper than anything that we read has reason to. Parsing goes down a frame for each level, and the
 /// server's HTTP threads have stacks of about 100 KiB: a stranger could overrun one, which ends the server.
