@@ -14,3 +14,4 @@ mod roles;
 mod search;
 mod site;
 mod tokens;
+mod uploads;
