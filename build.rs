@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 fn main() {
-    for file in ["gatehouse_sdk.h", "shim.h", "shim.c"] {
+    for file in ["gatehouse_sdk.h", "shim.h", "shim.c", "invoke.cpp"] {
         println!("cargo:rerun-if-changed=orthanc-sdk/{file}");
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
@@ -30,6 +30,16 @@ fn main() {
         // None of the shim's functions may be seen outside the library.
         .flag_if_supported("-fvisibility=hidden")
         .compile("gatehouse_shim");
+
+    cc::Build::new()
+        .cpp(true)
+        .file("orthanc-sdk/invoke.cpp")
+        .std("c++11")
+        .warnings(true)
+        .extra_warnings(true)
+        .warnings_into_errors(false)
+        .flag_if_supported("-fvisibility=hidden")
+        .compile("gatehouse_invoke");
 
     if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
         // The server closes the library after Finalize. A thread that outlives that by an instant, or a destructor of a

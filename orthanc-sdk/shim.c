@@ -2,10 +2,6 @@
 
 #include <stddef.h>
 
-static gh_error invoke(gh_context* context, gh_service service, const void* params) {
-  return context->invoke_service(context, service, params);
-}
-
 static void clear(gh_buffer* buffer) {
   buffer->data = NULL;
   buffer->size = 0;
@@ -24,7 +20,7 @@ void gh_log(gh_context* context, gh_log_level level, const char* message) {
   } else if (level == gh_log_level_warning) {
     service = gh_service_log_warning;
   }
-  invoke(context, service, message);
+  gh_invoke(context, service, message);
 }
 
 void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* file, uint32_t line,
@@ -36,7 +32,7 @@ void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, c
   params.line = line;
   params.category = gh_log_category_plugins;
   params.level = level;
-  invoke(context, gh_service_log_message, &params);
+  gh_invoke(context, gh_service_log_message, &params);
 }
 
 void gh_set_description(gh_context* context, const char* plugin, const char* description) {
@@ -44,14 +40,14 @@ void gh_set_description(gh_context* context, const char* plugin, const char* des
   params.plugin = plugin;
   params.property = gh_property_description;
   params.value = description;
-  invoke(context, gh_service_set_plugin_property, &params);
+  gh_invoke(context, gh_service_set_plugin_property, &params);
 }
 
 static gh_error get_text(gh_context* context, gh_service service, char** result) {
   gh_params_dynamic_string params = {0};
   *result = NULL;
   params.result = result;
-  return invoke(context, service, &params);
+  return gh_invoke(context, service, &params);
 }
 
 gh_error gh_get_configuration(gh_context* context, char** result) {
@@ -67,39 +63,39 @@ void gh_set_metric(gh_context* context, const char* name, int64_t value) {
   params.name = name;
   params.value = value;
   params.type = gh_metric_type_default;
-  invoke(context, gh_service_set_metrics_integer_value, &params);
+  gh_invoke(context, gh_service_set_metrics_integer_value, &params);
 }
 
 gh_error gh_register_rest(gh_context* context, const char* pattern, gh_rest_callback callback) {
   gh_params_rest_callback params = {0};
   params.pattern = pattern;
   params.callback = callback;
-  return invoke(context, gh_service_register_rest_no_lock, &params);
+  return gh_invoke(context, gh_service_register_rest_no_lock, &params);
 }
 
 gh_error gh_register_filter(gh_context* context, gh_http_filter callback) {
   gh_params_http_filter params = {callback};
-  return invoke(context, gh_service_register_http_filter, &params);
+  return gh_invoke(context, gh_service_register_http_filter, &params);
 }
 
 gh_error gh_register_authentication(gh_context* context, gh_http_authentication callback) {
   gh_params_http_authentication params = {callback};
-  return invoke(context, gh_service_register_http_authentication, &params);
+  return gh_invoke(context, gh_service_register_http_authentication, &params);
 }
 
 gh_error gh_register_change(gh_context* context, gh_on_change callback) {
   gh_params_on_change params = {callback};
-  return invoke(context, gh_service_register_on_change, &params);
+  return gh_invoke(context, gh_service_register_on_change, &params);
 }
 
 gh_error gh_register_dicom_filter(gh_context* context, gh_dicom_filter callback) {
   gh_params_dicom_filter params = {callback};
-  return invoke(context, gh_service_register_dicom_filter, &params);
+  return gh_invoke(context, gh_service_register_dicom_filter, &params);
 }
 
 gh_error gh_register_stored_instance(gh_context* context, gh_on_stored_instance callback) {
   gh_params_on_stored_instance params = {callback};
-  return invoke(context, gh_service_register_on_stored_instance, &params);
+  return gh_invoke(context, gh_service_register_on_stored_instance, &params);
 }
 
 gh_error gh_answer(gh_context* context, gh_output* output, const void* body, uint32_t size, const char* mime_type) {
@@ -108,7 +104,7 @@ gh_error gh_answer(gh_context* context, gh_output* output, const void* body, uin
   params.answer = body;
   params.answer_size = size;
   params.mime_type = mime_type;
-  return invoke(context, gh_service_answer_buffer, &params);
+  return gh_invoke(context, gh_service_answer_buffer, &params);
 }
 
 gh_error gh_send_status(gh_context* context, gh_output* output, uint16_t status, const void* body, uint32_t size) {
@@ -117,14 +113,14 @@ gh_error gh_send_status(gh_context* context, gh_output* output, uint16_t status,
   params.status = status;
   params.body = body;
   params.body_size = size;
-  return invoke(context, gh_service_send_http_status, &params);
+  return gh_invoke(context, gh_service_send_http_status, &params);
 }
 
 gh_error gh_send_method_not_allowed(gh_context* context, gh_output* output, const char* allowed) {
   gh_params_output_argument params = {0};
   params.output = output;
   params.argument = allowed;
-  return invoke(context, gh_service_send_method_not_allowed, &params);
+  return gh_invoke(context, gh_service_send_method_not_allowed, &params);
 }
 
 gh_error gh_set_header(gh_context* context, gh_output* output, const char* key, const char* value) {
@@ -132,7 +128,7 @@ gh_error gh_set_header(gh_context* context, gh_output* output, const char* key, 
   params.output = output;
   params.key = key;
   params.value = value;
-  return invoke(context, gh_service_set_http_header, &params);
+  return gh_invoke(context, gh_service_set_http_header, &params);
 }
 
 gh_error gh_rest_get(gh_context* context, gh_buffer* answer, const char* uri) {
@@ -140,7 +136,7 @@ gh_error gh_rest_get(gh_context* context, gh_buffer* answer, const char* uri) {
   clear(answer);
   params.target = answer;
   params.uri = uri;
-  return invoke(context, gh_service_rest_api_get, &params);
+  return gh_invoke(context, gh_service_rest_api_get, &params);
 }
 
 static gh_error send_body(gh_context* context, gh_service service, gh_buffer* answer, const char* uri,
@@ -151,7 +147,7 @@ static gh_error send_body(gh_context* context, gh_service service, gh_buffer* an
   params.uri = uri;
   params.body = body;
   params.body_size = size;
-  return invoke(context, service, &params);
+  return gh_invoke(context, service, &params);
 }
 
 gh_error gh_rest_post(gh_context* context, gh_buffer* answer, const char* uri, const void* body, uint32_t size) {
@@ -163,7 +159,7 @@ gh_error gh_rest_put(gh_context* context, gh_buffer* answer, const char* uri, co
 }
 
 gh_error gh_rest_delete(gh_context* context, const char* uri) {
-  return invoke(context, gh_service_rest_api_delete, uri);
+  return gh_invoke(context, gh_service_rest_api_delete, uri);
 }
 
 gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_headers, uint16_t* status,
@@ -185,7 +181,7 @@ gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_
   params.body_size = size;
   /* Through the plugins, an override would call itself until the stack ends. */
   params.after_plugins = 0;
-  return invoke(context, gh_service_call_rest_api, &params);
+  return gh_invoke(context, gh_service_call_rest_api, &params);
 }
 
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result) {
@@ -193,7 +189,7 @@ gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* ins
   *result = NULL;
   params.string_to_free = result;
   params.instance = instance;
-  return invoke(context, gh_service_get_instance_simplified_json, &params);
+  return gh_invoke(context, gh_service_get_instance_simplified_json, &params);
 }
 
 gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh_origin* result) {
@@ -201,7 +197,7 @@ gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh
   *result = gh_origin_unknown;
   params.origin = result;
   params.instance = instance;
-  return invoke(context, gh_service_get_instance_origin, &params);
+  return gh_invoke(context, gh_service_get_instance_origin, &params);
 }
 
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result) {
@@ -209,5 +205,5 @@ gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance
   *result = NULL;
   params.string = result;
   params.instance = instance;
-  return invoke(context, gh_service_get_instance_remote_aet, &params);
+  return gh_invoke(context, gh_service_get_instance_remote_aet, &params);
 }

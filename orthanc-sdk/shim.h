@@ -3,13 +3,20 @@
  *
  * The host has one door for all services: a number and an untyped pointer to that service's parameter block. The pairing
  * of the two is what no compiler checks, so it is made here once, beside the layouts, and Rust sees typed functions only.
- * The host reports C++ exceptions as error codes: nothing unwinds through these functions. Result pointers are always
+ * Nothing unwinds through these functions: what the host does not report as an error code is caught (invoke.cpp). Result pointers are always
  * set, to null on error; what they point to is given back with gh_release. None of the functions keeps a pointer.
  */
 #ifndef GATEHOUSE_SHIM_H
 #define GATEHOUSE_SHIM_H
 
 #include "gatehouse_sdk.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The host's door. For the functions below only. */
+gh_error gh_invoke(gh_context* context, gh_service service, const void* params);
 
 /* Gives memory back that the host allocated; null is fine. */
 void gh_release(gh_context* context, void* memory);
@@ -53,5 +60,9 @@ gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result);
 gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh_origin* result);
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::gate::Permit;
-use crate::request::{Change, Reply, Request, RestRequest};
+use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 
 /// The callbacks of the running plugin. Called from many threads at once; none may block on anything but a bounded
 /// call to the server.
@@ -16,6 +16,12 @@ pub trait Callbacks: Send + Sync {
     fn filter(&self, request: &Request<'_>) -> Option<Permit>;
     /// A REST callback, for every path that matches one of [`Started::rest_patterns`].
     fn rest(&self, request: &RestRequest<'_>) -> Reply;
+    /// An instance is about to be stored, by whatever way in: whether it may. Called on the thread of the HTTP request
+    /// that uploads it, or on one of the server's own.
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool;
+    /// An instance was stored, under this Orthanc identifier; the answer to its sender has to wait for this. Called on
+    /// the same thread.
+    fn stored(&self, instance: &ReceivedInstance<'_>, id: &str);
     /// A change in the server.
     fn change(&self, change: Change);
     /// The server is going down: end all threads, flush the state. Called once, last.

@@ -62,7 +62,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
-    /// searched for together, and for a body that is read later, as each may be the one that it is for; else at least one.
+    /// searched for together, and for a body or an upload, of which each may need another of them; else at least one.
     pub granted: Vec<Arc<Identity>>,
     /// The identities that were verified, in that order, anonymous last. Never empty.
     pub verified: Vec<Arc<Identity>>,
@@ -161,7 +161,9 @@ impl Gate {
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let asks = decision::first_gate(&holder, rule, now).is_ok() && !decision::is_unlimited(&holder);
+            let asks = decision::first_gate(&holder, rule, now).is_ok()
+                && !decision::is_unlimited(&holder)
+                && handling != Handling::Upload;
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
@@ -175,9 +177,7 @@ impl Gate {
             match decision::decide(&holder, request.method, rule, &demand, now) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
-                    // Whom of them a body or a search is for is found out when it is read.
-                    let is_read_later = matches!(handling, Handling::Search | Handling::Body);
-                    if !is_read_later || decision::is_unlimited(&holder) {
+                    if !handling.serves_all() || decision::is_unlimited(&holder) {
                         break;
                     }
                 }
@@ -205,6 +205,8 @@ impl Gate {
         match handling {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
+            // What comes in is decided instance by instance, in `uploads`.
+            Handling::Upload => Demand::Upload,
             Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => {
                 Demand::Resources(facts)
             }
@@ -309,7 +311,7 @@ pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
 }
 
 /// A text of a stranger's for the log: bounded, and without control characters.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,1 +1,202 @@
+//! The decision cases of `tests/cases/decisions.jsonc`, through the real gate, with the real route table, rules, roles
+//! and state, before a server in memory.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::clock::UnixTime;
+use crate::identity::roles_book::RolesBookError;
+use crate::policy::roles::Roles;
+use crate::resource::Level;
+use crate::share::ShareResource;
+use crate::share::kind::LinkType;
+use crate::testing::{Bed, NOW, basic, id, uid, world};
+
+fn texts(value: &Value) -> Option<Vec<String>> {
+    value.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect())
+}
+
+/// `{a1}`, `{a1.uid}`, `{a1.up}`; `{none}` is an identifier that nothing has.
+fn filled(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, behind) = after.split_once('}').unwrap();
+        result.push_str(before);
+        result.push_str(&match name.split_once('.') {
+            Some((name, "uid")) => uid(name),
+            Some((name, "up")) => id(name).to_uppercase(),
+            Some(_) => panic!("{name}"),
+            None => id(name),
+        });
+        rest = behind;
+    }
+    result + rest
+}
+
+struct Group<'a> {
+    bed: Bed,
+    roles: Value,
+    /// By name as in the cases: header or argument that carries it, and its text.
+    credentials: BTreeMap<String, (&'static str, String)>,
+    now: UnixTime,
+    about: &'a str,
+}
+
+impl<'a> Group<'a> {
+    fn new(document: &Value, group: &'a Value) -> Self {
+        let mut orthanc = group.get("orthanc").cloned().unwrap_or_else(|| json!({}));
+        orthanc["Authorization"] = group.get("with").cloned().unwrap_or_else(|| json!({}));
+        let roles = json!({
+            "roles": document["roles"],
+            "available-labels": group.get("available-labels").cloned().unwrap_or_else(|| json!([])),
+        });
+        let bed = Bed::new(orthanc, &document["users"], &roles, world());
+        let mut credentials = BTreeMap::new();
+        for user in document["users"].as_object().unwrap().keys() {
+            credentials.insert(user.clone(), ("authorization", basic(user)));
+        }
+        for (name, key) in document["keys"].as_object().unwrap() {
+            let text = bed.make_key(name, key["by"].as_str().unwrap(), |record| {
+                record.permissions = texts(&key["permissions"]);
+                record.authorized_labels = texts(&key["labels"]);
+                record.roles = texts(&key["roles"]);
+                record.granted_by_admin = key["admin"] == json!(true);
+                record.expires_at = key["ends"].as_i64().map(|seconds| NOW.plus(seconds));
+            });
+            credentials.insert(format!("key:{name}"), ("api-key", text));
+        }
+        for (name, link) in document["links"].as_object().unwrap() {
+            let resources = link["of"].as_array().unwrap().iter().map(|resource| ShareResource {
+                level: Level::parse(resource[0].as_str().unwrap()).unwrap(),
+                orthanc_id: resource[1].as_str().map(filled),
+                dicom_uid: resource[2].as_str().map(filled),
+                url: None,
+            });
+            let link_type = LinkType::parse(link["type"].as_str().unwrap_or("stone-viewer-publication")).unwrap();
+            let text = bed.make_link(name, link["by"].as_str(), link_type, resources.collect(), |record| {
+                record.expires_at = link["ends"].as_i64().map(|seconds| NOW.plus(seconds));
+            });
+            credentials.insert(format!("link:{name}"), ("token", text.clone()));
+            credentials.insert(format!("argument:link:{name}"), ("argument", text));
+        }
+        Self { bed, roles, credentials, now: NOW, about: group["about"].as_str().unwrap() }
+    }
+
+    fn step(&mut self, step: &Value) {
+        let gate = &self.bed.gate;
+        let verifiers = gate.identities.verifiers();
+        for (what, value) in step.as_object().unwrap() {
+            match what.as_str() {
+                "later" => self.now = self.now.plus(value.as_i64().unwrap()),
+                "labels" => {
+                    for (study, labels) in value.as_object().unwrap() {
+                        let labels = texts(labels).unwrap();
+                        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+                        self.bed.host.set_labels(study, &labels);
+                    }
+                    gate.resources.labels_changed();
+                }
+                "roles" => {
+                    for (name, role) in value.as_object().unwrap() {
+                        self.roles["roles"][name] = role.clone();
+                    }
+                    let roles = Roles::from_value(&self.roles).unwrap();
+                    verifiers.roles.replace::<RolesBookError>(roles, |_| Ok(()), |_| Ok(())).unwrap();
+                }
+                "revoke" => {
+                    assert!(verifiers.store.revoke_share(value.as_str().unwrap(), None, self.now).unwrap());
+                    gate.identities.forget();
+                }
+                "remove-key" => {
+                    assert!(verifiers.store.delete_api_key(value.as_str().unwrap(), None).unwrap());
+                    gate.identities.forget();
+                }
+                "end" => {
+                    let person = crate::person::Person::local(value.as_str().unwrap());
+                    verifiers.store.set_not_before(&person, self.now).unwrap();
+                    gate.identities.forget();
+                }
+                other => panic!("no such step: {other}"),
+            }
+        }
+    }
+
+    fn ask(&self, request: &str, who: &[&str], reversed: bool) -> String {
+        let (method, uri) = request.split_once(' ').unwrap();
+        let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+        let mut arguments: Vec<(&str, &str)> = query
+            .split('&')
+            .filter(|part| !part.is_empty())
+            .map(|part| part.split_once('=').unwrap_or((part, "")))
+            .collect();
+        let mut headers = Vec::new();
+        for name in who.iter().filter(|name| !name.is_empty()) {
+            let (place, text) = self.credentials.get(*name).unwrap_or_else(|| panic!("nobody is called {name}"));
+            match *place {
+                "argument" => arguments.push(("token", text)),
+                header => headers.push((header, text.as_str())),
+            }
+        }
+        if reversed {
+            headers.reverse();
+            arguments.reverse();
+        }
+        let request = Request { method: Method::parse(method).unwrap(), path, remote: "192.0.2.1", headers, arguments };
+        let mut outcome = self.bed.gate.decide(&request, self.now);
+        match outcome.take_permit() {
+            Some(_) if outcome.granted.is_empty() => "Own".to_owned(),
+            Some(_) => {
+                assert_eq!(outcome.refusal, None);
+                let names: Vec<&str> = outcome.granted.iter().map(|identity| identity.name.as_str()).collect();
+                format!("Granted to {}", names.join(", "))
+            }
+            None => {
+                assert!(outcome.granted.is_empty());
+                let line = describe_refusal(&request, &outcome);
+                for (_, text) in request.headers.iter().chain(&request.arguments).filter(|(_, text)| text.len() > 20) {
+                    assert!(!line.contains(text), "{line} shows {text}");
+                }
+                format!("{:?}", outcome.refusal.unwrap())
+            }
+        }
+    }
+}
+
+#[test]
+fn every_case_is_decided_as_it_is_written() {
+    let document = crate::config::parse_jsonc(include_str!("../tests/cases/decisions.jsonc")).unwrap();
+    let (mut cases, mut wrong) = (0, Vec::new());
+    for group in document["groups"].as_array().unwrap() {
+        let mut group = (Group::new(&document, group), group["cases"].as_array().unwrap());
+        for case in group.1 {
+            let group = &mut group.0;
+            if case.is_object() {
+                group.step(case);
+                continue;
+            }
+            cases += 1;
+            let request = filled(case[0].as_str().unwrap());
+            let who: Vec<&str> = match &case[1] {
+                Value::String(who) => vec![who],
+                list => list.as_array().unwrap().iter().map(|who| who.as_str().unwrap()).collect(),
+            };
+            let expected = case[2].as_str().unwrap();
+            // The second time from the caches, and with everything the other way round.
+            for reversed in [false, true] {
+                let found = group.ask(&request, &who, reversed);
+                let as_expected = match expected {
+                    "Granted" => found.starts_with("Granted to "),
+                    expected => found == expected,
+                };
+                if !as_expected {
+                    wrong.push(format!("{}: {case}: {found} (reversed: {reversed})", group.about));
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "\n{}\n", wrong.join("\n"));
+    assert!(cases >= 350, "only {cases} cases were read");
+}

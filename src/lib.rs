@@ -23,6 +23,7 @@ pub mod credential;
 pub mod gate;
 pub mod host;
 pub mod identity;
+pub mod json;
 pub mod orthanc;
 pub mod overrides;
 pub mod ownership;
@@ -36,3 +37,9 @@ pub mod secret;
 pub mod share;
 pub mod slot;
 pub mod store;
+pub mod top_level;
+pub mod uploads;
+
+#[cfg(test)]
+#[allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod testing;

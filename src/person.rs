@@ -15,9 +15,27 @@ impl Person {
     /// The issuer of local accounts. No provider can be called this: an OpenID Connect issuer is a URL.
     pub const LOCAL: &str = "local";
 
+    /// The issuer of whoever shows no credential: all of them are one.
+    pub const ANONYMOUS: &str = "anonymous";
+
+    /// The issuer of DICOM applications, whose subject is the calling AET.
+    pub const DICOM: &str = "aet";
+
     /// A local account by its user name.
     #[must_use]
     pub fn local(user: &str) -> Self {
         Self { issuer: Self::LOCAL.to_owned(), subject: user.to_owned() }
+    }
+
+    /// Whoever shows no credential.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { issuer: Self::ANONYMOUS.to_owned(), subject: String::new() }
+    }
+
+    /// A DICOM application by the AET that it calls itself.
+    #[must_use]
+    pub fn dicom(aet: &str) -> Self {
+        Self { issuer: Self::DICOM.to_owned(), subject: aet.to_owned() }
     }
 }

@@ -24,12 +24,13 @@ use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
-use crate::request::{Change, Reply, Request, RestRequest};
+use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
 use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::secret::Secret;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
+use crate::uploads::Uploads;
 
 /// Why the plugin does not start. Its text may have several lines.
 #[derive(Debug, thiserror::Error)]
@@ -64,11 +65,12 @@ pub enum StartError {
 }
 
 /// The running plugin.
-struct Plugin {
+pub(crate) struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
     results: Results,
+    uploads: Uploads,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
@@ -99,7 +101,7 @@ pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> R
     Ok(Some(Started { callbacks: Arc::new(plugin), rest_patterns }))
 }
 
-fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
+pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
     let rules = Rules::new(rules(&config))?;
     let routes = RouteModel::new(&Roots {
         dicom_web: config.dicom_web_root.clone(),
@@ -122,6 +124,8 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         );
     }
     let epoch = Epoch::default();
+    // Before anything that starts a thread: a failure here leaves none behind.
+    let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
         places: Places { headers: config.token_http_headers.clone(), arguments: config.token_get_arguments.clone() },
@@ -144,6 +148,7 @@ fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
         gate,
         api,
         results: Results::default(),
+        uploads,
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
@@ -180,7 +185,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
     let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
-    let recorder = Recorder::start(Arc::clone(&store)).map_err(StartError::Thread)?;
+    let recorder = Recorder::start(Arc::clone(&store), epoch.clone()).map_err(StartError::Thread)?;
     let oidc = if config.providers.is_empty() {
         None
     } else {
@@ -210,6 +215,14 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
 /// 32 random bytes; without a random source nothing, which the state refuses to keep.
 fn random_secret() -> Vec<u8> {
     api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+}
+
+#[cfg(test)]
+impl Plugin {
+    /// The gate as it was composed.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
+    }
 }
 
 impl Callbacks for Plugin {
@@ -246,9 +259,20 @@ impl Callbacks for Plugin {
         }
     }
 
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool {
+        self.uploads.receive(&self.gate.resources, instance, slot::granted().as_deref(), clock::now())
+    }
+
+    fn stored(&self, instance: &ReceivedInstance<'_>, id: &str) {
+        self.uploads.stored(&self.gate.resources, instance, id, slot::granted().as_deref(), clock::now());
+    }
+
     fn change(&self, change: Change) {
         match change {
-            Change::Deleted(_) => self.gate.resources.labels_changed(),
+            Change::Deleted(id) => {
+                self.gate.resources.labels_changed();
+                self.uploads.deleted(&id);
+            }
             Change::JobEnded(job) => {
                 if self.results.finish(self.host.as_ref(), &job) {
                     self.gate.resources.labels_changed();

@@ -224,18 +224,33 @@ impl Resources {
             return Ok(known.value);
         }
         let read_at = clock::monotonic();
-        let description = self.describe(Level::Study, id)?;
-        let node = node(Level::Study, id, &description)?;
-        let labels = description.get("Labels").and_then(Value::as_array).ok_or_else(|| unreadable("Labels"))?;
-        let labels = labels
-            .iter()
-            .map(|label| label.as_str().map(str::to_owned).ok_or_else(|| unreadable("Labels")))
-            .collect::<Result<BTreeSet<String>, _>>()?;
-        let study = Study { id: node.id.clone(), uid: node.uid.clone(), labels: Arc::new(labels) };
+        let study = self.read_study(id)?;
         if !self.validity.is_zero() {
             self.labels.insert(id.into(), Aged { value: study.clone(), read_at, epoch });
         }
         Ok(study)
+    }
+
+    /// The studies that carry a UID at this moment, with their labels; empty when there are none. Never from the cache:
+    /// for whoever is about to put something into them.
+    pub fn studies_now(&self, uid: &str) -> Result<Vec<Study>, ResourceError> {
+        let mut studies = Vec::new();
+        for id in self.lookup(Level::Study, uid)? {
+            match self.read_study(&id) {
+                // The lookup also finds studies by their accession number. One whose UID is not told counts.
+                Ok(study) if study.uid.is_empty() || trimmed(&study.uid) == uid => studies.push(study),
+                // Another study, or one that was deleted in between.
+                Ok(_) | Err(ResourceError::Unknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(studies)
+    }
+
+    /// The study of an instance that has just come in, by Orthanc identifiers.
+    pub fn study_of_instance(&self, instance: &str) -> Result<Arc<str>, ResourceError> {
+        let description = parse(&self.host.get(&format!("/instances/{instance}/study"))?)?;
+        description.get("ID").and_then(Value::as_str).map(Arc::from).ok_or_else(|| unreadable("ID"))
     }
 
     /// The Orthanc identifiers of all resources of a level that carry a UID; empty when there are none.
@@ -246,6 +261,25 @@ impl Resources {
             return Ok(known.value);
         }
         let read_at = clock::monotonic();
+        let ids: Ids = self.lookup(level, uid)?.into();
+        if !self.validity.is_zero() && !ids.is_empty() {
+            self.uids.insert(key, Aged { value: ids.clone(), read_at, epoch });
+        }
+        Ok(ids)
+    }
+
+    fn read_study(&self, id: &str) -> Result<Study, ResourceError> {
+        let description = self.describe(Level::Study, id)?;
+        let node = node(Level::Study, id, &description)?;
+        let labels = description.get("Labels").and_then(Value::as_array).ok_or_else(|| unreadable("Labels"))?;
+        let labels = labels
+            .iter()
+            .map(|label| label.as_str().map(str::to_owned).ok_or_else(|| unreadable("Labels")))
+            .collect::<Result<BTreeSet<String>, _>>()?;
+        Ok(Study { id: node.id.clone(), uid: node.uid.clone(), labels: Arc::new(labels) })
+    }
+
+    fn lookup(&self, level: Level, uid: &str) -> Result<Vec<Arc<str>>, ResourceError> {
         let answer = parse(&self.host.post("/tools/lookup", uid.as_bytes())?)?;
         let mut ids: Vec<Arc<str>> = Vec::new();
         for hit in answer.as_array().ok_or_else(|| unreadable("a list"))? {
@@ -254,10 +288,6 @@ impl Resources {
             if Level::parse(text("Type")?) == Some(level) {
                 ids.push(text("ID")?.into());
             }
-        }
-        let ids: Ids = ids.into();
-        if !self.validity.is_zero() && !ids.is_empty() {
-            self.uids.insert(key, Aged { value: ids.clone(), read_at, epoch });
         }
         Ok(ids)
     }
@@ -295,6 +325,8 @@ impl Resources {
     /// A patient is all its studies; which those are is asked each time.
     fn locate_patient(&self, id: &str) -> Result<Vec<Located>, ResourceError> {
         let description = self.describe(Level::Patient, id)?;
+        // That it is the patient who was asked for, as on the other levels.
+        node(Level::Patient, id, &description)?;
         let studies = description.get("Studies").and_then(Value::as_array).ok_or_else(|| unreadable("Studies"))?;
         let mut found = Vec::with_capacity(studies.len());
         for study in studies {
@@ -319,8 +351,14 @@ impl Resources {
     }
 }
 
+/// A UID without its padding (DICOM PS3.5 9.1: a NUL; blanks are seen too).
+#[must_use]
+pub fn trimmed(uid: &str) -> &str {
+    uid.trim_matches(['\0', ' '])
+}
+
 fn parse(body: &[u8]) -> Result<Value, ResourceError> {
-    serde_json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
+    crate::json::from_slice(body).map_err(|error| ResourceError::Host(format!("not JSON: {error}")))
 }
 
 fn node(level: Level, id: &str, description: &Value) -> Result<Node, ResourceError> {

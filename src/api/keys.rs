@@ -1,7 +1,6 @@
 //! `/auth/api-keys`: keys made, listed and removed (decision 13).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -42,7 +41,7 @@ struct KeyRequest {
 impl KeyRequest {
     fn parse(body: &[u8], now: UnixTime) -> Result<Self, ApiError> {
         let Unique(body) =
-            serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
+            crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
         let body = body.as_object().ok_or_else(|| bad("body", "an object is expected"))?;
         const KNOWN: [&str; 6] =
             ["Name", "Roles", "Permissions", "AuthorizedLabels", "ExpirationDate", "ValidityDuration"];
@@ -173,7 +172,7 @@ fn covers(own: &Rights, asked: &Rights) -> bool {
 /// Keeps the roles that somebody has now: what they made is measured by them later. A local user's are configured.
 pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
     let (IdentityKind::Token, Some(person)) = (maker.kind, &maker.person) else { return Ok(()) };
-    call.api.gate.identities.verifiers().store.remember_person(&PersonRecord {
+    call.api.gate.identities.verifiers().recorder.remember(&PersonRecord {
         person: person.clone(),
         name: maker.name.clone(),
         groups: maker.groups.clone(),
@@ -183,21 +182,51 @@ pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Whose keys a call may see: everybody's, or one person's.
-fn owner(call: &Call<'_>) -> Result<Option<Person>, ApiError> {
-    if call.holder_of(ADMIN).is_some_and(|identity| identity.kind != IdentityKind::Anonymous) {
-        return Ok(None);
+/// Which keys a call may see.
+enum Seen {
+    All,
+    Of(Person),
+    /// A key without administrator's rights sees itself: it may have been given to somebody else.
+    Itself(Person, String),
+}
+
+impl Seen {
+    const fn owner(&self) -> Option<&Person> {
+        match self {
+            Self::All => None,
+            Self::Of(owner) | Self::Itself(owner, _) => Some(owner),
+        }
     }
-    let shows_person = |identity: &&Arc<Identity>| identity.is_person() || identity.kind == IdentityKind::ApiKey;
-    let person = call.verified.iter().find(shows_person).and_then(|identity| identity.person.clone());
-    person.map(Some).ok_or_else(|| call.refuse("only people have API keys"))
+
+    fn holds(&self, id: &str) -> bool {
+        match self {
+            Self::All | Self::Of(_) => true,
+            Self::Itself(_, own) => own == id,
+        }
+    }
+}
+
+fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
+    if call.holder_of(ADMIN).is_some_and(|identity| identity.kind != IdentityKind::Anonymous) {
+        return Ok(Seen::All);
+    }
+    let by = |wanted: fn(&Identity) -> bool| call.verified.iter().find(|identity| wanted(identity));
+    if let Some(person) = by(Identity::is_person).and_then(|identity| identity.person.clone()) {
+        return Ok(Seen::Of(person));
+    }
+    let key = by(|identity| identity.kind == IdentityKind::ApiKey);
+    match key.and_then(|key| key.person.clone().zip(key.id.clone())) {
+        Some((owner, id)) => Ok(Seen::Itself(owner, id)),
+        None => Err(call.refuse("only people have API keys")),
+    }
 }
 
 fn list(call: &Call<'_>) -> Answer {
-    let owner = owner(call)?;
-    let keys = call.api.gate.identities.verifiers().store.api_keys(owner.as_ref())?;
+    let seen = seen(call)?;
+    let keys = call.api.gate.identities.verifiers().store.api_keys(seen.owner())?;
     let list: Vec<Value> = keys
         .iter()
+        .filter(|key| seen.holds(&key.id))
         .map(|key| {
             json!({
                 "ID": key.id,
@@ -217,8 +246,8 @@ fn list(call: &Call<'_>) -> Answer {
 
 /// `DELETE /auth/api-keys/{id}`: refused before the answer is given.
 pub fn delete(call: &Call<'_>, id: &str) -> Answer {
-    let owner = owner(call)?;
-    if !call.api.gate.identities.verifiers().store.delete_api_key(id, owner.as_ref())? {
+    let seen = seen(call)?;
+    if !seen.holds(id) || !call.api.gate.identities.verifiers().store.delete_api_key(id, seen.owner())? {
         return Err(ApiError::new(404, "there is no such key"));
     }
     call.api.gate.identities.forget();

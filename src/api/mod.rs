@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::Identity;
 use crate::policy::decision::{self, Refusal};
-use crate::request::{Reply, RestRequest};
+use crate::request::{Reply, RestRequest, nests_too_deep};
 use crate::slot::{self, Caller};
 
 /// The pattern that is registered, as Orthanc anchors it.
@@ -110,6 +110,9 @@ impl Api {
             Caller::Internal => (self.gate.identify(request, now).0, false, true),
         };
         let call = Call { api: self, rest, verified, direct, internal, now };
+        if nests_too_deep(rest.body) {
+            return error_reply(rest, ApiError::bad("the body nests too deeply"));
+        }
         let answer = match (path, path.strip_prefix("/auth/tokens/"), path.strip_prefix("/auth/api-keys/")) {
             ("/auth/user/profile", ..) => call.only(&[Method::Get], "GET", profile::get),
             ("/auth/tokens/decode", ..) => call.only(&[Method::Post], "POST", tokens::decode),
@@ -162,7 +165,7 @@ impl Call<'_> {
         log::info!(
             "refused {} {} to {}: {reason}",
             self.rest.request.method.as_str(),
-            self.rest.request.path,
+            crate::gate::shorten(self.rest.request.path),
             names.join(", ")
         );
         ApiError::forbidden(reason.to_string())

@@ -13,7 +13,7 @@ use super::fault::{Fault, Faults, KeyPath};
 use super::patterns::Roots;
 use super::section::{Reader, Section, kind};
 use super::values::{shown, with_final_slash};
-use super::{providers, rules, server, shares, standard, users, variables};
+use super::{providers, rules, server, shares, standard, uploads, users, variables};
 
 const SECTION: &str = "Authorization";
 
@@ -85,6 +85,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         unchecked_resources: unchecked.resources,
         unchecked_folders: unchecked.folders,
         labels_validity: Duration::from_secs_f64(section.number("LabelsValidity", 0.0..=3600.0).unwrap_or(1.0)),
+        upload_labels: uploads::read(&section),
         trusted_proxies: trusted_proxies(&section),
         shares: shares::read(&section, public_url.as_deref(), &server.local_url),
         index_directory: reader.resolve(&server.index_directory),
@@ -146,9 +147,6 @@ fn check_levels(section: &Section<'_>) {
 fn check_later_keys(section: &Section<'_>) {
     if section.boolean("EnableAuditLogs") == Some(true) {
         section.not_yet("EnableAuditLogs", "audit logs");
-    }
-    if !section.members_of("UploadLabels").is_empty() {
-        section.not_yet("UploadLabels", "labels on uploads");
     }
 
     let login = section.section("Login");

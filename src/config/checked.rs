@@ -34,6 +34,8 @@ pub struct Config {
     pub unchecked_folders: Vec<String>,
     /// How long a study's labels may be cached. Zero: never.
     pub labels_validity: Duration,
+    /// The labels that a study is given when its first instance comes in, by whoever brings it.
+    pub upload_labels: Vec<(Uploader, Vec<String>)>,
     /// Whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The URL at which browsers reach this server, with a trailing slash.
@@ -108,6 +110,19 @@ pub struct AnonymousProfile {
     pub permissions: Vec<String>,
     /// Labels that everybody may see.
     pub authorized_labels: Vec<String>,
+}
+
+/// Whoever brings instances in, as `UploadLabels` names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Uploader {
+    /// `role:…`: everybody with this role.
+    Role(String),
+    /// `group:…`: everybody in this group, as tokens tell it.
+    Group(String),
+    /// `user:…`: a local user by name, or the `sub` of a provider's user.
+    User(String),
+    /// `aet:…`: the calling AET of a C-STORE.
+    Aet(String),
 }
 
 /// Where roles are defined.

@@ -17,6 +17,7 @@ mod section;
 mod server;
 mod shares;
 mod standard;
+mod uploads;
 mod users;
 mod values;
 mod variables;
@@ -25,7 +26,9 @@ mod variables;
 mod tests;
 
 pub use authorization::read;
-pub use checked::{AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares};
+pub use checked::{
+    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader,
+};
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};
 pub use jsonc::{parse as parse_jsonc, strip_comments};

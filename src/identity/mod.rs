@@ -69,7 +69,7 @@ pub struct Identity {
     pub person: Option<Person>,
     /// The key's or the link's identifier.
     pub id: Option<String>,
-    /// Its roles, for a person.
+    /// Its roles, for a person and a key.
     pub roles: Vec<String>,
     /// What it holds today.
     pub rights: Rights,
@@ -217,3 +217,6 @@ fn cache_key(credential: &Credential<'_>) -> CacheKey {
     hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     (credential.kind, hash)
 }
+
+#[cfg(test)]
+mod tests;

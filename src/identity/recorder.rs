@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::Epoch;
 use crate::clock::UnixTime;
-use crate::store::{PersonRecord, Store, UseKind, UseRecord};
+use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 
 /// How long uses and people may wait to be written.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -41,6 +42,7 @@ struct Pending {
 
 struct Shared {
     store: Arc<dyn Store>,
+    epoch: Epoch,
     pending: Mutex<Pending>,
     wake: Condvar,
 }
@@ -55,9 +57,9 @@ pub struct Recorder {
 const MOST_PEOPLE: usize = 10_000;
 
 impl Recorder {
-    /// Starts the thread.
-    pub fn start(store: Arc<dyn Store>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { store, pending: Mutex::default(), wake: Condvar::new() });
+    /// Starts the thread. `epoch` advances when somebody is seen with other roles: keys and links are measured by them.
+    pub fn start(store: Arc<dyn Store>, epoch: Epoch) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { store, epoch, pending: Mutex::default(), wake: Condvar::new() });
         let mine = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("gatehouse-record".to_owned()).spawn(move || run(&mine))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -75,6 +77,11 @@ impl Recorder {
         if pending.people.len() < MOST_PEOPLE {
             pending.people.push(person);
         }
+    }
+
+    /// Writes at once with which roles somebody was seen: what they make now is measured by them.
+    pub fn remember(&self, person: &PersonRecord) -> Result<(), StoreError> {
+        remember(&self.shared, person)
     }
 
     /// Writes what is left and ends the thread.
@@ -107,22 +114,33 @@ fn run(shared: &Shared) {
             count > 0 || Arc::strong_count(counter) > 1
         });
         drop(pending);
-        write(shared.store.as_ref(), &people, &uses);
+        write(shared, &people, &uses);
         if stopping {
             return;
         }
     }
 }
 
-fn write(store: &dyn Store, people: &[PersonRecord], uses: &[UseRecord]) {
+fn write(shared: &Shared, people: &[PersonRecord], uses: &[UseRecord]) {
     if !uses.is_empty()
-        && let Err(error) = store.record_uses(uses)
+        && let Err(error) = shared.store.record_uses(uses)
     {
         log::warn!("the uses of {} keys and links could not be counted: {error}", uses.len());
     }
     for person in people {
-        if let Err(error) = store.remember_person(person) {
+        if let Err(error) = remember(shared, person) {
             log::warn!("the roles of somebody could not be remembered: {error}");
         }
     }
+}
+
+fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
+    let roles = || Ok(shared.store.person(&person.person)?.map(|known| known.roles));
+    let before = roles()?;
+    shared.store.remember_person(person)?;
+    // Asked again, because an older token changes nothing.
+    if before.is_some() && before != roles()? {
+        shared.epoch.advance();
+    }
+    Ok(())
 }

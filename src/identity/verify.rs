@@ -184,6 +184,7 @@ impl Verifiers {
             return Err(Rejection::Expired);
         }
         let rights = self.key_rights(&record)?;
+        let roles = self.key_roles(&record)?;
         Ok(Identity {
             kind: IdentityKind::ApiKey,
             name: record.name,
@@ -192,7 +193,7 @@ impl Verifiers {
             person: Some(record.owner),
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
-            roles: Vec::new(),
+            roles,
             rights,
             link: None,
             expires_at: record.expires_at,
@@ -212,17 +213,29 @@ impl Verifiers {
         Ok(rights.narrow_permissions(key.permissions.as_deref()).narrow_labels(key.authorized_labels.as_deref()))
     }
 
+    /// The roles behind those rights, by name.
+    fn key_roles(&self, key: &ApiKeyRecord) -> Result<Vec<String>, Rejection> {
+        let maker = self.maker_roles(&key.owner)?.unwrap_or_default();
+        Ok(match &key.roles {
+            None => maker,
+            Some(roles) if key.granted_by_admin => roles.clone(),
+            Some(roles) => roles.iter().filter(|role| maker.contains(role)).cloned().collect(),
+        })
+    }
+
+    fn maker_roles(&self, maker: &Person) -> Result<Option<Vec<String>>, Rejection> {
+        if maker.issuer == Person::LOCAL {
+            return Ok(self.local_roles.get(&maker.subject).cloned());
+        }
+        Ok(self.store.person(maker)?.map(|person| person.roles))
+    }
+
     /// The rights today of whoever made a key or link at some time.
     pub fn maker_rights(&self, maker: &Person, made_at: UnixTime, kind: IdentityKind) -> Result<Rights, Rejection> {
         if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
             return Err(Rejection::Ended);
         }
-        let roles = if maker.issuer == Person::LOCAL {
-            self.local_roles.get(&maker.subject).cloned()
-        } else {
-            self.store.person(maker)?.map(|person| person.roles)
-        };
-        let roles = roles.ok_or(Rejection::MakerUnknown(kind))?;
+        let roles = self.maker_roles(maker)?.ok_or(Rejection::MakerUnknown(kind))?;
         Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
     }
 
@@ -261,8 +274,15 @@ impl Verifiers {
         let record = self.link_in_force(claims, now)?;
         let kind = claims.link_type;
         let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
+        let (maker, makers_end) = maker.unzip();
         let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
-        let expires_at = [claims.expires_at(), record.as_ref().and_then(|record| record.expires_at)];
+        let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
+        let expires_at = [
+            claims.expires_at(),
+            record.as_ref().and_then(|record| record.expires_at),
+            makers_end.flatten(),
+            unrecorded_end,
+        ];
         Ok(Identity {
             kind: IdentityKind::Link,
             name: format!("{} link", kind.as_str()),
@@ -282,11 +302,11 @@ impl Verifiers {
         })
     }
 
-    /// The rights of a link's maker today; when it was made with an API key, of that key today.
-    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<Rights, Rejection> {
+    /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.
+    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<(Rights, Option<UnixTime>), Rejection> {
         let options = MadeWith::of(record);
         let Some(key) = options.api_key else {
-            return self.maker_rights(&record.owner, record.created_at, IdentityKind::Link);
+            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link)?, None));
         };
         let keys = self.store.api_keys(Some(&record.owner))?;
         let key =
@@ -294,7 +314,7 @@ impl Verifiers {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }
-        self.key_rights(key)
+        Ok((self.key_rights(key)?, key.expires_at))
     }
 }
 

@@ -12,7 +12,7 @@ use super::translate::Pairs;
 use super::{answer, sdk, translate};
 use crate::callbacks::Callbacks;
 use crate::host::HostError;
-use crate::request::Reply;
+use crate::request::{ReceivedInstance, Reply};
 
 /// The plugin between Initialize and Finalize; every callback refuses while there is none.
 pub(super) static RUNNING: ArcSwapOption<Running> = ArcSwapOption::const_empty();
@@ -133,6 +133,43 @@ pub(super) unsafe extern "C" fn change(
             let change = unsafe { translate::change(change, resource) };
             running.callbacks.change(change);
         }
+    });
+    SUCCESS
+}
+
+/// The instance filter's answers; no error codes either.
+const INSTANCE_DROPPED: i32 = 0;
+const INSTANCE_TAKEN: i32 = 1;
+/// As good a refusal as dropping, but the sender is told: a C-STORE that is dropped is answered with success.
+const INSTANCE_FAILED: i32 = -1;
+
+/// `OrthancPluginIncomingDicomInstanceFilter`. Fails the instance on a panic and when the plugin is not running.
+pub(super) unsafe extern "C" fn receive(instance: *const sdk::gh_instance) -> i32 {
+    let verdict = guard(Callback::Receive, || {
+        let Some(running) = RUNNING.load_full() else { return INSTANCE_FAILED };
+        // SAFETY: the instance promise; what is borrowed from it ends with this closure.
+        let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
+        // SAFETY: as above.
+        let tags = || unsafe { running.host.instance_tags(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
+        if running.callbacks.receive(&received) { INSTANCE_TAKEN } else { INSTANCE_DROPPED }
+    });
+    verdict.unwrap_or(INSTANCE_FAILED)
+}
+
+/// `OrthancPluginOnStoredInstanceCallback`. A panic is only logged: the instance is stored, and without a label nobody who
+/// is limited sees it.
+pub(super) unsafe extern "C" fn stored(instance: *const sdk::gh_instance, id: *const c_char) -> sdk::gh_error {
+    let _told = guard(Callback::Stored, || {
+        let Some(running) = RUNNING.load_full() else { return };
+        // SAFETY: the argument promise.
+        let Some(id) = (unsafe { translate::text(id) }) else { return };
+        // SAFETY: the instance promise; what is borrowed from it ends with this closure.
+        let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
+        // SAFETY: as above.
+        let tags = || unsafe { running.host.instance_tags(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
+        running.callbacks.stored(&received, id);
     });
     SUCCESS
 }

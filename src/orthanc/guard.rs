@@ -16,6 +16,8 @@ pub(super) enum Callback {
     Rest,
     Authentication,
     Change,
+    Receive,
+    Stored,
     /// Not one of the server's: forgetting whose request a thread served, after another callback failed.
     Forget,
 }
@@ -30,6 +32,8 @@ impl Callback {
             Self::Rest => "rest",
             Self::Authentication => "authentication",
             Self::Change => "change",
+            Self::Receive => "receive",
+            Self::Stored => "stored",
             Self::Forget => "forget",
         }
     }

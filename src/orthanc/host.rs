@@ -8,6 +8,7 @@ use parking_lot::RecursiveRwLock;
 use super::sdk;
 use super::version;
 use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
+use crate::request::Origin;
 
 /// The name under which the server and its viewers know this plugin (Orthanc Explorer 2 looks for it).
 pub(super) const NAME: &CStr = c"authorization";
@@ -117,10 +118,18 @@ impl OrthancHost {
         &self,
         service: unsafe extern "C" fn(*mut sdk::gh_context, *mut *mut c_char) -> sdk::gh_error,
     ) -> Result<String, HostError> {
+        // SAFETY: the context promise; the text outlives the call.
+        self.text_of(|context, text| unsafe { service(context, text) })
+    }
+
+    /// The text that a service allocates; `service` is given a place for it that outlives the call.
+    fn text_of(
+        &self,
+        service: impl FnOnce(*mut sdk::gh_context, *mut *mut c_char) -> sdk::gh_error,
+    ) -> Result<String, HostError> {
         self.with(|context| {
             let mut text: *mut c_char = std::ptr::null_mut();
-            // SAFETY: the context promise; `text` outlives the call.
-            check(unsafe { service(context, &raw mut text) })?;
+            check(service(context, &raw mut text))?;
             let text = HostMemory { context, start: text.cast() };
             if text.start.is_null() {
                 return Err(HostError::PLUGIN);
@@ -128,6 +137,42 @@ impl OrthancHost {
             // SAFETY: the buffer promise: a text that is ours until `text` is dropped.
             let text = unsafe { CStr::from_ptr(text.start.cast_const().cast::<c_char>()) };
             text.to_str().map(str::to_owned).map_err(|_no_utf8| HostError::PLUGIN)
+        })
+    }
+
+    /// How an instance came in, and the calling AET of a C-STORE.
+    ///
+    /// # Safety
+    /// `instance` is the one that the server gave to the callback in which this is called.
+    pub(super) unsafe fn instance_origin(&self, instance: *const sdk::gh_instance) -> (Origin, String) {
+        let read = self.with(|context| {
+            let mut origin = sdk::gh_origin_unknown;
+            // SAFETY: the context promise and the instance promise; `origin` outlives the call.
+            check(unsafe { sdk::gh_instance_origin(context, instance, &raw mut origin) })?;
+            if origin != sdk::gh_origin_dicom {
+                return Ok((Origin::Other, String::new()));
+            }
+            let mut aet: *const c_char = std::ptr::null();
+            // SAFETY: as above; `aet` outlives the call.
+            check(unsafe { sdk::gh_instance_remote_aet(context, instance, &raw mut aet) })?;
+            if aet.is_null() {
+                return Ok((Origin::Dicom, String::new()));
+            }
+            // SAFETY: the instance promise: a text that is valid during the callback.
+            let aet = unsafe { CStr::from_ptr(aet) };
+            Ok((Origin::Dicom, aet.to_str().unwrap_or_default().to_owned()))
+        });
+        read.unwrap_or((Origin::Other, String::new()))
+    }
+
+    /// The tags of an instance as simplified JSON.
+    ///
+    /// # Safety
+    /// As [`Self::instance_origin`].
+    pub(super) unsafe fn instance_tags(&self, instance: *const sdk::gh_instance) -> Result<String, HostError> {
+        self.text_of(|context, text| {
+            // SAFETY: the context promise and the instance promise; `text` outlives the call.
+            unsafe { sdk::gh_instance_simplified_json(context, instance, text) }
         })
     }
 

@@ -28,6 +28,14 @@ pub(super) fn all(host: &OrthancHost, rest_patterns: &[String]) -> Result<(), Re
         // SAFETY: as above.
         unsafe { sdk::gh_register_change(context, Some(callbacks::change)) }
     })?;
+    register(host, "incoming instances", |context| {
+        // SAFETY: as above.
+        unsafe { sdk::gh_register_dicom_filter(context, Some(callbacks::receive)) }
+    })?;
+    register(host, "stored instances", |context| {
+        // SAFETY: as above.
+        unsafe { sdk::gh_register_stored_instance(context, Some(callbacks::stored)) }
+    })?;
     for pattern in rest_patterns {
         let failed = |error| RegistrationError { what: pattern.clone(), error };
         let text = c_text(pattern).map_err(failed)?;

@@ -159,7 +159,7 @@ unsafe fn slice<'a, T>(start: *const T, count: u32) -> Option<&'a [T]> {
 
 /// # Safety
 /// `start` is null or points to a text that ends with a NUL and stays valid and unchanged during `'a`.
-unsafe fn text<'a>(start: *const c_char) -> Option<&'a str> {
+pub(super) unsafe fn text<'a>(start: *const c_char) -> Option<&'a str> {
     if start.is_null() {
         return None;
     }

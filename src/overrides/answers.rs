@@ -6,7 +6,7 @@ use super::core_call::{self, pass_on};
 use super::{Context, Scope};
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
-use crate::request::{Reply, RestRequest};
+use crate::request::{Reply, Request, RestRequest};
 use crate::resource::{Level, Named};
 use crate::route::names_only_patient_tags;
 
@@ -22,6 +22,7 @@ pub fn resource(
         return pass_on(context.host, call);
     }
     guard(context, scope, level, id)?;
+    guard_parent(context, scope, level, id, &call.request)?;
     let wants_tags =
         |name: &str| ["requestedTags", "requested-tags"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
     if call.request.path.trim_end_matches('/').ends_with("/patient")
@@ -134,7 +135,7 @@ fn ancestors(context: &Context<'_>, level: Level, id: &str) -> Result<Vec<(Level
     let mut found = Vec::new();
     let (mut level, mut id) = (level, id.to_owned());
     loop {
-        let description: Value = serde_json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
+        let description: Value = crate::json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
             .map_err(|_| HostError::PLUGIN)?;
         let (Some(parent), Some(member)) = (level.parent(), level.parent_member()) else { return Ok(found) };
         let Some(parent_id) = description.get(member).and_then(Value::as_str) else { return Ok(found) };
@@ -150,6 +151,30 @@ fn guard(context: &Context<'_>, scope: &Scope, level: Level, id: &str) -> Result
     } else {
         Err(HostError::FORBIDDEN)
     }
+}
+
+/// A relation upwards shows the parent: whoever may see a series only, through a link, may not see its study.
+fn guard_parent(
+    context: &Context<'_>,
+    scope: &Scope,
+    level: Level,
+    id: &str,
+    request: &Request<'_>,
+) -> Result<(), HostError> {
+    let parent = match request.path.trim_end_matches('/').rsplit('/').next() {
+        Some("patient" | "study") => Level::Study,
+        Some("series") if level == Level::Instance => Level::Series,
+        _ => return Ok(()),
+    };
+    let located = context.gate.resources.locate(&Named::Orthanc(level, id.into())).unwrap_or_default();
+    let shows_only_allowed = located.into_iter().all(|mut resource| {
+        resource.instance = None;
+        if parent == Level::Study {
+            resource.series = None;
+        }
+        scope.allows(&resource)
+    });
+    if shows_only_allowed { Ok(()) } else { Err(HostError::FORBIDDEN) }
 }
 
 fn filtered(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
@@ -198,7 +223,7 @@ fn keep_labels(list: &mut Value, own: &Labels) {
 /// A JSON answer with something done to it. What is no JSON is not handed on.
 pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Result<Reply, HostError> {
     let Reply::Answer { body, .. } = reply else { return Ok(reply) };
-    let mut answer: Value = serde_json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
     change(&mut answer);
     Ok(core_call::json(pretty(&answer)))
 }

@@ -241,7 +241,12 @@ impl Asked<'_> {
     /// Hands a body on; the core's answer.
     fn send(&self, body: &Map<String, Value>) -> Result<Vec<u8>, HostError> {
         let body = serde_json::to_vec(body).map_err(|_| HostError::PLUGIN)?;
-        self.context.host.post(&core_call::uri(&self.call.request), &body)
+        self.send_bytes(&body)
+    }
+
+    fn send_bytes(&self, body: &[u8]) -> Result<Vec<u8>, HostError> {
+        let host = self.context.host;
+        host.post(&core_call::uri(&self.call.request, host.version()), body)
     }
 
     /// Remembers whose the job or query in the core's answer is. Gives the job.

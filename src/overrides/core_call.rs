@@ -2,20 +2,28 @@
 
 use std::fmt::Write;
 
-use crate::host::{CoreAnswer, Host, HostError, Method};
+use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
 use crate::request::{Reply, Request, RestRequest};
 
-/// The path and arguments of a request, percent-encoded again.
+/// The first version that decodes the arguments of a request before a plugin sees them, and of an internal call before
+/// the core reads them. Older ones do neither: there the text is handed on as it came.
+const DECODES: HostVersion = HostVersion::new(1, 13, 0);
+
+/// The path and arguments of a request, percent-encoded again as far as the server decodes them.
 #[must_use]
-pub fn uri(request: &Request<'_>) -> String {
+pub fn uri(request: &Request<'_>, version: HostVersion) -> String {
+    // What separates tags (`0010,0010;PatientID`) needs no encoding, and is then right for whatever server.
+    let encode_argument = |uri: &mut String, text: &str| {
+        if version < DECODES { uri.push_str(text) } else { encode(uri, text, b",;:*") }
+    };
     let mut uri = String::with_capacity(request.path.len() + 16);
     encode(&mut uri, request.path, b"/");
     for (at, (name, value)) in request.arguments.iter().enumerate() {
         uri.push(if at == 0 { '?' } else { '&' });
-        encode(&mut uri, name, b"");
+        encode_argument(&mut uri, name);
         if !value.is_empty() {
             uri.push('=');
-            encode(&mut uri, value, b"");
+            encode_argument(&mut uri, value);
         }
     }
     uri
@@ -38,10 +46,10 @@ pub fn pass_on(host: &dyn Host, call: &RestRequest<'_>) -> Result<Reply, HostErr
     // JSON is what the core answers unless somebody asks for XML; then it has to see the header.
     let accept = request.header("accept").filter(|accept| accept.contains("xml"));
     if let Some(accept) = accept {
-        let answer = host.call(request.method, &uri(request), &[("accept", accept)], call.body)?;
+        let answer = host.call(request.method, &uri(request, host.version()), &[("accept", accept)], call.body)?;
         return Ok(from_core(answer));
     }
-    let uri = uri(request);
+    let uri = uri(request, host.version());
     let body = match request.method {
         Method::Get => host.get(&uri)?,
         Method::Post => host.post(&uri, call.body)?,
@@ -94,8 +102,23 @@ mod tests {
             arguments: vec![("expand", ""), ("requestedTags", "0010,0010;PatientID"), ("a&b", "c=d#%")],
         };
         assert_eq!(
-            uri(&request),
-            "/studies/a%20b/labels/%C3%A9%3Fx%26y?expand&requestedTags=0010%2C0010%3BPatientID&a%26b=c%3Dd%23%25"
+            uri(&request, HostVersion::new(1, 13, 0)),
+            "/studies/a%20b/labels/%C3%A9%3Fx%26y?expand&requestedTags=0010,0010;PatientID&a%26b=c%3Dd%23%25"
+        );
+    }
+
+    #[test]
+    fn a_server_that_does_not_decode_arguments_gets_them_as_they_came() {
+        let request = Request {
+            method: Method::Get,
+            path: "/studies/a b",
+            remote: "",
+            headers: Vec::new(),
+            arguments: vec![("requestedTags", "0010%2C0010;PatientID"), ("expand", "")],
+        };
+        assert_eq!(
+            uri(&request, HostVersion::new(1, 12, 7)),
+            "/studies/a%20b?requestedTags=0010%2C0010;PatientID&expand"
         );
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod bodies;
+pub mod create_dicom;
 pub mod search;
 
 mod core_call;
@@ -21,7 +22,7 @@ pub use results::Results;
 pub use scope::Scope;
 
 /// The patterns that are registered, as Orthanc anchors them.
-pub const PATTERNS: [&str; 15] = [
+pub const PATTERNS: [&str; 16] = [
     "/(patients|studies|series|instances)/([^/]*)",
     "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
     "/(patients|studies|series|instances)/([^/]*)/labels",
@@ -37,6 +38,7 @@ pub const PATTERNS: [&str; 15] = [
     "/peers/([^/]*)/store",
     "/queries/([^/]*)/retrieve",
     "/queries/([^/]*)/answers/([^/]*)/(query-instances|query-series|query-studies|retrieve)",
+    "/tools/create-dicom",
 ];
 
 /// What an override needs.
@@ -60,6 +62,10 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    // Whoever asks: the core would end the server.
+    if crate::json::is_too_deep_for_the_core(call.body) {
+        return Err(HostError::BAD_REQUEST);
+    }
     if let Some(route) = bodies::route(&call.request) {
         return bodies::handle(context, call, scope, &route);
     }
@@ -71,6 +77,7 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
         (Some("tools"), Some("count-resources"), None) => search::count(context, call, scope),
         (Some("tools"), Some("labels"), None) => answers::labels(context, call, scope),
         (Some("tools"), Some("lookup"), None) => answers::lookup(context, call, scope),
+        (Some("tools"), Some("create-dicom"), None) => create_dicom::create(context, call, scope),
         (Some(level), Some(id), None) if call.request.method == Method::Delete => match level_of(level) {
             Some(level) => answers::delete(context, call, scope, level, id),
             None => Err(HostError::UNKNOWN_RESOURCE),
@@ -90,3 +97,6 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
 fn level_of(plural: &str) -> Option<Level> {
     Level::ALL.into_iter().find(|level| level.plural() == plural)
 }
+
+#[cfg(test)]
+mod tests;

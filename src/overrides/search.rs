@@ -2,7 +2,7 @@
 //! calling `/tools/find`.
 //!
 //! The answer is that of a server which holds only the allowed studies, with only the labels that may be known
-//! (decision 15). Where the query can say so itself, the core does all the work ([`Plan::Narrowed`]); else the allowed
+//! (decision 15). Where the query can say so itself, the core does all the work (`Plan::Narrowed`); else the allowed
 //! studies are found first and named in the query.
 
 use std::collections::BTreeSet;
@@ -16,9 +16,9 @@ use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
-use crate::request::{Reply, RestRequest};
+use crate::request::{Reply, RestRequest, nests_too_deep};
 use crate::resource::{Level, Located, Named, Study};
-use crate::route::{is_uid, names_only_patient_tags, names_sibling_count};
+use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count};
 
 /// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
 const MEMBERS: [&str; 17] = [
@@ -41,6 +41,9 @@ const MEMBERS: [&str; 17] = [
     "Since",
 ];
 
+/// Members that name something above; they come with exactly one, as the core takes the first of them only.
+const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
+
 /// How many studies are asked for at a time when the allowed ones are listed.
 const PAGE: usize = 1_000;
 
@@ -56,7 +59,8 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
             let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
             if query.describes_resources() { stripped(context, scope, &answer)? } else { answer }
         }
-        Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &body, &ids)?)),
+        Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
+        Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
     }))
 }
 
@@ -69,7 +73,10 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
     Ok(core_call::json(match plan(context, &query, scope)? {
         Plan::Nothing => pretty(&json!({"Count": 0})),
         Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
-        Plan::Picked { body, ids } => pretty(&json!({"Count": pick(context, scope, &query, &body, &ids)?.len()})),
+        Plan::Picked { body, ids } => {
+            pretty(&json!({"Count": pick(context, scope, &query, &[body], Some(&ids))?.len()}))
+        }
+        Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
     }))
 }
 
@@ -82,6 +89,8 @@ enum Plan {
     Narrowed(Value),
     /// By the core without its paging, and then only these resources of the query's level count.
     Picked { body: Value, ids: BTreeSet<String> },
+    /// By the core in several queries without its paging, one after the other.
+    Several(Vec<Value>),
 }
 
 /// A query as somebody limited may send it.
@@ -105,10 +114,16 @@ enum Constraint {
 
 impl Query {
     fn read(body: &[u8]) -> Result<Self, HostError> {
+        if nests_too_deep(body) {
+            return Err(HostError::BAD_REQUEST);
+        }
         // A member that stands twice: which one would count is not ours to guess.
-        let Ok(Unique(Value::Object(body))) = serde_json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
+        let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
-            log::info!("a search with the member {unknown:?} is refused to somebody who does not hold all labels");
+            log::info!(
+                "a search with the member {:?} is refused to somebody who does not hold all labels",
+                unknown.chars().take(64).collect::<String>()
+            );
             return Err(HostError::FORBIDDEN);
         }
         let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
@@ -116,15 +131,11 @@ impl Query {
             Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
         query.read_uids()?;
         query.read_labels()?;
+        query.check_parents()?;
+        query.check_patient_tags()?;
         if query.asks_for_sibling_counts()? {
             log::info!(
                 "a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels"
-            );
-            return Err(HostError::FORBIDDEN);
-        }
-        if query.asks_for_tags_of_any_study()? {
-            log::info!(
-                "a search for tags of a patient's images is refused to somebody who does not hold all labels: they may be of any study"
             );
             return Err(HostError::FORBIDDEN);
         }
@@ -164,19 +175,42 @@ impl Query {
         Ok(())
     }
 
+    /// Of several parents the core reads one and ignores the others: which one is not ours to guess.
+    fn check_parents(&self) -> Result<(), HostError> {
+        let parents = PARENTS.iter().filter_map(|member| self.body.get(*member));
+        let mut count = 0;
+        for parent in parents {
+            // It becomes a part of a path when it is looked up.
+            if !parent.as_str().ok_or(HostError::BAD_REQUEST).map(is_orthanc_id)? {
+                return Err(HostError::FORBIDDEN);
+            }
+            count += 1;
+        }
+        if count > 1 { Err(HostError::BAD_REQUEST) } else { Ok(()) }
+    }
+
+    /// Tags that the core does not keep for a patient it reads from whichever instance of the patient it likes, so also
+    /// from one outside the labels. It wants or compares them.
+    fn check_patient_tags(&self) -> Result<(), HostError> {
+        if self.level != Level::Patient {
+            return Ok(());
+        }
+        let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
+        let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
+        if tags.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && names_only_patient_tags(tag))) {
+            return Ok(());
+        }
+        log::info!(
+            "a search for patients by tags that are not the patient's own is refused to somebody who does not hold all labels"
+        );
+        Err(HostError::FORBIDDEN)
+    }
+
     fn asks_for_sibling_counts(&self) -> Result<bool, HostError> {
         let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
         let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
         Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
-    }
-
-    /// The core reads a patient's tags, but for the patient's own, from some image of the patient.
-    fn asks_for_tags_of_any_study(&self) -> Result<bool, HostError> {
-        let Some(tags) = self.body.get("RequestedTags").filter(|_| self.level == Level::Patient) else {
-            return Ok(false);
-        };
-        let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
-        Ok(!tags.iter().all(|tag| tag.as_str().is_some_and(names_only_patient_tags)))
     }
 
     /// Whether the answer describes the resources, and is not a list of identifiers.
@@ -326,21 +360,61 @@ fn among_allowed(
         body.remove("CaseSensitive");
     }
     // Two patients may have studies with one UID, and only one of them be allowed.
-    let carriers = context
-        .host
-        .post("/tools/find", json!({"Level": "Study", "Query": {"StudyInstanceUID": list}}).to_string().as_bytes())?;
-    let carriers: Vec<String> = serde_json::from_slice(&carriers).map_err(|_| HostError::PLUGIN)?;
-    let ids: BTreeSet<String> = allowed.into_iter().map(|study| study.id).collect();
-    if carriers.iter().all(|id| ids.contains(id)) {
+    if carriers(context, &list)? == allowed.len() {
         return Ok(Plan::Narrowed(Value::Object(body)));
-    }
-    if query.level != Level::Study {
-        log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
-        return Err(HostError::FORBIDDEN);
     }
     body.remove("Since");
     body.remove("Limit");
-    Ok(Plan::Picked { body: Value::Object(body), ids })
+    if query.level == Level::Study {
+        let ids = allowed.into_iter().map(|study| study.id).collect();
+        return Ok(Plan::Picked { body: Value::Object(body), ids });
+    }
+    study_by_study(context, query, body, &allowed)
+}
+
+/// How many studies carry one of these UIDs.
+fn carriers(context: &Context<'_>, list: &str) -> Result<usize, HostError> {
+    let query = json!({"Level": "Study", "Query": {"StudyInstanceUID": list}});
+    let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
+    let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
+    usize::try_from(count).map_err(|_| HostError::PLUGIN)
+}
+
+/// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
+/// identifier, one by one.
+fn study_by_study(
+    context: &Context<'_>,
+    query: &Query,
+    body: Map<String, Value>,
+    allowed: &[AllowedStudy],
+) -> Result<Plan, HostError> {
+    if query.body.contains_key("OrderBy") || PARENTS.iter().any(|parent| query.body.contains_key(*parent)) {
+        log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
+        return Err(HostError::FORBIDDEN);
+    }
+    let mut alone = Vec::new();
+    let mut bodies = Vec::new();
+    for study in allowed {
+        if carriers(context, &study.uid)? == 1 {
+            alone.push(study.uid.as_str());
+            continue;
+        }
+        let mut body = body.clone();
+        if let Some(Value::Object(tags)) = body.get_mut("Query") {
+            tags.remove("StudyInstanceUID");
+        }
+        body.insert("ParentStudy".to_owned(), json!(study.id));
+        bodies.push(Value::Object(body));
+    }
+    if !alone.is_empty() {
+        let mut body = body;
+        if let Some(Value::Object(tags)) = body.get_mut("Query") {
+            tags.insert("StudyInstanceUID".to_owned(), json!(alone.join("\\")));
+        }
+        bodies.push(Value::Object(body));
+    }
+    Ok(Plan::Several(bodies))
 }
 
 struct AllowedStudy {
@@ -398,7 +472,7 @@ fn collect(
     loop {
         query.insert("Since".to_owned(), json!(since));
         let page = context.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
-        let page: Vec<Value> = serde_json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
+        let page: Vec<Value> = crate::json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
         // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
         if page.is_empty() {
             return Ok(());
@@ -425,19 +499,23 @@ fn located(study: &Value) -> Option<(Located, String)> {
     Some((Located { study, series: None, instance: None }, patient))
 }
 
-/// The core's answer to a query without paging, of which only some resources count, paged.
+/// The core's answers to queries without paging, of which only these resources count, paged.
 fn pick(
     context: &Context<'_>,
     scope: &Scope,
     query: &Query,
-    body: &Value,
-    ids: &BTreeSet<String>,
+    bodies: &[Value],
+    ids: Option<&BTreeSet<String>>,
 ) -> Result<Vec<Value>, HostError> {
-    let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
-    let mut answer: Vec<Value> = serde_json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Vec<Value> = Vec::new();
+    for body in bodies {
+        let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
+        let found: Vec<Value> = crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)?;
+        answer.extend(found);
+    }
     answer.retain(|resource| {
         let id = resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str));
-        id.is_some_and(|id| ids.contains(id))
+        ids.is_none_or(|ids| id.is_some_and(|id| ids.contains(id)))
     });
     let since = query.number("Since")?.unwrap_or(0);
     // As the core has it: no limit and the limit zero are the same.
@@ -449,7 +527,7 @@ fn pick(
 }
 
 fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u8>, HostError> {
-    let mut answer: Value = serde_json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
     strip(context, scope, &scope.labels(), &mut answer);
     Ok(pretty(&answer))
 }

@@ -20,3 +20,60 @@ fn wildcards_match_as_dicom_has_them() {
         assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
     }
 }
+
+fn read(body: serde_json::Value) -> Result<(), HostError> {
+    Query::read(body.to_string().as_bytes()).map(|_| ())
+}
+
+const ID: &str = "0997998b-c11ad936-fb86fe67-789e7552-71a2a0f5";
+
+/// The core takes the patient and ignores the study, so that a check of each gave away the patient's other studies.
+#[test]
+fn a_query_names_one_parent() {
+    for level in ["Series", "Instance"] {
+        for member in PARENTS {
+            let mut query = json!({"Level": level, "Query": {}});
+            query[member] = json!(ID);
+            assert_eq!(read(query.clone()), Ok(()), "{query}");
+            for other in PARENTS.into_iter().filter(|other| *other != member) {
+                let mut query = query.clone();
+                query[other] = json!(ID);
+                assert_eq!(read(query.clone()), Err(HostError::BAD_REQUEST), "{query}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_parent_is_an_identifier_and_no_path() {
+    for id in ["", "x", "../statistics", &format!("{ID}/archive"), &format!("{ID}?expand")] {
+        let query = json!({"Level": "Series", "Query": {}, "ParentStudy": id});
+        assert_eq!(read(query), Err(HostError::FORBIDDEN), "{id}");
+    }
+    assert_eq!(read(json!({"Level": "Series", "Query": {}, "ParentStudy": [ID]})), Err(HostError::BAD_REQUEST));
+}
+
+/// The core reads other tags from the patient's first instance, which may lie in a study outside the labels.
+#[test]
+fn patients_are_searched_by_what_is_kept_for_them() {
+    for (tag, allowed) in [
+        ("PatientID", true),
+        ("PatientName", true),
+        ("0010,0020", true),
+        ("0010-0040", true),
+        ("00101000", true),
+        ("StudyDescription", false),
+        ("PatientComments", false),
+        ("8,1030", false),
+        ("20,1200", false),
+        ("0x20,0x1204", false),
+        ("patientid", false),
+        ("", false),
+    ] {
+        let expected = if allowed { Ok(()) } else { Err(HostError::FORBIDDEN) };
+        assert_eq!(read(json!({"Level": "Patient", "Query": {tag: "*"}})), expected, "by {tag}");
+        let wanted = json!({"Level": "Patients", "Query": {}, "RequestedTags": [tag], "Expand": true});
+        assert_eq!(read(wanted), expected, "with {tag}");
+    }
+    assert_eq!(read(json!({"Level": "Study", "Query": {"StudyDescription": "*"}})), Ok(()));
+}

@@ -60,6 +60,8 @@ pub enum Demand<'a> {
     Open,
     /// One of our own routes: its handler decides.
     Own,
+    /// Instances are brought in; each is decided by itself when it arrives.
+    Upload,
     /// Exactly these resources.
     Resources(&'a [Facts<'a>]),
     /// A search, which is answered from the allowed studies; these resources are named in it.
@@ -189,7 +191,7 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
         }
     }
     match demand {
-        Demand::Open | Demand::Own => Ok(()),
+        Demand::Open | Demand::Own | Demand::Upload => Ok(()),
         Demand::Resources([]) | Demand::UnknownResource => Err(Refusal::UnknownResource),
         Demand::Owned(true) => Ok(()),
         Demand::Owned(false) => Err(Refusal::NotTheOwner),

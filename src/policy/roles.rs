@@ -47,8 +47,8 @@ impl Roles {
     /// A member that stands twice is refused: which one counts is not ours to guess. Unknown members are refused too,
     /// as a mistyped `authorized-labels` would otherwise be no restriction.
     pub fn parse(json: &str) -> Result<Self, RolesError> {
-        let Unique(document) =
-            serde_json::from_str(json).map_err(|error| fault("document", format!("not JSON: {error}")))?;
+        let Unique(document) = crate::json::from_slice(json.as_bytes())
+            .map_err(|error| fault("document", format!("not JSON: {error}")))?;
         Self::from_value(&document)
     }
 

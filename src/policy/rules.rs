@@ -6,7 +6,7 @@ use regex_automata::meta::Regex;
 use regex_automata::{Anchored, Input};
 
 use super::rights::Rights;
-use crate::config::RuleTouches;
+use crate::config::{RuleTouches, syntax};
 use crate::host::Method;
 
 /// One rule, ready to be asked.
@@ -121,15 +121,17 @@ impl Rules {
 fn compile(patterns: &[&str]) -> Result<Regex, String> {
     // Each pattern must stand on its own: `a)|(b` would otherwise close our group and leave the anchors.
     for pattern in patterns {
-        regex_automata::util::syntax::parse(pattern).map_err(|error| error.to_string())?;
+        regex_automata::util::syntax::parse_with(pattern, &syntax()).map_err(|error| error.to_string())?;
     }
     let anchored: Vec<String> = patterns.iter().map(|pattern| format!(r"\A(?:{pattern})\z")).collect();
-    Regex::builder().configure(Regex::config().nfa_size_limit(Some(SIZE_LIMIT))).build_many(&anchored).map_err(
-        |error| match error.syntax_error() {
+    let config = Regex::config().nfa_size_limit(Some(SIZE_LIMIT)).utf8_empty(false);
+    // As the configuration read them, so that what it found sound is what counts here.
+    Regex::builder().syntax(syntax()).configure(config).build_many(&anchored).map_err(|error| {
+        match error.syntax_error() {
             Some(syntax) => syntax.to_string(),
             None => error.to_string(),
-        },
-    )
+        }
+    })
 }
 
 #[cfg(test)]

@@ -68,3 +68,67 @@ fn a_group_is_read_from_the_rule_that_matched() {
     let other = rules.first_match(Method::Get, "/other").unwrap();
     assert_eq!(rules.group(other, "/other", 0), None, "a rule that names no resource");
 }
+
+/// A pattern from a small grammar, and now and then one that people write.
+fn any_pattern(random: &mut crate::testing::Random, depth: usize) -> String {
+    if depth == 0 || random.chance(30) {
+        return (random.pick(&["/a", "/b", "/c", "a", "(.*)", "[ab]", "/", "[^/]+", "\\.", "b?", ".", ""])).to_owned();
+    }
+    let (one, two) = (any_pattern(random, depth - 1), any_pattern(random, depth - 1));
+    match random.below(6) {
+        0 => format!("({one}|{two})"),
+        1 => format!("(?:{one})*"),
+        2 => format!("{one}|{two}"),
+        3 => format!("^{one}{two}$"),
+        _ => format!("{one}{two}"),
+    }
+}
+
+#[test]
+fn the_first_of_many_is_the_first_in_a_loop_over_each() {
+    let mut random = crate::testing::Random(5);
+    let mut matched = 0_u64;
+    // Compiling is slow: many paths for each table.
+    for _ in 0..crate::testing::worlds(200_000) / 1_000 {
+        let table: Vec<(Method, String)> = (0..1 + random.below(12))
+            .map(|_| (random.pick(&[Method::Get, Method::Post]), any_pattern(&mut random, 3)))
+            .collect();
+        let singles: Vec<regex_automata::meta::Regex> =
+            table.iter().map(|(_, pattern)| crate::config::compile(pattern).unwrap()).collect();
+        let rules = Rules::new(
+            table
+                .iter()
+                .enumerate()
+                .map(|(at, (method, pattern))| Rule { path: at.to_string().into(), ..rule(*method, pattern, &[]) })
+                .collect(),
+        )
+        .unwrap();
+        for _ in 0..100 {
+            let path: String =
+                (0..random.below(7)).map(|_| random.pick(&["/", "a", "b", "/a", "/c", ".", "\n", "é"])).collect();
+            for method in [Method::Get, Method::Post, Method::Put] {
+                let expected =
+                    table.iter().zip(&singles).position(|((of, _), single)| *of == method && single.is_match(&path));
+                let found = rules.first_match(method, &path).map(|rule| rule.path.parse::<usize>().unwrap());
+                assert_eq!(found, expected, "{method:?} {path:?} in {table:?}");
+                matched += u64::from(found.is_some());
+            }
+        }
+    }
+    assert!(matched > 1_000, "{matched}");
+}
+
+#[test]
+fn patterns_are_read_as_the_configuration_reads_them() {
+    let table = [
+        rule(Method::Get, "(?i)^/Studies/\\d$", &[]),
+        rule(Method::Get, "^/x/\\w+$", &[]),
+        rule(Method::Get, "^/y/.*$", &[]),
+    ];
+    let rules = Rules::new(table.to_vec()).unwrap();
+    for path in ["/studies/7", "/STUDIES/7", "/studies/٣", "/x/a_1", "/x/é", "/y/é\u{85}", "/y/\n", "/y/"] {
+        let expected = table.iter().find(|rule| crate::config::compile(&rule.pattern).unwrap().is_match(path));
+        assert_eq!(rules.first_match(Method::Get, path), expected, "{path:?}");
+    }
+    assert!(rules.first_match(Method::Get, "/studies/٣").is_none(), "digits are those of ASCII");
+}

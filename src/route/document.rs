@@ -24,6 +24,7 @@ identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{d
 | label | when the study is allowed, and the label is their own |
 | body | the answer, when every resource that the path and the body name is allowed |
 | own job, own query | the answer, when the job or query is their own |
+| upload | nothing back but the answer; each instance must go into an allowed study, a new one, or one that they made today |
 | own | what the plugin's own handler decides |
 | refused | nothing |
 ";
@@ -65,6 +66,7 @@ fn word(handling: Handling) -> String {
         Handling::Body => "body".to_owned(),
         Handling::Job => "own job".to_owned(),
         Handling::Query => "own query".to_owned(),
+        Handling::Upload => "upload".to_owned(),
         Handling::Own => "own".to_owned(),
         Handling::Refused | Handling::Unknown => "refused".to_owned(),
     }

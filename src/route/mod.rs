@@ -40,6 +40,9 @@ pub enum Handling {
     Job,
     /// The query to another system that the path names must be the asker's.
     Query,
+    /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
+    /// (`uploads`).
+    Upload,
     /// One of our own `/auth/…` routes: the handler decides.
     Own,
     /// Reaches patient data or settings in a way that is not looked into: only for whoever holds all labels.
@@ -54,6 +57,13 @@ impl Handling {
     #[must_use]
     pub const fn carries_patient_data(self) -> bool {
         !matches!(self, Self::Open | Self::Own | Self::Unknown)
+    }
+
+    /// Whether all identities that are granted count, not the first of them: they are served together, or which of them a
+    /// request is for turns out when its body is read.
+    #[must_use]
+    pub const fn serves_all(self) -> bool {
+        matches!(self, Self::Search | Self::Body | Self::Upload)
     }
 }
 
@@ -375,6 +385,17 @@ fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
 pub fn names_sibling_count(tags: &str) -> bool {
     const KEYWORD: &[u8] = b"NumberOfPatientRelated";
     if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
+        return true;
+    }
+    // DCMTK reads the two numbers as C does: `20,1200` and `0x20, 0x1200` too.
+    let numbers: Vec<&str> = tags
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|number| !number.is_empty())
+        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
+        .map(|number| number.trim_start_matches('0'))
+        .collect();
+    let follows = |pair: &[&str]| matches!(pair, ["20", element] if ["1200", "1202", "1204"].iter().any(|count| element.starts_with(count)));
+    if numbers.windows(2).any(follows) {
         return true;
     }
     // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.

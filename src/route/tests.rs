@@ -144,6 +144,7 @@ fn rows_are_consistent() {
             }
             Handling::Job => assert!(path.starts_with("/jobs/{job}"), "{path}"),
             Handling::Query => assert!(path.starts_with("/queries/{query}"), "{path}"),
+            Handling::Upload => assert_eq!(route.methods, [Post], "{path}"),
             Handling::Search | Handling::Identifiers(_) | Handling::WadoUri | Handling::Refused => {}
             Handling::Unknown => panic!("{path} is in the table and yet unknown"),
         }
@@ -368,7 +369,7 @@ proptest::proptest! {
                     assert!(!access.named.is_empty(), "{path}");
                 }
                 Handling::Open | Handling::Own | Handling::Unknown => assert!(access.named.is_empty(), "{path}"),
-                Handling::Search | Handling::Body | Handling::Refused => {}
+                Handling::Search | Handling::Body | Handling::Upload | Handling::Refused => {}
                 Handling::Job | Handling::Query => assert!(access.owned.is_some(), "{path}"),
             }
             assert_eq!(access.label.is_some(), access.template.ends_with("{label}"), "{path}");

@@ -57,7 +57,7 @@ pub fn answer(outcome: &DecodeOutcome) -> Value {
 /// The token in a body `{"TokenKey", "TokenValue"}`, without a `Bearer ` before it; the old service's spellings
 /// (`token-value`) are read too. `None` when there is none, which is answered as an invalid token.
 pub fn token_value(body: &[u8]) -> Result<Option<Secret>, BadRequest> {
-    let Unique(body) = serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
+    let Unique(body) = crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
     let body = body.as_object().ok_or_else(|| bad("body", "an object is expected"))?;
     let mut values = ["TokenValue", "token-value", "token_value"].into_iter().filter_map(|name| body.get(name));
     let value = values.next();

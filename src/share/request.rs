@@ -56,7 +56,7 @@ impl LinkRequest {
             return Err(bad("body", format_args!("longer than {LONGEST_BODY} bytes")));
         }
         let Unique(body) =
-            serde_json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
+            crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
         let [id, resources, link_type, date, duration, username] = members(&body, "", &REQUEST)?;
         check_type(type_in_path, link_type)?;
         let username = text("Username", username, LONGEST_TEXT)?;

@@ -177,7 +177,7 @@ pub fn verify(token: &str, keys: &[Secret]) -> Result<ShareClaims, TokenFault> {
         return Err(TokenFault::Signature);
     }
     let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| TokenFault::NotJwt)?;
-    let Unique(claims) = serde_json::from_slice(&payload).map_err(|error| TokenFault::Claims(error.to_string()))?;
+    let Unique(claims) = crate::json::from_slice(&payload).map_err(|error| TokenFault::Claims(error.to_string()))?;
     read_claims(&claims).map_err(|what| TokenFault::Claims(what.to_owned()))
 }
 

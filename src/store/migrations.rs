@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -87,6 +87,19 @@ CREATE TABLE settings (
     name TEXT PRIMARY KEY,
     text TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Who creates a study, for the day in which that counts.
+const SECOND: &str = "
+CREATE TABLE created_studies (
+    uid        TEXT PRIMARY KEY,
+    issuer     TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    study      TEXT,
+    labels     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX created_studies_by_time ON created_studies (created_at);
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

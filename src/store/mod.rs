@@ -128,6 +128,21 @@ pub struct PersonRecord {
     pub seen_at: UnixTime,
 }
 
+/// A study that somebody brought in, or is just bringing in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedStudy {
+    /// StudyInstanceUID. Unique.
+    pub uid: String,
+    /// Who.
+    pub creator: Person,
+    /// When its first instance came.
+    pub created_at: UnixTime,
+    /// Its Orthanc identifier, once that instance is stored.
+    pub study: Option<String>,
+    /// The labels that it was, or will be, given then.
+    pub labels: Vec<String>,
+}
+
 /// The database is older than what was acknowledged before: a backup was restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rollback {
@@ -185,6 +200,15 @@ pub trait Store: Send + Sync {
     fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError>;
     /// The text under this name.
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Keeps who creates a study, replacing what was kept of this UID.
+    fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError>;
+    /// Forgets who created the study with this UID.
+    fn forget_created_study(&self, uid: &str) -> Result<(), StoreError>;
+    /// Forgets who created the studies that came before a time.
+    fn forget_created_studies(&self, before: UnixTime) -> Result<(), StoreError>;
+    /// All that is kept of created studies.
+    fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError>;
 
     /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
     fn check(&self) -> Result<(), StoreError>;

@@ -3,6 +3,7 @@
 //! Here are transactions, the epoch and who may touch which connection; the statements are in the files below.
 
 mod api_keys;
+mod created_studies;
 mod fault;
 mod open;
 mod people;
@@ -19,7 +20,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
-use super::{ApiKeyRecord, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord};
+use super::{
+    ApiKeyRecord, CreatedStudy, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord,
+};
 use crate::clock::UnixTime;
 use crate::person::Person;
 
@@ -252,6 +255,22 @@ impl Store for SqliteStore {
 
     fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.read(|connection| people::setting(connection, name))
+    }
+
+    fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(created_studies::keep(transaction, study)))
+    }
+
+    fn forget_created_study(&self, uid: &str) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(created_studies::forget(transaction, uid)))
+    }
+
+    fn forget_created_studies(&self, before: UnixTime) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(created_studies::forget_before(transaction, before)))
+    }
+
+    fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError> {
+        self.read_long(created_studies::list)
     }
 
     fn check(&self) -> Result<(), StoreError> {

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{ApiKeyRecord, PersonRecord, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord};
+use super::{
+    ApiKeyRecord, CreatedStudy, PersonRecord, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord,
+};
 use crate::clock::UnixTime;
 use crate::person::Person;
 
@@ -31,6 +33,7 @@ macro_rules! store_suite {
             a_secret_is_generated_once
             threads_that_race_for_a_secret_agree
             settings_are_replaced
+            created_studies_are_kept_replaced_and_forgotten
             concurrent_writers_lose_nothing
             odd_texts_survive
             a_fresh_state_is_sound
@@ -366,6 +369,29 @@ pub(crate) fn settings_are_replaced(store: &dyn Store) {
     store.put_setting("empty", "").unwrap();
     assert_eq!(store.setting("roles").unwrap().as_deref(), Some("new"));
     assert_eq!(store.setting("empty").unwrap().as_deref(), Some(""));
+}
+
+pub(crate) fn created_studies_are_kept_replaced_and_forgotten(store: &dyn Store) {
+    let study = |uid: &str, at| CreatedStudy {
+        uid: uid.to_owned(),
+        creator: anna(),
+        created_at: UnixTime(at),
+        study: None,
+        labels: texts(&["external", "inbox"]),
+    };
+    assert_eq!(store.created_studies().unwrap(), []);
+    store.keep_created_study(&study("1.1", 100)).unwrap();
+    store.keep_created_study(&study("1.2", 200)).unwrap();
+    let stored = CreatedStudy { study: Some("id".to_owned()), creator: bert(), ..study("1.1", 150) };
+    store.keep_created_study(&stored).unwrap();
+    assert_eq!(store.created_studies().unwrap(), [stored.clone(), study("1.2", 200)]);
+    store.forget_created_studies(UnixTime(150)).unwrap();
+    assert_eq!(store.created_studies().unwrap(), [stored, study("1.2", 200)]);
+    store.forget_created_studies(UnixTime(151)).unwrap();
+    assert_eq!(store.created_studies().unwrap(), [study("1.2", 200)]);
+    store.forget_created_study("1.3").unwrap();
+    store.forget_created_study("1.2").unwrap();
+    assert_eq!(store.created_studies().unwrap(), []);
 }
 
 pub(crate) fn concurrent_writers_lose_nothing(store: &dyn Store) {

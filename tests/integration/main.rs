@@ -4,7 +4,15 @@
 //! Servers whose configuration and images a test leaves as they are, are shared ([`site::shared`]).
 #![deny(unsafe_code)]
 
+mod api_keys;
 mod bodies;
 mod credentials;
+mod labels;
+mod lifecycle;
+mod links;
+mod logs;
+mod roles;
 mod search;
 mod site;
+mod tokens;
+mod uploads;

@@ -315,7 +315,6 @@ fn a_limited_search_answers_like_a_server_with_only_the_allowed_studies() {
                 }
                 cases.0 += 1;
                 // Foreign labels do not exist for whoever may not know them.
-                let mut body = body;
                 narrow_labels(&mut body);
                 let expected = pair.reference.client().post_json(path, &body).unwrap();
                 // With paging the order decides what is there: both servers were filled in the same one.
@@ -425,10 +424,53 @@ fn tags_of_a_patients_other_studies_are_not_told() {
                 }
             }
         }
-        let path = images.mixed.fill("/studies/{study}/patient?requestedTags=PatientID;0010,0010");
+        let path = images.mixed.fill("/studies/{study}/patient?requestedTags=PatientID;0010,0030");
         let patient = site.get(&limited, &path).expect_status(200).unwrap().json().unwrap();
         assert_eq!(patient["Studies"], json!([images.mixed.ids.study]), "{version:?}: the other study is not told of");
         let path = images.mixed.fill("/studies/{study}?requestedTags=StudyDescription");
         assert_eq!(site.get(&limited, &path).status, 200, "{version:?}: the study's own");
+    }
+}
+
+/// For whoever holds all labels an overridden route is the core's own, arguments included.
+#[test]
+fn arguments_of_overridden_routes_reach_the_core_as_they_came() {
+    for version in Version::tested() {
+        let site = Plan::new(version).start();
+        let images = site.fill();
+        let reference = Orthanc::builder(version).start().unwrap();
+        dicom::upload(&reference.client(), Instance::named("Allowed", "study", "series", "instance").to_bytes())
+            .unwrap();
+        dicom::label(&reference.client(), &images.allowed.ids.study, "external").unwrap();
+        let admin = site.admin();
+        for path in [
+            "/studies/{study}",
+            "/series/{series}/study",
+            "/patients/{patient}/studies",
+            "/instances/{instance}/patient",
+        ] {
+            for arguments in [
+                "",
+                "?short",
+                "?full",
+                "?requestedTags=0010,0020;PatientName",
+                "?requestedTags=0010%2C0020%3BPatientName",
+                "?requested-tags=PatientID%3bStudyDate",
+                "?requestedTags=0010-0020",
+                "?requestedTags=nonsense",
+                "?expand=false",
+                "?short&requestedTags=StudyDate",
+                "?requestedTags=",
+            ] {
+                let path = images.allowed.fill(&format!("{path}{arguments}"));
+                let (got, expected) = (site.get(&admin, &path), reference.client().get(&path).unwrap());
+                assert_eq!(got.status, expected.status, "{version:?} {path}: {}", got.text());
+                if expected.status == 200 {
+                    let tidy = |answer: &Answer| without_times(answer.json().unwrap(), &reference, &site.server);
+                    assert_eq!(tidy(&got), tidy(&expected), "{version:?} {path}");
+                    assert_eq!(got.header("content-type"), expected.header("content-type"), "{version:?} {path}");
+                }
+            }
+        }
     }
 }

@@ -14,6 +14,9 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     step(&mut done, "fmt", || cargo(&["fmt", "--all", "--check"], fast))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step(&mut done, "clippy", || cargo(&clippy, fast))?;
+    step(&mut done, "doc", || {
+        cargo(&["rustdoc", "--lib", "--package", "orthanc-gatehouse", "--", "-D", "warnings"], fast)
+    })?;
     if setup::on_path("cargo-deny") {
         step(&mut done, "deny", || cargo(&["deny", "check", "bans", "licenses", "sources"], fast))?;
         if !step(&mut done, "advisories", advisories)? {

@@ -16,6 +16,10 @@ const DEFAULT_PORT: u16 = 8042;
 
 /// Builds, starts, shows; stays until Ctrl-C unless `once`. An error if anything was not as it should be.
 pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>, once: bool) -> Result<()> {
+    if port.is_some() {
+        // Before minutes are spent on building.
+        choose_port(port)?;
+    }
     progress("looking for what is needed");
     setup::ensure_all(&[version])?;
     let library = match plugin {
@@ -26,6 +30,16 @@ pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>,
         }
     };
     let interrupt = Interrupt::watch()?;
+    let played = play(version, port, library, once, &interrupt);
+    // The server gets Ctrl-C too and ends by itself, which looks like a failure to whoever was waiting for it.
+    if played.is_err() {
+        interrupt.check().context("stopped; nothing is left running")?;
+    }
+    played
+}
+
+/// The demonstration itself.
+fn play(version: Version, port: Option<u16>, library: PathBuf, once: bool, interrupt: &Interrupt) -> Result<()> {
     let port = choose_port(port)?;
     progress(&format!("starting Orthanc from Debian {} on port {port}", version.suite()));
     let folder = tempfile::Builder::new().prefix("gatehouse-demo-").tempdir()?;
@@ -42,8 +56,11 @@ pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>,
     let mut server = builder.start()?;
     interrupt.check()?;
     progress(&format!("configuration: {}", server.configuration_file().display()));
+    if once {
+        println!("\nThe server ends after the show; without --once it stays for you to try.");
+    }
     let cast = show::Cast::assemble(&server, &users, &images)?;
-    let surprises = cast.perform(&server, &interrupt)?;
+    let surprises = cast.perform(&server, interrupt)?;
 
     if once || surprises > 0 {
         server.stop()?;
@@ -52,7 +69,11 @@ pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>,
         println!("Ctrl-C stops it and removes everything.");
         interrupt.wait();
         progress("stopping");
-        server.stop()?;
+        // It got Ctrl-C too, and a second signal while it ends may be what ends it.
+        if server.stop().is_err() {
+            server.kill()?;
+        }
+        progress("stopped; nothing is left running");
     }
     ensure!(surprises == 0, "{surprises} answers were not as expected");
     Ok(())

@@ -69,7 +69,12 @@ fn run() -> Result<()> {
             Long("http") => options.http = true,
             Long("port") => options.port = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
-            Long("plugin") => options.plugin = Some(parser.value()?.into()),
+            Long("plugin") => {
+                // The server runs in a folder of its own.
+                let file = PathBuf::from(parser.value()?);
+                let found = file.canonicalize().with_context(|| format!("--plugin {}", file.display()))?;
+                options.plugin = Some(found);
+            }
             Long("config") => options.configuration = Some(parser.value()?.into()),
             Long("orthanc") => {
                 let suite = parser.value()?.string()?;

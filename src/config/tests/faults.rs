@@ -87,9 +87,27 @@ fn features_that_are_not_there() {
         "Keycloak": {"Url": "http://k/", "Realm": "r", "EnableApiKeys": true},
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
-        "UploadLabels": {"role:external-role": ["external"]},
         "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
     })));
+}
+
+#[test]
+fn labels_on_uploads() {
+    assert_eq!(
+        faults(json!({"UploadLabels": {
+            "external-role": ["a"], "role:": ["a"], "aet:SEVENTEEN-LETTERS": ["a"], "Role:r": ["a"],
+            "role:r": "a", "user:u": ["a b", "*", "", 5, "good-1_X"],
+        }})),
+        r#"Authorization.UploadLabels.Role:r: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
+Authorization.UploadLabels.aet:SEVENTEEN-LETTERS: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
+Authorization.UploadLabels.external-role: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
+Authorization.UploadLabels.role:: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
+Authorization.UploadLabels.role:r: must be a list of labels, got a text
+Authorization.UploadLabels.user:u[0]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got "a b"
+Authorization.UploadLabels.user:u[1]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got "*"
+Authorization.UploadLabels.user:u[2]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got ""
+Authorization.UploadLabels.user:u[3]: must be a text, got a number"#
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::patterns::{Roots, compile, expand};
-use super::super::{AnonymousProfile, RolesSource, RuleTouches};
+use super::super::{AnonymousProfile, RolesSource, RuleTouches, Uploader};
 use super::*;
 use crate::clock::UnixTime;
 use crate::host::Method;
@@ -301,4 +301,22 @@ fn an_extra_rule_without_effect_is_told() {
         config.warnings[0].starts_with("Authorization.ExtraPermissions[0] has no effect, because default table, rule ")
     );
     assert!(config.warnings[1].starts_with("Authorization.ExtraPermissions[1] has no effect"));
+}
+
+#[test]
+fn labels_on_uploads_are_read_by_uploader() {
+    assert_eq!(section(json!({"UploadLabels": {}})).unwrap().upload_labels, []);
+    let labels =
+        json!({"role:r": ["one", "two"], "group:/g:x": ["g"], "user:u@example.org": [], "aet:STORE SCU": ["dicom"]});
+    let config = section(json!({"UploadLabels": labels})).unwrap();
+    let texts = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        config.upload_labels,
+        [
+            (Uploader::Aet("STORE SCU".to_owned()), texts(&["dicom"])),
+            (Uploader::Group("/g:x".to_owned()), texts(&["g"])),
+            (Uploader::Role("r".to_owned()), texts(&["one", "two"])),
+            (Uploader::User("u@example.org".to_owned()), texts(&[])),
+        ]
+    );
 }

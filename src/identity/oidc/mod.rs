@@ -7,7 +7,7 @@ mod fetch;
 mod json;
 mod ring;
 #[cfg(test)]
-mod testing;
+pub(in crate::identity) mod testing;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -19,31 +19,32 @@ use serde_json::{Value, json};
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
 
-pub(super) const NOW: UnixTime = UnixTime(1_700_000_000);
-pub(super) const ISSUER: &str = "http://keycloak:8080/realms/orthanc";
+pub(in crate::identity) const NOW: UnixTime = UnixTime(1_700_000_000);
+pub(in crate::identity) const ISSUER: &str = "http://keycloak:8080/realms/orthanc";
 
 /// A private key.
-pub(super) enum TestKey {
+pub(in crate::identity) enum TestKey {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
 }
 
-pub(super) static RSA: LazyLock<TestKey> =
+pub(in crate::identity) static RSA: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
-pub(super) static OTHER_RSA: LazyLock<TestKey> =
+pub(in crate::identity) static OTHER_RSA: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
-pub(super) static P256: LazyLock<TestKey> = LazyLock::new(|| {
+pub(in crate::identity) static P256: LazyLock<TestKey> = LazyLock::new(|| {
     TestKey::Ec(EcdsaKeyPair::generate(&signature::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), "P-256")
 });
-pub(super) static P384: LazyLock<TestKey> = LazyLock::new(|| {
+pub(in crate::identity) static P384: LazyLock<TestKey> = LazyLock::new(|| {
     TestKey::Ec(EcdsaKeyPair::generate(&signature::ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "P-384")
 });
-pub(super) static ED25519: LazyLock<TestKey> = LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
+pub(in crate::identity) static ED25519: LazyLock<TestKey> =
+    LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
 
 impl TestKey {
     /// The public part of the key as a JWK without `alg` and `use`.
-    pub(super) fn jwk(&self, kid: &str) -> Value {
+    pub(in crate::identity) fn jwk(&self, kid: &str) -> Value {
         match self {
             Self::Rsa(_) => json!({"kty": "RSA", "kid": kid, "n": b64(&self.modulus()), "e": "AQAB"}),
             Self::Ec(pair, curve) => {
@@ -58,7 +59,7 @@ impl TestKey {
     }
 
     /// The modulus, out of the RSAPublicKey structure, which ends with it and the exponent 65537 (`02 03 01 00 01`).
-    pub(super) fn modulus(&self) -> Vec<u8> {
+    pub(in crate::identity) fn modulus(&self) -> Vec<u8> {
         let Self::Rsa(pair) = self else { panic!("no RSA key") };
         let der = pair.public_key().as_ref();
         let end = der.len() - 5;
@@ -66,7 +67,7 @@ impl TestKey {
         der[end - 256..end].to_vec()
     }
 
-    pub(super) fn sign(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
+    pub(in crate::identity) fn sign(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
             Self::Rsa(pair) => {
@@ -88,7 +89,7 @@ impl TestKey {
     }
 
     /// A token of these JSON texts, signed.
-    pub(super) fn token(&self, header: &str, claims: &str) -> String {
+    pub(in crate::identity) fn token(&self, header: &str, claims: &str) -> String {
         let algorithm = serde_json::from_str::<Value>(header).unwrap_or_default()["alg"].clone();
         let input = format!("{}.{}", b64(header.as_bytes()), b64(claims.as_bytes()));
         let signature = self.sign(algorithm.as_str().unwrap_or_default(), input.as_bytes());
@@ -96,17 +97,17 @@ impl TestKey {
     }
 }
 
-pub(super) fn b64(bytes: &[u8]) -> String {
+pub(in crate::identity) fn b64(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// A JWK set as an answer's body.
-pub(super) fn key_set(keys: &[Value]) -> String {
+pub(in crate::identity) fn key_set(keys: &[Value]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
 /// Claims of a good Keycloak access token.
-pub(super) fn claims() -> Value {
+pub(in crate::identity) fn claims() -> Value {
     json!({
         "exp": NOW.0 + 300, "iat": NOW.0 - 5, "jti": "1f9d", "iss": ISSUER, "aud": "account", "sub": "8d3c-44",
         "typ": "Bearer", "azp": "orthanc", "sid": "s-1", "realm_access": {"roles": ["doctor-role", "offline_access"]},
@@ -115,7 +116,7 @@ pub(super) fn claims() -> Value {
 }
 
 /// The claims with some replaced; `null` takes one away.
-pub(super) fn claims_with(changes: Value) -> String {
+pub(in crate::identity) fn claims_with(changes: Value) -> String {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
         match value {
@@ -127,7 +128,7 @@ pub(super) fn claims_with(changes: Value) -> String {
 }
 
 /// A provider in Keycloak mode below a URL that ends with a slash.
-pub(super) fn keycloak(url: &str) -> Provider {
+pub(in crate::identity) fn keycloak(url: &str) -> Provider {
     let issuer = format!("{url}realms/orthanc");
     Provider {
         path: "Authorization.Keycloak".to_owned(),
@@ -147,7 +148,7 @@ pub(super) fn keycloak(url: &str) -> Provider {
 }
 
 /// Any provider in issuer mode.
-pub(super) fn any_provider(issuer: &str) -> Provider {
+pub(in crate::identity) fn any_provider(issuer: &str) -> Provider {
     Provider {
         discovery_url: format!("{issuer}/.well-known/openid-configuration"),
         issuer: issuer.to_owned(),
@@ -160,7 +161,7 @@ pub(super) fn any_provider(issuer: &str) -> Provider {
 }
 
 /// Waits until something holds. A deadline of 20 s stands for never.
-pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(in crate::identity) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let deadline = monotonic() + Duration::from_secs(20);
     while !condition() {
         assert!(monotonic() < deadline, "never: {what}");
@@ -169,8 +170,8 @@ pub(super) fn eventually(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// An HTTP server on the loopback interface: answers by path, 404 for the rest, and counts.
-pub(super) struct FakeProvider {
-    pub(super) address: SocketAddr,
+pub(in crate::identity) struct FakeProvider {
+    pub(in crate::identity) address: SocketAddr,
     pages: Arc<Mutex<HashMap<String, (u16, String)>>>,
     seen: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
@@ -178,11 +179,11 @@ pub(super) struct FakeProvider {
 }
 
 impl FakeProvider {
-    pub(super) fn start() -> Self {
+    pub(in crate::identity) fn start() -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    pub(super) fn listen(listener: TcpListener) -> Self {
+    pub(in crate::identity) fn listen(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         let pages: Arc<Mutex<HashMap<String, (u16, String)>>> = Arc::default();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -210,29 +211,29 @@ impl FakeProvider {
         Self { address, pages, seen, stop, thread: Some(thread) }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::identity) fn url(&self) -> String {
         format!("http://{}/", self.address)
     }
 
     /// Sets the answer below the realm's address.
-    pub(super) fn answer(&self, path: &str, status: u16, body: &str) {
+    pub(in crate::identity) fn answer(&self, path: &str, status: u16, body: &str) {
         self.pages.lock().insert(format!("/realms/orthanc{path}"), (status, body.to_owned()));
     }
 
     /// Keys where Keycloak has them.
-    pub(super) fn keys(&self, keys: &[Value]) {
+    pub(in crate::identity) fn keys(&self, keys: &[Value]) {
         self.answer(CERTS, 200, &key_set(keys));
     }
 
     /// How often a page below the realm's address was asked for.
-    pub(super) fn count(&self, path: &str) -> usize {
+    pub(in crate::identity) fn count(&self, path: &str) -> usize {
         let path = format!("/realms/orthanc{path}");
         self.seen.lock().iter().filter(|seen| **seen == path).count()
     }
 }
 
-pub(super) const CERTS: &str = "/protocol/openid-connect/certs";
-pub(super) const DISCOVERY: &str = "/.well-known/openid-configuration";
+pub(in crate::identity) const CERTS: &str = "/protocol/openid-connect/certs";
+pub(in crate::identity) const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 impl Drop for FakeProvider {
     fn drop(&mut self) {

@@ -89,8 +89,7 @@ pub(super) fn retrieve(asked: &Asked<'_>, query: &str, index: Option<&str>) -> R
         serde_json::to_vec(&body).map_err(|_| HostError::PLUGIN)?
     };
     check_answers(asked, identity, query, index)?;
-    let sent = asked.context.host.post(&core_call::uri(&asked.call.request), &body)?;
-    answer(asked, identity, sent)
+    answer(asked, identity, asked.send_bytes(&body)?)
 }
 
 /// What another system would send belongs to a study that is not here, or that is allowed.

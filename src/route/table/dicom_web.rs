@@ -2,7 +2,7 @@
 
 use super::{GET, GET_PUT_DELETE, POST, Route, row};
 use crate::host::Method;
-use crate::route::Handling::{self, Named, Open, Refused, Search, WadoUri};
+use crate::route::Handling::{self, Named, Open, Refused, Search, Upload, WadoUri};
 
 const fn dicom_web(methods: &'static [Method], path: &'static str, limited: Handling, note: &'static str) -> Route {
     row(methods, path, limited, "dicom-web", note)
@@ -18,8 +18,8 @@ pub(super) const ROUTES: &[Route] = &[
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/instances", Search, ""),
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/series/{series-uid}/instances", Search, ""),
     // STOW-RS.
-    dicom_web(POST, "{dicom-web}/studies", Refused, "upload"),
-    dicom_web(POST, "{dicom-web}/studies/{study-uid}", Refused, "upload; the content may belong elsewhere"),
+    dicom_web(POST, "{dicom-web}/studies", Upload, ""),
+    dicom_web(POST, "{dicom-web}/studies/{study-uid}", Upload, "the plugin refuses what belongs to another study"),
     // WADO-RS: all UIDs are checked, each with every resource that carries it.
     dicom_web(GET, "{dicom-web}/studies/{study-uid}", Named, ""),
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/metadata", Named, ""),

@@ -1,0 +1,336 @@
+//! Credentials of every kind against real state: what they give, and what ends them.
+
+use serde_json::{Value, json};
+
+use super::oidc::testing::{FakeProvider, P256, claims_with, eventually};
+use super::roles_book::RolesBookError;
+use super::*;
+use crate::credential::Source;
+use crate::policy::roles::Roles;
+use crate::share::kind::LinkType;
+use crate::store::{ApiKeyRecord, ShareRecord};
+use crate::testing::{Bed, NOW, basic, id};
+
+fn roles(doctor: Value) -> Value {
+    json!({"roles": {
+        "doctor-role": doctor,
+        "admin-role": {"permissions": ["view", "admin-permissions"], "authorized-labels": ["*"]},
+        "other-role": {"permissions": ["share"], "authorized-labels": ["int"]},
+    }})
+}
+
+fn doctor() -> Value {
+    json!({"permissions": ["view", "download", "share"], "authorized-labels": ["ext", "a"]})
+}
+
+fn bed_with(section: Value) -> Bed {
+    let users = json!({"doctor": ["doctor-role"], "admin": ["admin-role"], "nobody": []});
+    Bed::new(json!({"Authorization": section}), &users, &roles(doctor()), Vec::new())
+}
+
+fn bed() -> Bed {
+    bed_with(json!({}))
+}
+
+fn verify(bed: &Bed, text: &str, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
+    let (kind, text) = match text.strip_prefix("Basic ") {
+        Some(encoded) => (CredentialKind::Basic, encoded),
+        None => (CredentialKind::Token, text),
+    };
+    bed.gate.identities.verify(&Credential { source: Source::Authorization, kind, text }, "192.0.2.1", now)
+}
+
+fn permissions(identity: &Identity) -> Vec<&str> {
+    identity.rights.permissions.iter().map(String::as_str).collect()
+}
+
+fn labels(identity: &Identity) -> Vec<String> {
+    identity.rights.labels.names()
+}
+
+fn replace_roles(bed: &Bed, document: &Value) {
+    let new = Roles::from_value(document).unwrap();
+    bed.verifiers().roles.replace::<RolesBookError>(new, |_| Ok(()), |_| Ok(())).unwrap();
+}
+
+/// A provider with a key, and a bed that has fetched it.
+fn with_provider() -> (FakeProvider, Bed) {
+    let provider = FakeProvider::start();
+    provider.keys(&[P256.jwk("k")]);
+    let bed = bed_with(json!({"Keycloak": {"Url": provider.url(), "Realm": "orthanc"}}));
+    let oidc = bed.verifiers().oidc.as_ref().unwrap();
+    eventually("the key is fetched", || oidc.health().iter().all(|health| health.keys == 1));
+    (provider, bed)
+}
+
+fn token(provider: &FakeProvider, mut changes: Value) -> String {
+    changes["iss"] = json!(format!("{}realms/orthanc", provider.url()));
+    P256.token(r#"{"alg":"ES256","typ":"JWT","kid":"k"}"#, &claims_with(changes))
+}
+
+fn token_person(provider: &FakeProvider) -> Person {
+    Person { issuer: format!("{}realms/orthanc", provider.url()), subject: "8d3c-44".to_owned() }
+}
+
+#[test]
+fn a_token_gives_the_rights_of_its_roles_until_it_ends() {
+    let (provider, bed) = with_provider();
+    let text = token(&provider, json!({}));
+    let identity = verify(&bed, &text, NOW).unwrap();
+    assert_eq!(
+        (permissions(&identity), labels(&identity)),
+        (vec!["download", "share", "view"], vec!["a".into(), "ext".into()])
+    );
+    assert_eq!(identity.person, Some(token_person(&provider)));
+    // The same one again, out of the cache.
+    assert!(Arc::ptr_eq(&identity, &verify(&bed, &text, NOW).unwrap()));
+    let end = identity.expires_at.unwrap();
+    assert!(end >= NOW.plus(300) && end <= NOW.plus(310), "{end:?}");
+    assert!(verify(&bed, &text, UnixTime(end.0 - 1)).is_ok());
+    assert!(verify(&bed, &text, end).is_err());
+    assert!(verify(&bed, &text, end.plus(1_000)).is_err());
+}
+
+#[test]
+fn cached_identities_follow_the_roles() {
+    let (provider, bed) = with_provider();
+    let key = bed.make_key("k", "doctor", |_| ());
+    let link = bed.make_link("l", Some("doctor"), LinkType::Stone, Vec::new(), |_| ());
+    let all = [token(&provider, json!({})), basic("doctor"), key];
+    for text in &all {
+        assert!(permissions(&verify(&bed, text, NOW).unwrap()).contains(&"view"));
+    }
+    assert!(verify(&bed, &link, NOW).unwrap().link.as_ref().unwrap().maker.as_ref().unwrap().holds("share"));
+    replace_roles(&bed, &roles(json!({"permissions": [], "authorized-labels": []})));
+    for text in &all {
+        let identity = verify(&bed, text, NOW).unwrap();
+        assert_eq!((permissions(&identity), labels(&identity)), (vec![], vec![]), "{:?}", identity.kind);
+    }
+    assert!(!verify(&bed, &link, NOW).unwrap().link.as_ref().unwrap().maker.as_ref().unwrap().holds("share"));
+}
+
+#[test]
+fn a_local_user_is_not_checked_again_when_roles_change() {
+    let bed = bed();
+    let text = basic("doctor");
+    verify(&bed, &text, NOW).unwrap();
+    // From here on no password of this user is looked at: a check would be refused.
+    let wrong = "Basic ZG9jdG9yOndyb25n";
+    let refused = (0..200).map(|_| verify(&bed, wrong, NOW).unwrap_err()).find(Rejection::is_too_many);
+    assert!(refused.is_some(), "guessing has no limit");
+    replace_roles(&bed, &roles(json!({"permissions": ["view"], "authorized-labels": ["new"]})));
+    let identity = verify(&bed, &text, NOW).unwrap();
+    assert_eq!((permissions(&identity), labels(&identity)), (vec!["view"], vec!["new".into()]));
+}
+
+#[test]
+fn a_wrong_password_is_never_remembered_as_a_right_one() {
+    let bed = bed();
+    verify(&bed, &basic("doctor"), NOW).unwrap();
+    assert!(matches!(verify(&bed, "Basic ZG9jdG9yOndyb25n", NOW), Err(Rejection::Local(_))));
+    assert!(matches!(verify(&bed, "Basic !", NOW), Err(Rejection::MalformedBasic)));
+    assert!(matches!(verify(&bed, "Basic ZG9jdG9y", NOW), Err(Rejection::MalformedBasic)));
+    // The same text as a token is another credential.
+    let encoded = basic("doctor").split_off("Basic ".len());
+    assert!(verify(&bed, &encoded, NOW).is_err());
+}
+
+#[test]
+fn everything_of_a_person_ends_at_once() {
+    let (provider, bed) = with_provider();
+    let person = token_person(&provider);
+    let old = token(&provider, json!({}));
+    verify(&bed, &old, NOW).unwrap();
+    eventually("the person is remembered", || bed.verifiers().store.person(&person).unwrap().is_some());
+    let owner = person.clone();
+    let key = bed.make_key("k", "", |record| record.owner = owner);
+    let owner = person.clone();
+    let link = bed.make_link("l", Some("x"), LinkType::Stone, Vec::new(), |record| record.owner = owner);
+    for text in [&old, &key, &link] {
+        assert!(verify(&bed, text, NOW).is_ok());
+    }
+    bed.verifiers().store.set_not_before(&person, NOW).unwrap();
+    bed.gate.identities.forget();
+    for text in [&old, &key, &link] {
+        assert!(matches!(verify(&bed, text, NOW), Err(Rejection::Ended)), "{text}");
+    }
+    // What is made at that very second was there before; a second later it is new.
+    assert!(verify(&bed, &token(&provider, json!({"iat": NOW.0})), NOW).is_err());
+    assert!(verify(&bed, &token(&provider, json!({"iat": NOW.0 + 1})), NOW.plus(1)).is_ok());
+    assert!(verify(&bed, &token(&provider, json!({"iat": null})), NOW.plus(1)).is_err());
+    let owner = person.clone();
+    let newer = bed.make_key("k2", "", |record| (record.owner, record.created_at) = (owner, NOW.plus(1)));
+    assert!(verify(&bed, &newer, NOW.plus(1)).is_ok());
+    // Somebody else is not touched.
+    assert!(verify(&bed, &token(&provider, json!({"sub": "other"})), NOW).is_ok());
+}
+
+#[test]
+fn a_key_gives_what_its_maker_was_last_seen_with() {
+    let (provider, bed) = with_provider();
+    let person = token_person(&provider);
+    verify(&bed, &token(&provider, json!({})), NOW).unwrap();
+    let roles_are =
+        |roles: &[&str]| bed.verifiers().store.person(&person).unwrap().is_some_and(|known| known.roles == roles);
+    eventually("the person is remembered", || roles_are(&["doctor-role", "offline_access"]));
+    let owner = person.clone();
+    let key = bed.make_key("k", "", |record| record.owner = owner);
+    assert_eq!(labels(&verify(&bed, &key, NOW).unwrap()), ["a", "ext"]);
+    // A newer token with other roles; the key was cached before.
+    let newer = token(&provider, json!({"iat": NOW.0, "realm_access": {"roles": ["other-role"]}}));
+    verify(&bed, &newer, NOW).unwrap();
+    eventually("the key follows", || labels(&verify(&bed, &key, NOW).unwrap()) == ["int"]);
+    // An older one, used again, brings nothing back.
+    verify(&bed, &token(&provider, json!({"iat": NOW.0 - 60})), NOW).unwrap();
+    bed.verifiers().recorder.stop();
+    bed.gate.identities.forget();
+    assert_eq!(labels(&verify(&bed, &key, NOW).unwrap()), ["int"]);
+}
+
+#[test]
+fn a_key_is_narrowed_and_never_widened() {
+    let bed = bed();
+    let list = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+    type Names<'a> = &'a [&'a str];
+    type Lists<'a> = Option<Names<'a>>;
+    type Case<'a> = (&'a str, bool, Lists<'a>, Lists<'a>, Lists<'a>, Names<'a>, Names<'a>);
+    // Maker, made by an administrator; roles, permissions, labels of the key; what it gives.
+    let cases: [Case<'_>; 17] = [
+        ("doctor", false, None, None, None, &["download", "share", "view"], &["a", "ext"]),
+        ("doctor", false, None, Some(&["view"]), None, &["view"], &["a", "ext"]),
+        ("doctor", false, None, Some(&["view", "delete"]), None, &["view"], &["a", "ext"]),
+        ("doctor", false, None, Some(&[]), None, &[], &["a", "ext"]),
+        ("doctor", false, None, None, Some(&["ext"]), &["download", "share", "view"], &["ext"]),
+        ("doctor", false, None, None, Some(&["int"]), &["download", "share", "view"], &[]),
+        ("doctor", false, None, None, Some(&["*"]), &["download", "share", "view"], &["a", "ext"]),
+        ("doctor", false, None, None, Some(&[]), &["download", "share", "view"], &[]),
+        ("doctor", false, Some(&["other-role"]), None, None, &["share"], &[]),
+        ("doctor", false, Some(&[]), None, None, &[], &[]),
+        ("doctor", false, Some(&["unknown"]), None, None, &[], &[]),
+        // Not an administrator (any more): the record alone gives nothing more.
+        ("doctor", true, Some(&["other-role"]), None, None, &["share"], &[]),
+        ("admin", true, Some(&["other-role"]), None, None, &["share"], &["int"]),
+        ("admin", false, Some(&["other-role"]), None, None, &[], &["int"]),
+        ("admin", true, Some(&["other-role"]), Some(&["view"]), None, &[], &["int"]),
+        ("admin", true, Some(&["doctor-role"]), Some(&["view"]), Some(&["a", "b"]), &["view"], &["a"]),
+        ("admin", false, None, None, Some(&["b"]), &["admin-permissions", "view"], &["b"]),
+    ];
+    for (at, (maker, by_admin, roles, permitted, labelled, expected, expected_labels)) in cases.into_iter().enumerate()
+    {
+        let key = bed.make_key(&at.to_string(), maker, |record: &mut ApiKeyRecord| {
+            record.granted_by_admin = by_admin;
+            record.roles = roles.and_then(list);
+            record.permissions = permitted.and_then(list);
+            record.authorized_labels = labelled.and_then(list);
+        });
+        let identity = verify(&bed, &key, NOW).unwrap();
+        assert_eq!(
+            (permissions(&identity), labels(&identity)),
+            (expected.to_vec(), expected_labels.iter().map(ToString::to_string).collect::<Vec<_>>()),
+            "case {at}"
+        );
+        assert!(!identity.is_person());
+    }
+}
+
+#[test]
+fn a_key_ends_with_its_date_its_removal_and_its_maker() {
+    let bed = bed();
+    let key = bed.make_key("k", "doctor", |record| record.expires_at = Some(NOW.plus(10)));
+    assert!(verify(&bed, &key, NOW).is_ok());
+    assert!(verify(&bed, &key, NOW.plus(9)).is_ok());
+    assert!(matches!(verify(&bed, &key, NOW.plus(10)), Err(Rejection::Expired)));
+    assert!(matches!(verify(&bed, &key, NOW.plus(11)), Err(Rejection::Expired)));
+    let key = bed.make_key("k2", "doctor", |_| ());
+    assert!(verify(&bed, &key, NOW).is_ok());
+    assert!(bed.verifiers().store.delete_api_key("k2", None).unwrap());
+    bed.gate.identities.forget();
+    assert!(matches!(verify(&bed, &key, NOW), Err(Rejection::UnknownKey)));
+    let key = bed.make_key("k3", "ghost", |_| ());
+    assert!(matches!(verify(&bed, &key, NOW), Err(Rejection::MakerUnknown(IdentityKind::ApiKey))));
+    // One digit more, less or other.
+    let key = bed.make_key("k4", "doctor", |_| ());
+    for wrong in
+        [format!("{key}0"), key[..key.len() - 1].to_owned(), key.to_uppercase(), format!("{}é", &key[..key.len() - 2])]
+    {
+        assert!(verify(&bed, &wrong, NOW).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_link_made_with_a_key_ends_with_the_key() {
+    let bed = bed();
+    bed.make_key("k", "doctor", |record| record.expires_at = Some(NOW.plus(10)));
+    let link = bed.make_link("l", Some("doctor"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        record.options_json = json!({"api_key": "k"}).to_string();
+    });
+    assert!(verify(&bed, &link, NOW).is_ok());
+    assert!(verify(&bed, &link, NOW.plus(9)).is_ok());
+    assert!(verify(&bed, &link, NOW.plus(10)).is_err(), "it was cached while the key was good");
+    let link = bed.make_link("l2", Some("doctor"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        record.options_json = "not JSON".to_owned();
+    });
+    assert!(matches!(verify(&bed, &link, NOW), Err(Rejection::MakerUnknown(IdentityKind::Link))));
+}
+
+#[test]
+fn links_without_a_record_are_taken_as_long_as_the_site_says() {
+    let bed = bed();
+    let unrecorded = bed.make_link("", None, LinkType::Stone, Vec::new(), |_| ());
+    let identity = verify(&bed, &unrecorded, NOW).unwrap();
+    assert!(identity.link.as_ref().unwrap().maker.is_none());
+    // A new link whose record is missing is none.
+    let recorded = bed.make_link("l", Some("doctor"), LinkType::Stone, Vec::new(), |_| ());
+    let other = crate::testing::Bed::new(json!({}), &json!({"doctor": ["doctor-role"]}), &roles(doctor()), Vec::new());
+    assert!(verify(&bed, &recorded, NOW).is_ok());
+    assert!(matches!(verify(&other, &recorded, NOW), Err(Rejection::Link(_))));
+    // A link of another site, or changed.
+    let mut forged = recorded.clone();
+    forged.replace_range(
+        recorded.len() - 6..recorded.len() - 5,
+        if recorded.as_bytes()[recorded.len() - 6] == b'A' { "B" } else { "A" },
+    );
+    assert!(matches!(verify(&bed, &forged, NOW), Err(Rejection::Link(_))));
+}
+
+#[test]
+fn links_without_a_record_end_with_the_date_for_them_also_when_they_were_used_before() {
+    // Ten seconds after the tests' beginning.
+    let bed = bed_with(json!({"Shares": {"AcceptUnrecordedUntil": "2023-11-14T22:13:30Z"}}));
+    let unrecorded = bed.make_link("", None, LinkType::Stone, Vec::new(), |_| ());
+    let recorded = bed.make_link("l", Some("doctor"), LinkType::Stone, Vec::new(), |_| ());
+    for now in [NOW, NOW.plus(9)] {
+        assert!(verify(&bed, &unrecorded, now).is_ok());
+        assert!(verify(&bed, &recorded, now).is_ok());
+    }
+    assert!(verify(&bed, &unrecorded, NOW.plus(10)).is_err(), "it was cached while it was accepted");
+    assert!(verify(&bed, &unrecorded, NOW.plus(10)).is_err());
+    assert!(verify(&bed, &recorded, NOW.plus(10)).is_ok());
+}
+
+#[test]
+fn a_link_begins_and_ends() {
+    let bed = bed();
+    let link = bed.make_link("l", Some("doctor"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        record.not_before = Some(NOW.plus(5));
+        record.expires_at = Some(NOW.plus(10));
+    });
+    assert!(matches!(verify(&bed, &link, NOW.plus(4)), Err(Rejection::Link(_))));
+    assert!(verify(&bed, &link, NOW.plus(5)).is_ok());
+    assert!(matches!(verify(&bed, &link, NOW.plus(10)), Err(Rejection::Expired)));
+    let link = bed.make_link("l2", Some("doctor"), LinkType::Stone, Vec::new(), |_| ());
+    assert!(verify(&bed, &link, NOW).is_ok());
+    assert!(bed.verifiers().store.revoke_share("l2", None, NOW).unwrap());
+    bed.gate.identities.forget();
+    assert!(matches!(verify(&bed, &link, NOW), Err(Rejection::Link(_))));
+}
+
+#[test]
+fn what_is_too_long_or_nothing_at_all_is_refused_without_a_search() {
+    let bed = bed();
+    let long = "x".repeat(crate::credential::LONGEST + 1);
+    assert!(matches!(verify(&bed, &long, NOW), Err(Rejection::TooLong)));
+    for garbage in ["", ".", "..", "a.b.c", "gatehouse_", &id("x"), "\u{0}"] {
+        assert!(verify(&bed, garbage, NOW).is_err(), "{garbage:?}");
+    }
+}

@@ -1,0 +1,80 @@
+//! JSON from elsewhere, read within the little stack that the server's HTTP threads have.
+//!
+//! Those have about 100 kB (the server's HTTP library asks for no more), and a stack that ends ends the server. The JSON
+//! library goes down to 128 levels, each of which takes a piece of it, so depth is counted before anything is read.
+
+use serde::de::{DeserializeOwned, Error as _};
+
+/// More levels of lists and objects than this are in nothing that we read. A tag of a DICOM sequence takes two for each
+/// level of the sequence.
+const DEEPEST: usize = 16;
+
+/// Reads JSON of at most 16 levels. The error is the library's, also for more of them.
+pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    if depth(json) > DEEPEST {
+        return Err(serde_json::Error::custom(format_args!("more than {DEEPEST} levels of lists and objects")));
+    }
+    serde_json::from_slice(json)
+}
+
+/// Whether JSON is so deep that Orthanc itself would run out of stack on an HTTP thread: 1.12.7 does at 300 levels.
+#[must_use]
+pub fn is_too_deep_for_the_core(json: &[u8]) -> bool {
+    depth(json) > 64
+}
+
+/// How deep lists and objects lie in each other at most. For a text that is no JSON: at least as deep as a reader gets
+/// before it notices.
+fn depth(json: &[u8]) -> usize {
+    let (mut now, mut deepest) = (0_usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            _ if in_text => {}
+            b'[' | b'{' => {
+                now += 1;
+                deepest = deepest.max(now);
+            }
+            b']' | b'}' => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn levels_are_counted_outside_of_texts() {
+        for (json, expected) in [
+            ("", 0),
+            ("1", 0),
+            ("[]", 1),
+            ("[[],[[]],{}]", 3),
+            (r#"{"a": {"b": [1, 2]}}"#, 3),
+            (r#""[[[[""#, 0),
+            (r#"["[[\"[[\\", "]", [[]]]"#, 3),
+            (r#"["\\", [[]]]"#, 3),
+            ("]]]][", 1),
+            (r#"["a\"[[[[["#, 1),
+        ] {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_deep_is_not_read() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(from_slice::<Value>(nested(DEEPEST).as_bytes()).is_ok());
+        let error = from_slice::<Value>(nested(DEEPEST + 1).as_bytes()).unwrap_err();
+        assert_eq!(error.to_string(), "more than 16 levels of lists and objects");
+        // Longer than any stack: counting must not go down itself.
+        assert!(from_slice::<Value>("[".repeat(1_000_000).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! Who creates which study: a claim is made before a study's first instance is stored, and confirmed after.
+//!
+//! Claims are durable, and wholly in memory besides. Knows nothing of labels' meaning, of rights or of the server.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::clock::UnixTime;
+use crate::person::Person;
+use crate::store::{CreatedStudy, Store, StoreError};
+
+/// How long a study that was not labelled stays open to whoever created it (decision 18), in seconds.
+const DAY: i64 = 86_400;
+
+/// How long a claim waits for its first instance to be stored, in seconds: between the filter and the storage are
+/// milliseconds, unless the server fails in between.
+const PATIENCE: i64 = 600;
+
+/// How often claims that have ended are cleared away, in seconds.
+const CLEARED_EVERY: i64 = 3_600;
+
+/// The claims.
+pub(super) struct Claims {
+    store: Arc<dyn Store>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    by_uid: HashMap<String, CreatedStudy>,
+    /// UIDs of confirmed claims by the study's Orthanc identifier.
+    confirmed: HashMap<String, String>,
+    /// UIDs of claims that wait for their first instance.
+    waiting: HashSet<String>,
+    cleared_at: i64,
+}
+
+impl State {
+    fn insert(&mut self, claim: CreatedStudy) {
+        self.remove(&claim.uid);
+        match &claim.study {
+            Some(study) => drop(self.confirmed.insert(study.clone(), claim.uid.clone())),
+            None => drop(self.waiting.insert(claim.uid.clone())),
+        }
+        self.by_uid.insert(claim.uid.clone(), claim);
+    }
+
+    fn remove(&mut self, uid: &str) {
+        if let Some(study) = self.by_uid.remove(uid).and_then(|old| old.study) {
+            self.confirmed.remove(&study);
+        }
+        self.waiting.remove(uid);
+    }
+
+    fn live(&self, uid: &str, now: UnixTime) -> Option<&CreatedStudy> {
+        self.by_uid.get(uid).filter(|claim| is_live(claim, now))
+    }
+}
+
+fn is_live(claim: &CreatedStudy, now: UnixTime) -> bool {
+    let lasts = if claim.study.is_some() { DAY } else { PATIENCE };
+    now < claim.created_at.plus(lasts)
+}
+
+impl Claims {
+    /// Reads what an earlier run has kept. A claim that was waiting then does not count any more: who has stored the first
+    /// instance since is not known.
+    pub(super) fn load(store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let mut state = State::default();
+        for claim in store.created_studies()? {
+            if claim.study.is_some() {
+                state.insert(claim);
+            } else {
+                store.forget_created_study(&claim.uid)?;
+            }
+        }
+        Ok(Self { store, state: Mutex::new(state) })
+    }
+
+    /// The claim in force on a study.
+    pub(super) fn of(&self, uid: &str, now: UnixTime) -> Option<CreatedStudy> {
+        self.state.lock().live(uid, now).cloned()
+    }
+
+    /// Whether any claim waits for its first instance. Cheap.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.state.lock().waiting.is_empty()
+    }
+
+    /// The claim that waits for the first instance of a study.
+    pub(super) fn waiting(&self, uid: &str, now: UnixTime) -> Option<CreatedStudy> {
+        self.of(uid, now).filter(|claim| claim.study.is_none())
+    }
+
+    /// Claims a study that is not there, unless somebody else has; the first one gets it. `gone` is a confirmed claim that
+    /// was in force before the study was found not to be there, so that it stands for nothing.
+    pub(super) fn claim(
+        &self,
+        uid: &str,
+        creator: &Person,
+        labels: &[String],
+        gone: Option<&CreatedStudy>,
+        now: UnixTime,
+    ) -> Result<Claimed, StoreError> {
+        // Held while the store writes, so that two do not believe to be the first. It is one write for each new study.
+        let mut state = self.state.lock();
+        match state.live(uid, now) {
+            Some(claim) if gone != Some(claim) => {
+                return Ok(if claim.creator == *creator { Claimed::Before } else { Claimed::ByAnother });
+            }
+            _ => {}
+        }
+        self.clear(&mut state, now)?;
+        let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
+        let claim = CreatedStudy { uid, creator, created_at: now, study: None, labels };
+        self.store.keep_created_study(&claim)?;
+        state.insert(claim);
+        Ok(Claimed::Now)
+    }
+
+    /// The first instance of a claimed study is stored.
+    pub(super) fn confirm(&self, claim: CreatedStudy, study: &str) -> Result<(), StoreError> {
+        let claim = CreatedStudy { study: Some(study.to_owned()), ..claim };
+        let mut state = self.state.lock();
+        self.store.keep_created_study(&claim)?;
+        state.insert(claim);
+        Ok(())
+    }
+
+    /// A claim does not hold: somebody else has created the study.
+    pub(super) fn release(&self, uid: &str) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        // From memory whatever becomes of the store, whose waiting claims do not outlive a restart.
+        state.remove(uid);
+        self.store.forget_created_study(uid)
+    }
+
+    /// A resource is gone; if it was a claimed study, so is the claim.
+    pub(super) fn deleted(&self, id: &str) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        let Some(uid) = state.confirmed.get(id).cloned() else { return Ok(()) };
+        state.remove(&uid);
+        self.store.forget_created_study(&uid)
+    }
+
+    fn clear(&self, state: &mut State, now: UnixTime) -> Result<(), StoreError> {
+        if now.0.saturating_sub(state.cleared_at) < CLEARED_EVERY {
+            return Ok(());
+        }
+        self.store.forget_created_studies(now.plus(-DAY))?;
+        let ended: Vec<String> =
+            state.by_uid.values().filter(|claim| !is_live(claim, now)).map(|claim| claim.uid.clone()).collect();
+        ended.iter().for_each(|uid| state.remove(uid));
+        state.cleared_at = now.0;
+        Ok(())
+    }
+}
+
+/// What became of an attempt to claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claimed {
+    /// It is theirs, since now.
+    Now,
+    /// It was theirs before.
+    Before,
+    /// Somebody else has it.
+    ByAnother,
+}

@@ -1,0 +1,263 @@
+//! Instances on their way in: whether they may, and which labels their study is given.
+//!
+//! Every way in ends here: files, archives, STOW-RS, images made by `create-dicom`, C-STORE, the results of jobs. What
+//! comes with the HTTP request of somebody limited must go into a study that they may see, or that is new, or that they
+//! created today and nobody has labelled (decision 18). All else is trusted as Orthanc trusts it.
+//!
+//! Knows nothing of routes, bodies or formats.
+
+mod claims;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use claims::{Claimed, Claims};
+
+use crate::clock::UnixTime;
+use crate::config::Uploader;
+use crate::gate::facts;
+use crate::host::Host;
+use crate::identity::Identity;
+use crate::person::Person;
+use crate::policy::decision;
+use crate::request::{Origin, ReceivedInstance};
+use crate::resource::{self, Located, ResourceError, Resources, Study};
+use crate::route::is_uid;
+use crate::store::{CreatedStudy, Store, StoreError};
+use crate::top_level;
+
+/// Decides on instances, and labels what they create.
+pub struct Uploads {
+    host: Arc<dyn Host>,
+    labels: Vec<(Uploader, Vec<String>)>,
+    claims: Claims,
+}
+
+/// Why an instance of somebody limited is refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the request was not granted to anybody who uploads")]
+    Nobody,
+    #[error("the instance has no complete StudyInstanceUID")]
+    NoStudy,
+    #[error("its study lies outside the authorized labels")]
+    ForeignStudy,
+    #[error("somebody else is creating its study")]
+    Claimed,
+    #[error("{0}")]
+    Resource(#[from] ResourceError),
+    #[error("the state cannot be written: {0}")]
+    Store(#[from] StoreError),
+}
+
+impl Uploads {
+    /// `labels` is `UploadLabels` of the configuration.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn new(
+        host: Arc<dyn Host>,
+        store: Arc<dyn Store>,
+        labels: Vec<(Uploader, Vec<String>)>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { host, labels, claims: Claims::load(store)? })
+    }
+
+    /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
+    /// `None`: no request does.
+    #[must_use]
+    pub fn receive(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        granted: Option<&[Arc<Identity>]>,
+        now: UnixTime,
+    ) -> bool {
+        let limited = granted.filter(|granted| !granted.iter().any(|one| decision::is_unlimited(&one.holder())));
+        let labels = self.labels_of(instance, granted);
+        let Some(identities) = limited else {
+            // Whatever goes wrong here costs the labels, not the instance.
+            if !labels.is_empty()
+                && let Some(creator) = creators(instance, granted).first()
+                && let Err(refusal) = self.claim_for_labels(resources, instance, creator, &labels, now)
+            {
+                log::warn!("an instance is stored without the labels of its uploader: {refusal}");
+            }
+            return true;
+        };
+        match self.decide(resources, instance, identities, &labels, now) {
+            Ok(()) => true,
+            Err(refusal) => {
+                let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
+                log::info!("refused an instance of {}: {refusal}", names.join(", "));
+                false
+            }
+        }
+    }
+
+    /// Labels a study whose first instance was stored. `granted` as in [`Self::receive`].
+    pub fn stored(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        id: &str,
+        granted: Option<&[Arc<Identity>]>,
+        now: UnixTime,
+    ) {
+        // Nearly always: only the first instance of a study is waited for.
+        if !self.claims.is_waiting() {
+            return;
+        }
+        let Some(uid) = study_uid(instance) else { return };
+        let Some(claim) = self.claims.waiting(&uid, now) else { return };
+        let outcome = if creators(instance, granted).contains(&claim.creator) {
+            self.settle(resources, claim, id)
+        } else {
+            // Whoever stores first has created it, so it is not for somebody limited to add to.
+            self.claims.release(&uid).map_err(|error| error.to_string())
+        };
+        if let Err(fault) = outcome {
+            log::error!("a new study is not labelled, and only its first instances are open to its uploader: {fault}");
+        }
+    }
+
+    /// A resource is gone from the server.
+    pub fn deleted(&self, id: &str) {
+        if let Err(error) = self.claims.deleted(id) {
+            log::error!("who created a study that was deleted cannot be forgotten: {error}");
+        }
+    }
+
+    /// For somebody limited: one identity has to be allowed for all studies that the instance may end up in.
+    fn decide(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        identities: &[Arc<Identity>],
+        labels: &[String],
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let uploaders: Vec<&Arc<Identity>> = identities.iter().filter(|one| one.link.is_none()).collect();
+        let first = uploaders.first().ok_or(Refusal::Nobody)?;
+        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let before = self.claims.of(&uid, now);
+        let studies = resources.studies_now(&uid)?;
+        if studies.is_empty() {
+            let claimant = before.as_ref().map(|claim| &claim.creator);
+            let mine = uploaders.iter().map(|one| creator(one)).find(|person| Some(person) == claimant);
+            let person = mine.unwrap_or_else(|| creator(first));
+            return self.create(resources, &uid, &person, labels, before.as_ref(), now);
+        }
+        let claim = self.claims.of(&uid, now);
+        let allowed = uploaders.iter().any(|identity| {
+            studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
+        });
+        if allowed { Ok(()) } else { Err(Refusal::ForeignStudy) }
+    }
+
+    /// The study is not there: whoever is first may create it.
+    fn create(
+        &self,
+        resources: &Resources,
+        uid: &str,
+        person: &Person,
+        labels: &[String],
+        before: Option<&CreatedStudy>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let gone = before.filter(|claim| claim.study.is_some());
+        match self.claims.claim(uid, person, labels, gone, now)? {
+            Claimed::Before => Ok(()),
+            Claimed::ByAnother => Err(Refusal::Claimed),
+            Claimed::Now => {
+                // Somebody who needs no claim may have created it since it was looked for.
+                if resources.studies_now(uid)?.is_empty() {
+                    return Ok(());
+                }
+                self.claims.release(uid)?;
+                Err(Refusal::ForeignStudy)
+            }
+        }
+    }
+
+    /// For whoever may upload everything: claims a new study, so that it is labelled.
+    fn claim_for_labels(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        person: &Person,
+        labels: &[String],
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let before = self.claims.of(&uid, now);
+        if resources.studies_now(&uid)?.is_empty() {
+            let gone = before.as_ref().filter(|claim| claim.study.is_some());
+            self.claims.claim(&uid, person, labels, gone, now)?;
+        }
+        Ok(())
+    }
+
+    fn settle(&self, resources: &Resources, claim: CreatedStudy, instance: &str) -> Result<(), String> {
+        let study = resources.study_of_instance(instance).map_err(|error| error.to_string())?;
+        for label in &claim.labels {
+            let set = self.host.put(&format!("/studies/{study}/labels/{label}"), b"");
+            set.map_err(|error| format!("label {label}: {error}"))?;
+        }
+        // Also without labels: that no study carries this UID is what was read last.
+        resources.labels_changed();
+        self.claims.confirm(claim, &study).map_err(|error| error.to_string())
+    }
+
+    /// The labels of all keys that stand for one of the uploaders, sorted.
+    fn labels_of(&self, instance: &ReceivedInstance<'_>, granted: Option<&[Arc<Identity>]>) -> Vec<String> {
+        let stands_for = |uploader: &Uploader| match (uploader, granted) {
+            (Uploader::Aet(aet), None) => instance.origin == Origin::Dicom && instance.remote_aet.trim() == aet,
+            (Uploader::Aet(_), Some(_)) | (_, None) => false,
+            (uploader, Some(granted)) => granted.iter().filter(|one| one.link.is_none()).any(|one| match uploader {
+                Uploader::Role(role) => one.roles.contains(role),
+                Uploader::Group(group) => one.groups.contains(group),
+                Uploader::User(user) => one.person.as_ref().is_some_and(|person| person.subject == *user),
+                Uploader::Aet(_) => false,
+            }),
+        };
+        let labels: BTreeSet<&String> =
+            self.labels.iter().filter(|(uploader, _)| stands_for(uploader)).flat_map(|(_, labels)| labels).collect();
+        labels.into_iter().cloned().collect()
+    }
+}
+
+/// Whoever may have claimed the study of an instance.
+fn creators(instance: &ReceivedInstance<'_>, granted: Option<&[Arc<Identity>]>) -> Vec<Person> {
+    match granted {
+        Some(granted) => granted.iter().filter(|one| one.link.is_none()).map(|one| creator(one)).collect(),
+        None if instance.origin == Origin::Dicom => vec![Person::dicom(instance.remote_aet.trim())],
+        None => Vec::new(),
+    }
+}
+
+fn creator(identity: &Identity) -> Person {
+    identity.person.clone().unwrap_or_else(Person::anonymous)
+}
+
+fn may_see(identity: &Identity, study: &Study) -> bool {
+    let located = Located { study: study.clone(), series: None, instance: None };
+    decision::allow(&identity.holder(), &facts(&located)).is_ok()
+}
+
+/// Whether somebody created the study, and nobody has labelled it since.
+fn may_fill(identity: &Identity, study: &Study, claim: Option<&CreatedStudy>) -> bool {
+    claim.is_some_and(|claim| {
+        claim.creator == creator(identity) && study.labels.iter().all(|label| claim.labels.contains(label))
+    })
+}
+
+/// The complete StudyInstanceUID of an instance.
+fn study_uid(instance: &ReceivedInstance<'_>) -> Option<String> {
+    let tags = (instance.tags)().ok()?;
+    let uid = top_level::text(tags.as_bytes(), "StudyInstanceUID").ok()??;
+    let uid = resource::trimmed(&uid);
+    is_uid(uid).then(|| uid.to_owned())
+}
