@@ -278,7 +278,7 @@ fn every_credential_on_every_route() {
             crate::site::SHARE_KEY.as_bytes(),
         );
         let garbage = Who::token("garbage").and(&Who::key("gatehouse_0")).and(&Who::bearer("a.b.c"));
-        let wrong_password = Who::nobody().header("Authorization", &testbed::http::basic_value("viewer", "wrong"));
+        let wrong_password = Who::nobody().header("Authorization", &testbed::http::basic_value("guessed", "wrong"));
         let people = [
             (Class::Nobody, "no credential", Who::nobody()),
             (Class::Nobody, "garbage everywhere", garbage.clone()),

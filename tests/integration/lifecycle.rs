@@ -131,10 +131,11 @@ fn what_was_acknowledged_is_there_after_kill_9() {
         let mut site = Plan::new(version).start();
         let images = site.fill();
         let owner = Who::user("external");
-        assert_eq!(site.get(&owner, "/tools/now").status, 200);
         let mut keys = BTreeSet::new();
         let mut links = BTreeSet::new();
         for round in 0..4 {
+            // The password is checked once: four first checks at a time would be more than are made at once.
+            assert_eq!(site.get(&owner, "/tools/now").status, 200);
             let acknowledged = std::sync::Mutex::new((Vec::new(), Vec::new()));
             let client = site.server.client();
             let authorization = testbed::http::basic_value("external", crate::site::PASSWORD);
@@ -167,8 +168,10 @@ fn what_was_acknowledged_is_there_after_kill_9() {
                     let lists = acknowledged.lock().unwrap();
                     (lists.0.len() >= enough && lists.1.len() >= enough).then_some(())
                 };
-                assert!(testbed::clock::wait_until(std::time::Duration::from_secs(60), reached).is_some());
+                let reached = testbed::clock::wait_until(std::time::Duration::from_secs(60), reached);
+                // Also ends the threads.
                 site.server.kill().unwrap();
+                assert!(reached.is_some(), "{version:?} {round}: too few were acknowledged");
             });
             let lists = acknowledged.into_inner().unwrap();
             keys.extend(lists.0);

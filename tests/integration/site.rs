@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
+use testbed::clock::wait_until;
 use testbed::dicom::{self, Instance, Uploaded};
 use testbed::oidc::Provider;
 use testbed::{Answer, Orthanc, OrthancBuilder, Request, Version};
@@ -121,8 +123,9 @@ pub fn roles() -> Value {
     })
 }
 
-/// The local users: each has the role of that name.
-pub const USERS: [&str; 5] = ["admin", "doctor", "external", "viewer", "second"];
+/// The local users: each has the role of that name. The password of `guessed` is guessed at, which locks it for a while;
+/// nobody else uses it.
+pub const USERS: [&str; 6] = ["admin", "doctor", "external", "viewer", "second", "guessed"];
 
 /// A site that is not built yet.
 #[derive(Clone)]
@@ -362,6 +365,12 @@ pub fn shared(version: Version) -> &'static (Site, Images) {
         }
         let site = Plan::new(version).folder(&all.join(format!("{}-{}", std::process::id(), version.suite()))).start();
         let images = site.fill();
+        // Few passwords are checked at a time, and whoever comes too many is sent away: here nobody has to wait.
+        for name in USERS.iter().filter(|name| **name != "guessed") {
+            let known =
+                || (site.get(&Who::user(name), "/auth/user/profile").json().ok()?["name"] == *name).then_some(());
+            assert!(wait_until(Duration::from_secs(60), known).is_some(), "{name}");
+        }
         (site, images)
     })
 }
