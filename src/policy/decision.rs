@@ -186,7 +186,8 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
         if !link.maker.as_ref().is_none_or(makers) {
             return Err(Refusal::MakerLostPermission);
         }
-        if method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own) {
+        let writes = method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own);
+        if writes || matches!(demand, Demand::Upload) {
             return Err(Refusal::LinkOnlyReads);
         }
     }

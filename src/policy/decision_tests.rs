@@ -36,6 +36,7 @@ enum Asked {
     Resources,
     Search,
     Label(&'static str, bool),
+    Upload,
     Lost,
     Closed,
     Unknown,
@@ -112,7 +113,7 @@ fn any_world(random: &mut Random) -> World {
         expires: random.chance(20).then(|| NOW - 1 + random.below(3) as i64),
         method: random.pick(&METHODS),
         rule: random.chance(95).then(|| random.some(&PERMISSIONS[..3])),
-        asked: match random.below(12) {
+        asked: match random.below(13) {
             0 => Asked::Open,
             1 => Asked::Own,
             2..=5 => Asked::Resources,
@@ -120,6 +121,7 @@ fn any_world(random: &mut Random) -> World {
             8 => Asked::Label(random.pick(&LABELS), random.chance(70)),
             9 => Asked::Lost,
             10 => Asked::Closed,
+            11 => Asked::Upload,
             _ => Asked::Unknown,
         },
         things: (0..random.below(4))
@@ -179,7 +181,8 @@ fn reasons(world: &World) -> Vec<Refusal> {
         if link.maker.as_ref().is_some_and(|held| !common(&union_of(world, held).0, &["all", "share"])) {
             why.push(Refusal::MakerLostPermission);
         }
-        if world.method != Method::Get && world.asked != Asked::Search && world.asked != Asked::Own {
+        let reads = world.method == Method::Get || world.asked == Asked::Search || world.asked == Asked::Own;
+        if !reads || world.asked == Asked::Upload {
             why.push(Refusal::LinkOnlyReads);
         }
     }
@@ -278,6 +281,7 @@ fn ask(world: &World) -> Decision {
     let demand = match world.asked {
         Asked::Open => Demand::Open,
         Asked::Own => Demand::Own,
+        Asked::Upload => Demand::Upload,
         Asked::Resources => Demand::Resources(&facts),
         Asked::Search => Demand::Search(&facts),
         Asked::Label(label, available) => Demand::Label { resources: &facts, label, available },

@@ -70,12 +70,10 @@ impl Rules {
     pub fn new(rules: Vec<Rule>) -> Result<Self, RuleError> {
         let mut grouped = Vec::with_capacity(rules.len());
         for rule in &rules {
-            let regex = compile(&[&rule.pattern]).map_err(|cause| RuleError {
-                path: rule.path.to_string(),
-                pattern: rule.pattern.clone(),
-                cause,
-            })?;
-            grouped.push(matches!(rule.touches, Some(RuleTouches::Resource { .. })).then_some(regex));
+            let failed = |cause| RuleError { path: rule.path.to_string(), pattern: rule.pattern.clone(), cause };
+            check(&rule.pattern).map_err(failed)?;
+            let has_group = matches!(rule.touches, Some(RuleTouches::Resource { .. }));
+            grouped.push(has_group.then(|| compile(&[&rule.pattern])).transpose().map_err(failed)?);
         }
         let matcher = |method: Method| {
             let places: Vec<usize> =
@@ -118,11 +116,13 @@ impl Rules {
     }
 }
 
+/// Each pattern must stand on its own: `a)|(b` would otherwise close our group and leave the anchors. Compiling all of
+/// them one by one would be most of the plugin's start.
+fn check(pattern: &str) -> Result<(), String> {
+    regex_automata::util::syntax::parse_with(pattern, &syntax()).map(drop).map_err(|error| error.to_string())
+}
+
 fn compile(patterns: &[&str]) -> Result<Regex, String> {
-    // Each pattern must stand on its own: `a)|(b` would otherwise close our group and leave the anchors.
-    for pattern in patterns {
-        regex_automata::util::syntax::parse_with(pattern, &syntax()).map_err(|error| error.to_string())?;
-    }
     let anchored: Vec<String> = patterns.iter().map(|pattern| format!(r"\A(?:{pattern})\z")).collect();
     let config = Regex::config().nfa_size_limit(Some(SIZE_LIMIT)).utf8_empty(false);
     // As the configuration read them, so that what it found sound is what counts here.
