@@ -158,20 +158,20 @@ DELETE /series/{series}                                            .  403 -/- -/
 DELETE /instances/{instance}                                       .  403 -/- -/403 403/403 403/403
 POST /instances                                                    x  403 400 400 403 403
 POST /tools/create-dicom                {"Tags":{"PatientID":"x"}}    403 - - 403 403
-POST /studies/{study}/modify            {"Replace":{}}                403 -/- 403/403 403/403 403/403
-POST /studies/{study}/anonymize         {}                            403 -/- 403/403 403/403 403/403
-POST /studies/{study}/merge             {"Resources":[]}              403 -/- 403/403 403/403 403/403
+POST /studies/{study}/modify            {"Replace":{}}                403 -/- -/403 403/403 403/403
+POST /studies/{study}/anonymize         {}                            403 -/- -/403 403/403 403/403
+POST /studies/{study}/merge             {"Resources":[]}              403 -/- -/403 403/403 403/403
 POST /studies/{study}/split             {"Series":["{series}"]}       403 403/403 403/403 403/403 403/403
-POST /tools/bulk-delete                 {"Resources":["{study}"]}     403 -/- 403/403 403/403 403/403
-POST /tools/bulk-modify                 {"Resources":["{study}"]}     403 -/- 403/403 403/403 403/403
-POST /tools/bulk-anonymize              {"Resources":["{study}"]}     403 -/- 403/403 403/403 403/403
+POST /tools/bulk-delete                 {"Resources":["{study}"]}     403 -/- -/403 403/403 403/403
+POST /tools/bulk-modify                 {"Resources":["{study}"]}     403 -/- -/403 403/403 403/403
+POST /tools/bulk-anonymize              {"Resources":["{study}"]}     403 -/- -/403 403/403 403/403
 POST /tools/reconstruct                 {}                            403 403 403 403 403
 POST /instances/{instance}/export       /tmp/x                        403 403/403 403/403 403/403 403/403
 
 # Other systems, jobs, administration.
-GET /modalities                                                    .  403 200 403 403 403
-GET /peers                                                         .  403 200 403 403 403
-POST /modalities/nowhere/store          {"Resources":["{study}"]}     403 404/404 403/403 403/403 403/403
+GET /modalities                                                    .  403 200 200 403 403
+GET /peers                                                         .  403 200 200 403 403
+POST /modalities/nowhere/store          {"Resources":["{study}"]}     403 404/404 404/403 403/403 403/403
 GET /jobs                                                          .  403 200 403 403 403
 GET /jobs/0195f13e-0000-0000-0000-000000000000                     .  403 404 403 403 403
 GET /tools/log-level                                               .  403 200 403 403 403
