@@ -36,7 +36,13 @@ enum { gh_method_get = 1, gh_method_post = 2, gh_method_put = 3, gh_method_delet
 
 /* What happened to a resource or to the server. */
 typedef uint32_t gh_change;
-enum { gh_change_deleted = 1, gh_change_started = 10, gh_change_stopped = 11 };
+enum {
+  gh_change_deleted = 1,
+  gh_change_started = 10,
+  gh_change_stopped = 11,
+  gh_change_job_success = 17,
+  gh_change_job_failure = 18
+};
 
 /* A level of the DICOM hierarchy; `none` comes with changes of the server itself. */
 typedef uint32_t gh_level;

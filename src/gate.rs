@@ -9,11 +9,12 @@ use crate::config::RuleTouches;
 use crate::credential::Places;
 use crate::host::Method;
 use crate::identity::{Identities, Identity, Rejection};
+use crate::ownership::{Owned, Ownership};
 use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
 use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
-use crate::route::{Access, Handling, RouteModel};
+use crate::route::{Access, Handling, RouteModel, Row};
 
 /// Proof that a request was decided and may pass. Only [`Gate::decide`] makes one.
 #[must_use]
@@ -53,13 +54,16 @@ pub struct Gate {
     pub unchecked: Unchecked,
     /// Where studies and labels are looked up.
     pub resources: Resources,
+    /// Whose jobs and queries are whose.
+    pub ownership: Ownership,
 }
 
 /// The whole outcome of a decision: what the log, the handlers behind the gate, and an explanation need.
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
-    /// searched for together, and for an upload, of which each instance needs one of them; else at least one.
+    /// searched for together, and for an upload or a body that is read later, as each of them may be the one that it is
+    /// for; else at least one.
     pub granted: Vec<Arc<Identity>>,
     /// The identities that were verified, in that order, anonymous last. Never empty.
     pub verified: Vec<Arc<Identity>>,
@@ -69,6 +73,8 @@ pub struct Outcome {
     pub refusal: Option<Refusal>,
     /// The route's row.
     pub template: &'static str,
+    /// What the row says of itself: for somebody refused, why, and what to use instead.
+    pub note: &'static str,
     /// The rule that counted.
     pub rule: Option<Arc<str>>,
     /// What the server said when a resource could not be looked up.
@@ -113,7 +119,7 @@ impl Gate {
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
         let (verified, rejected) = self.identify(request, now);
-        let (template, handling) = self.routes.find(request.method, request.path);
+        let Row { template, handling, note } = self.routes.find(request.method, request.path);
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: Vec::with_capacity(1),
@@ -121,6 +127,7 @@ impl Gate {
             rejected,
             refusal: None,
             template,
+            note,
             rule: rule.map(|rule| Arc::clone(&rule.path)),
             trouble: None,
             permit: None,
@@ -167,10 +174,11 @@ impl Gate {
             }
             let found = touched.as_ref().and_then(|touched| touched.located.as_deref().ok()).unwrap_or_default();
             let facts: Vec<Facts<'_>> = found.iter().map(facts).collect();
-            let demand = self.demand(handling, touched.as_ref(), rule, &facts);
+            let demand = self.demand(handling, touched.as_ref(), rule, &facts, identity);
             match decision::decide(&holder, request.method, rule, &demand, now) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
+                    // Whom of them a search, an upload or a body is for is found out when it is read.
                     if !handling.serves_all() || decision::is_unlimited(&holder) {
                         break;
                     }
@@ -191,6 +199,7 @@ impl Gate {
         touched: Option<&Touched<'a>>,
         rule: Option<&Rule>,
         facts: &'a [Facts<'a>],
+        identity: &Identity,
     ) -> Demand<'a> {
         if touched.is_some_and(|touched| touched.located.is_err()) {
             return Demand::UnknownResource;
@@ -204,6 +213,11 @@ impl Gate {
                 Demand::Resources(facts)
             }
             Handling::Search => Demand::Search(facts),
+            Handling::Body => Demand::Body(facts),
+            Handling::Job | Handling::Query => {
+                let owned = touched.and_then(|touched| touched.owned);
+                Demand::Owned(owned.is_some_and(|(kind, id)| self.ownership.owns(kind, id, identity)))
+            }
             Handling::Label => {
                 let label = touched.and_then(|touched| touched.label).unwrap_or_default();
                 let available = self.identities.verifiers().roles.current().label_is_available(label);
@@ -222,7 +236,7 @@ impl Gate {
     fn touched<'a>(&self, request: &Request<'a>, rule: Option<&Rule>, look_up: bool) -> Touched<'a> {
         let access = self.routes.classify(request.method, request.path, &request.arguments);
         let located = if look_up { self.locate(request, &access, rule) } else { Ok(Vec::new()) };
-        Touched { label: access.label, located, looked_up: look_up }
+        Touched { label: access.label, owned: access.owned, located, looked_up: look_up }
     }
 
     /// Everything that a request names, looked up. An error for any of them is an error for all.
@@ -254,6 +268,7 @@ impl Gate {
 /// What a request names.
 struct Touched<'a> {
     label: Option<&'a str>,
+    owned: Option<(Owned, &'a str)>,
     located: Result<Vec<Located>, ResourceError>,
     looked_up: bool,
 }
@@ -284,6 +299,9 @@ pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
     };
     if let Some(refusal) = outcome.refusal {
         let _ = write!(line, ": {refusal}");
+        if refusal == Refusal::ClosedRoute && !outcome.note.is_empty() {
+            let _ = write!(line, " ({})", outcome.note);
+        }
     }
     if let Some(trouble) = &outcome.trouble {
         let _ = write!(line, " ({trouble})");

@@ -26,6 +26,7 @@ pub mod identity;
 pub mod json;
 pub mod orthanc;
 pub mod overrides;
+pub mod ownership;
 pub mod person;
 pub mod plugin;
 pub mod policy;

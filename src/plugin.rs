@@ -20,7 +20,8 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
-use crate::overrides;
+use crate::overrides::{self, Results};
+use crate::ownership::Ownership;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
@@ -69,6 +70,7 @@ pub(crate) struct Plugin {
     gate: Arc<Gate>,
     api: Api,
     uploads: Uploads,
+    results: Results,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
@@ -136,6 +138,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
             folders: config.unchecked_folders.clone(),
         },
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
+        ownership: Ownership::default(),
     });
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
@@ -145,6 +148,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         gate,
         api,
         uploads,
+        results: Results::default(),
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
@@ -250,7 +254,8 @@ impl Callbacks for Plugin {
         if call.request.path.starts_with("/auth/") {
             self.api.handle(call, clock::now())
         } else {
-            overrides::handle(&overrides::Context { host: self.host.as_ref(), gate: &self.gate }, call)
+            let context = overrides::Context { host: self.host.as_ref(), gate: &self.gate, results: &self.results };
+            overrides::handle(&context, call)
         }
     }
 
@@ -263,9 +268,17 @@ impl Callbacks for Plugin {
     }
 
     fn change(&self, change: Change) {
-        if let Change::Deleted(id) = change {
-            self.gate.resources.labels_changed();
-            self.uploads.deleted(&id);
+        match change {
+            Change::Deleted(id) => {
+                self.gate.resources.labels_changed();
+                self.uploads.deleted(&id);
+            }
+            Change::JobEnded(job) => {
+                if self.results.finish(self.host.as_ref(), &job) {
+                    self.gate.resources.labels_changed();
+                }
+            }
+            Change::Started | Change::Stopped | Change::Other => {}
         }
     }
 

@@ -77,6 +77,10 @@ pub(super) unsafe fn change(change: sdk::gh_change, resource: *const c_char) -> 
         sdk::gh_change_stopped => Change::Stopped,
         // SAFETY: the argument promise, handed on by the caller.
         sdk::gh_change_deleted => unsafe { text(resource) }.map_or(Change::Other, |id| Change::Deleted(id.to_owned())),
+        sdk::gh_change_job_success | sdk::gh_change_job_failure => {
+            // SAFETY: as above.
+            unsafe { text(resource) }.map_or(Change::Other, |id| Change::JobEnded(id.to_owned()))
+        }
         _ => Change::Other,
     }
 }

@@ -131,5 +131,8 @@ fn changes_that_matter_are_told_apart() {
     assert_eq!(read(11, std::ptr::null()), Change::Stopped);
     assert_eq!(read(1, c"0a-1b".as_ptr()), Change::Deleted("0a-1b".to_owned()));
     assert_eq!(read(1, std::ptr::null()), Change::Other);
+    assert_eq!(read(17, c"0a-1b".as_ptr()), Change::JobEnded("0a-1b".to_owned()));
+    assert_eq!(read(18, c"0a-1b".as_ptr()), Change::JobEnded("0a-1b".to_owned()));
+    assert_eq!(read(17, std::ptr::null()), Change::Other);
     assert_eq!(read(4, c"0a-1b".as_ptr()), Change::Other);
 }

@@ -4,10 +4,12 @@
 //! Only for the others is anything parsed.
 
 pub mod answers;
+pub mod bodies;
 pub mod create_dicom;
 pub mod search;
 
 mod core_call;
+mod results;
 mod scope;
 
 use crate::gate::Gate;
@@ -16,10 +18,11 @@ use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
 use crate::slot::{self, Caller};
 
+pub use results::Results;
 pub use scope::Scope;
 
 /// The patterns that are registered, as Orthanc anchors them.
-pub const PATTERNS: [&str; 9] = [
+pub const PATTERNS: [&str; 16] = [
     "/(patients|studies|series|instances)/([^/]*)",
     "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
     "/(patients|studies|series|instances)/([^/]*)/labels",
@@ -29,6 +32,13 @@ pub const PATTERNS: [&str; 9] = [
     "/tools/labels",
     "/tools/lookup",
     "/tools/create-dicom",
+    "/tools/bulk-(anonymize|content|delete|modify)",
+    "/(patients|studies|series)/([^/]*)/(anonymize|modify)",
+    "/studies/([^/]*)/(merge|split)",
+    "/modalities/([^/]*)/(query|store)",
+    "/peers/([^/]*)/store",
+    "/queries/([^/]*)/retrieve",
+    "/queries/([^/]*)/answers/([^/]*)/(query-instances|query-series|query-studies|retrieve)",
 ];
 
 /// What an override needs.
@@ -37,6 +47,8 @@ pub struct Context<'a> {
     pub host: &'a dyn Host,
     /// The rooms behind the gate.
     pub gate: &'a Gate,
+    /// The labels that the results of jobs wait for.
+    pub results: &'a Results,
 }
 
 /// Answers a call to one of the overridden routes.
@@ -53,6 +65,9 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
     // Whoever asks: the core would end the server.
     if crate::json::is_too_deep_for_the_core(call.body) {
         return Err(HostError::BAD_REQUEST);
+    }
+    if let Some(route) = bodies::route(&call.request) {
+        return bodies::handle(context, call, scope, &route);
     }
     let path = call.request.path.trim_end_matches('/');
     let mut segments = path.split('/').skip(1);

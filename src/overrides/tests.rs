@@ -79,7 +79,7 @@ impl Asker {
 }
 
 fn answer_of(bed: &Bed, call: RestRequest<'_>) -> Reply {
-    handle(&Context { host: bed.host.as_ref(), gate: &bed.gate }, &call)
+    handle(&Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default() }, &call)
 }
 
 fn body(reply: &Reply) -> &[u8] {

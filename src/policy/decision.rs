@@ -66,6 +66,10 @@ pub enum Demand<'a> {
     Resources(&'a [Facts<'a>]),
     /// A search, which is answered from the allowed studies; these resources are named in it.
     Search(&'a [Facts<'a>]),
+    /// A body that is looked into later; these resources are named in the path. Links only read.
+    Body(&'a [Facts<'a>]),
+    /// A job or a query: whether it is the holder's own.
+    Owned(bool),
     /// A label is added to or taken from these resources.
     Label {
         /// The resources.
@@ -126,6 +130,9 @@ pub enum Refusal {
     /// A resource is not among those of the link.
     #[error("a resource lies outside the share link")]
     OutsideLink,
+    /// The job or query was started by somebody else, or before a restart, or is unknown.
+    #[error("the job or query is not their own")]
+    NotTheOwner,
     /// The label is not the holder's own.
     #[error("the label is not one of the authorized labels")]
     ForeignLabel,
@@ -187,7 +194,9 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
     match demand {
         Demand::Open | Demand::Own | Demand::Upload => Ok(()),
         Demand::Resources([]) | Demand::UnknownResource => Err(Refusal::UnknownResource),
-        Demand::Resources(resources) | Demand::Search(resources) => {
+        Demand::Owned(true) => Ok(()),
+        Demand::Owned(false) => Err(Refusal::NotTheOwner),
+        Demand::Resources(resources) | Demand::Search(resources) | Demand::Body(resources) => {
             resources.iter().try_for_each(|facts| allow(holder, facts))
         }
         Demand::Label { resources, label, .. } => {

@@ -11,7 +11,7 @@ Made from `src/route/table/`; do not edit (`UPDATE_DOCS=1 cargo test --lib route
 
 \"Limited\" is somebody who does not hold all labels, or the holder of a share link. A route that is not in this list is
 refused to them, whatever permissions they hold. `{patient}`, `{study}`, `{series}` and `{instance}` are Orthanc
-identifiers, `{…-uid}` DICOM UIDs; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
+identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
 
 | a limited user gets | |
 |---|---|
@@ -23,6 +23,8 @@ identifiers, `{…-uid}` DICOM UIDs; `{dicom-web}`, `{wado}` and `{ui}` stand fo
 | by UID | the answer, when everything that the arguments name is allowed, and `objectUID` is there |
 | label | when the study is allowed, and the label is their own |
 | upload | nothing back but the answer; each instance must go into an allowed study, a new one, or one that they made today |
+| body | the answer, when every resource that the path and the body name is allowed |
+| own job, own query | the answer, when the job or query is their own |
 | own | what the plugin's own handler decides |
 | refused | nothing |
 ";
@@ -62,6 +64,9 @@ fn word(handling: Handling) -> String {
         Handling::WadoUri => "by UID".to_owned(),
         Handling::Label => "label".to_owned(),
         Handling::Upload => "upload".to_owned(),
+        Handling::Body => "body".to_owned(),
+        Handling::Job => "own job".to_owned(),
+        Handling::Query => "own query".to_owned(),
         Handling::Own => "own".to_owned(),
         Handling::Refused | Handling::Unknown => "refused".to_owned(),
     }

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::host::Method;
+use crate::ownership::Owned;
 use crate::resource::{Level, Named};
 
 /// How a route treats somebody who may not see all studies.
@@ -35,6 +36,13 @@ pub enum Handling {
     /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
     /// (`uploads`).
     Upload,
+    /// The body names resources. Those that the path names must be allowed; our REST callback checks those of the body
+    /// before the core sees them.
+    Body,
+    /// The job that the path names must have been started by the asker.
+    Job,
+    /// The query to another system that the path names must be the asker's.
+    Query,
     /// One of our own `/auth/…` routes: the handler decides.
     Own,
     /// Reaches patient data or settings in a way that is not looked into: only for whoever holds all labels.
@@ -54,7 +62,7 @@ impl Handling {
     /// Whether a request is served for all identities that were granted together, not for the first of them.
     #[must_use]
     pub const fn serves_all(self) -> bool {
-        matches!(self, Self::Search | Self::Upload)
+        matches!(self, Self::Search | Self::Upload | Self::Body)
     }
 }
 
@@ -64,7 +72,7 @@ pub struct Route {
     /// The methods.
     pub methods: &'static [Method],
     /// The path. Placeholders say what stands there: `{patient} {study} {series} {instance}` are Orthanc identifiers,
-    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{any}` one segment that names no
+    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{job}` a job, `{query}` a query, `{any}` one segment that names no
     /// resource and `{*rest}` everything below; text may follow a placeholder in its segment.
     /// `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
     pub path: &'static str,
@@ -82,6 +90,17 @@ pub use document::markdown;
 pub use table::ROUTES;
 pub use unknown::UnknownRoutes;
 
+/// What the table says of a request, without what the request names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The row's path, or the reason why there is none.
+    pub template: &'static str,
+    /// How to treat somebody limited.
+    pub handling: Handling,
+    /// The row's note.
+    pub note: &'static str,
+}
+
 /// What one request touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access<'a> {
@@ -93,11 +112,13 @@ pub struct Access<'a> {
     pub named: Vec<Named<'a>>,
     /// The label that the path names.
     pub label: Option<&'a str>,
+    /// The job or query that the path names.
+    pub owned: Option<(Owned, &'a str)>,
 }
 
 impl Access<'_> {
     const fn unknown(template: &'static str) -> Self {
-        Self { template, handling: Handling::Unknown, named: Vec::new(), label: None }
+        Self { template, handling: Handling::Unknown, named: Vec::new(), label: None, owned: None }
     }
 }
 
@@ -173,10 +194,10 @@ impl RouteModel {
 
     /// The row of a request, without looking at what it names: enough for whoever may touch everything.
     #[must_use]
-    pub fn find(&self, method: Method, path: &str) -> (&'static str, Handling) {
+    pub fn find(&self, method: Method, path: &str) -> Row {
         match self.entry(method, path) {
-            Ok((entry, _)) => (entry.route.path, entry.route.limited),
-            Err(template) => (template, Handling::Unknown),
+            Ok((entry, _)) => Row { template: entry.route.path, handling: entry.route.limited, note: entry.route.note },
+            Err(template) => Row { template, handling: Handling::Unknown, note: "" },
         }
     }
 
@@ -199,6 +220,7 @@ impl RouteModel {
         };
         let mut named = Vec::new();
         let mut label = None;
+        let mut owned = None;
         for (placeholder, (_, value)) in entry.placeholders.iter().zip(params.iter()) {
             match (placeholder, value) {
                 (Placeholder::Orthanc(level), id) if is_orthanc_id(id) => {
@@ -206,6 +228,7 @@ impl RouteModel {
                 }
                 (Placeholder::Uid(level), uid) if is_uid(uid) => named.push(Named::Uid(*level, Cow::Borrowed(uid))),
                 (Placeholder::Label, text) => label = Some(text),
+                (Placeholder::Owned(kind), id) => owned = Some((*kind, id)),
                 (Placeholder::Other, _) => {}
                 // Not an identifier at all: nothing that anybody could have been allowed.
                 (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
@@ -220,7 +243,7 @@ impl RouteModel {
         if asks_for_sibling_counts(arguments) {
             named.push(Named::Malformed);
         }
-        Access { template: entry.route.path, handling: entry.route.limited, named, label }
+        Access { template: entry.route.path, handling: entry.route.limited, named, label, owned }
     }
 }
 
@@ -242,6 +265,7 @@ enum Placeholder {
     Orthanc(Level),
     Uid(Level),
     Label,
+    Owned(Owned),
     Other,
 }
 
@@ -255,6 +279,8 @@ fn kind(placeholder: &str) -> Placeholder {
         "series-uid" => Placeholder::Uid(Level::Series),
         "instance-uid" => Placeholder::Uid(Level::Instance),
         "label" => Placeholder::Label,
+        "job" => Placeholder::Owned(Owned::Job),
+        "query" => Placeholder::Owned(Owned::Query),
         _ => Placeholder::Other,
     }
 }

@@ -33,6 +33,8 @@ fn example(route: &Route, roots: &Roots) -> String {
         ("{series-uid}", "1.2.3.4"),
         ("{instance-uid}", "1.2.3.4.5"),
         ("{label}", "external"),
+        ("{job}", "7c3a"),
+        ("{query}", "7c3b"),
         ("{any}", "word"),
         ("{*rest}", "some/thing.js"),
     ] {
@@ -123,7 +125,9 @@ fn rows_are_consistent() {
             Handling::Named => {
                 assert!(resources > 0, "{path} names nothing");
                 let deletes_whole = route.methods == [Delete] && path.split('/').count() == 3;
-                assert!(route.methods == [Get] || deletes_whole, "{path} changes something");
+                // Answers a file that is made from one that is allowed, and stores nothing.
+                let makes_a_file = path.starts_with("/instances/{instance}/") && route.methods == [Post];
+                assert!(route.methods == [Get] || deletes_whole || makes_a_file, "{path} changes something");
             }
             Handling::Filtered => assert!(resources > 0 && route.methods == [Get], "{path}"),
             Handling::Label => {
@@ -131,6 +135,16 @@ fn rows_are_consistent() {
                 assert_eq!(route.methods, [Put, Delete]);
             }
             Handling::Upload => assert_eq!(route.methods, [Post], "{path}"),
+            Handling::Body => {
+                assert_eq!(route.methods, [Post], "{path}");
+                let overridden = crate::overrides::PATTERNS.iter().any(|pattern| {
+                    let pattern = regex_automata::meta::Regex::new(&format!("^(?:{pattern})$")).expect("a pattern");
+                    pattern.is_match(&example(route, &Roots::default()))
+                });
+                assert!(overridden, "{path}: nobody looks into the body");
+            }
+            Handling::Job => assert!(path.starts_with("/jobs/{job}"), "{path}"),
+            Handling::Query => assert!(path.starts_with("/queries/{query}"), "{path}"),
             Handling::Search | Handling::Identifiers(_) | Handling::WadoUri | Handling::Refused => {}
             Handling::Unknown => panic!("{path} is in the table and yet unknown"),
         }
@@ -355,7 +369,8 @@ proptest::proptest! {
                     assert!(!access.named.is_empty(), "{path}");
                 }
                 Handling::Open | Handling::Own | Handling::Unknown => assert!(access.named.is_empty(), "{path}"),
-                Handling::Search | Handling::Upload | Handling::Refused => {}
+                Handling::Search | Handling::Body | Handling::Upload | Handling::Refused => {}
+                Handling::Job | Handling::Query => assert!(access.owned.is_some(), "{path}"),
             }
             assert_eq!(access.label.is_some(), access.template.ends_with("{label}"), "{path}");
         });

@@ -5,6 +5,7 @@
 #![deny(unsafe_code)]
 
 mod api_keys;
+mod bodies;
 mod credentials;
 mod labels;
 mod lifecycle;

@@ -47,10 +47,10 @@ pub(super) const ROUTES: &[Route] = &[
     dicom_web(GET, "{dicom-web}/servers", Refused, "names of other systems"),
     dicom_web(GET_PUT_DELETE, "{dicom-web}/servers/{any}", Refused, "settings"),
     dicom_web(POST, "{dicom-web}/servers/{any}/delete", Refused, "what is sent or asked for is in the body"),
-    dicom_web(POST, "{dicom-web}/servers/{any}/get", Refused, "what is sent or asked for is in the body"),
+    dicom_web(POST, "{dicom-web}/servers/{any}/get", Refused, "brings studies in by the body, and is the plugin's own, so that no body can be checked"),
     dicom_web(POST, "{dicom-web}/servers/{any}/qido", Refused, "what is sent or asked for is in the body"),
-    dicom_web(POST, "{dicom-web}/servers/{any}/retrieve", Refused, "what is sent or asked for is in the body"),
-    dicom_web(POST, "{dicom-web}/servers/{any}/stow", Refused, "what is sent or asked for is in the body"),
+    dicom_web(POST, "{dicom-web}/servers/{any}/retrieve", Refused, "brings studies in by the body, and is the plugin's own, so that no body can be checked"),
+    dicom_web(POST, "{dicom-web}/servers/{any}/stow", Refused, "sends what the body names, and is the plugin's own, so that no body can be checked: use /modalities/{id}/store or /peers/{id}/store"),
     dicom_web(POST, "{dicom-web}/servers/{any}/wado", Refused, "what is sent or asked for is in the body"),
     dicom_web(POST, "/studies/{study}/update-dicomweb-cache", Refused, "writes"),
 ];

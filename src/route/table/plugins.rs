@@ -21,8 +21,8 @@ pub(super) const ROUTES: &[Route] = &[
     row(ALL, "/worklists", Refused, "worklists", "names of patients"),
     row(ALL, "/worklists/{*rest}", Refused, "worklists", "names of patients"),
     // Transfers accelerator.
-    row(ALL, "/transfers", Refused, "transfers", "any resource, by the body"),
-    row(ALL, "/transfers/{*rest}", Refused, "transfers", "any resource, by the body"),
+    row(ALL, "/transfers", Refused, "transfers", "any resource, by the body, and the plugin's own, so that no body can be checked: use /peers/{id}/store"),
+    row(ALL, "/transfers/{*rest}", Refused, "transfers", "any resource, by the body, and the plugin's own, so that no body can be checked: use /peers/{id}/store"),
     // Education.
     row(GET, "/education/static/{*rest}", Open, "education", "static"),
     row(ALL, "/education/{*rest}", Refused, "education", "has identities of its own"),

@@ -1,0 +1,274 @@
+//! The routes whose body names resources, for somebody limited: every identifier in the body is checked before the core
+//! sees it, and what the core sees is our reading of the body, written again.
+//!
+//! A member that is not known could name a resource, so it is refused, and so is a member that stands twice. Whatever is
+//! unknown is refused as what is forbidden is.
+
+mod modification;
+mod remote;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::Context;
+use super::answers::{pretty, strip};
+use super::core_call::{self, pass_on};
+use super::scope::Scope;
+use crate::gate::facts;
+use crate::host::{HostError, Method};
+use crate::identity::Identity;
+use crate::ownership::Owned;
+use crate::policy::decision;
+use crate::policy::roles::Unique;
+use crate::request::{Reply, Request, RestRequest};
+use crate::resource::{Level, Located, Named};
+use crate::route::is_orthanc_id;
+
+/// A route whose body is looked into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/tools/bulk-delete`
+    BulkDelete,
+    /// `/tools/bulk-content`
+    BulkContent,
+    /// `/tools/bulk-modify`, `/tools/bulk-anonymize`
+    BulkChange(Change),
+    /// `/{level}/{id}/modify`, `/{level}/{id}/anonymize`
+    Change(Change, Level, &'a str),
+    /// `/studies/{id}/merge`
+    Merge(&'a str),
+    /// `/studies/{id}/split`
+    Split(&'a str),
+    /// `/modalities/{name}/store`
+    StoreToModality,
+    /// `/peers/{name}/store`
+    StoreToPeer,
+    /// `/modalities/{name}/query`
+    AskModality,
+    /// `/queries/{id}/answers/{index}/query-{level}`
+    AskFurther(&'a str),
+    /// `/queries/{id}/retrieve`, `/queries/{id}/answers/{index}/retrieve`
+    Retrieve(&'a str, Option<&'a str>),
+}
+
+/// What is done to the content of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Modified.
+    Modify,
+    /// Anonymized.
+    Anonymize,
+}
+
+/// Which of these routes a request is for.
+#[must_use]
+pub fn route<'a>(request: &Request<'a>) -> Option<Route<'a>> {
+    let segments: Vec<&str> = request.path.trim_end_matches('/').split('/').skip(1).collect();
+    Some(match *segments.as_slice() {
+        ["tools", "bulk-delete"] => Route::BulkDelete,
+        ["tools", "bulk-content"] => Route::BulkContent,
+        ["tools", "bulk-modify"] => Route::BulkChange(Change::Modify),
+        ["tools", "bulk-anonymize"] => Route::BulkChange(Change::Anonymize),
+        ["studies", id, "merge"] => Route::Merge(id),
+        ["studies", id, "split"] => Route::Split(id),
+        // Of an instance, the answer is the new file, and the path says all.
+        ["instances", ..] => return None,
+        [level, id, "modify"] => Route::Change(Change::Modify, super::level_of(level)?, id),
+        [level, id, "anonymize"] => Route::Change(Change::Anonymize, super::level_of(level)?, id),
+        ["modalities", _, "store"] => Route::StoreToModality,
+        ["modalities", _, "query"] => Route::AskModality,
+        ["peers", _, "store"] => Route::StoreToPeer,
+        ["queries", id, "retrieve"] => Route::Retrieve(id, None),
+        ["queries", id, "answers", index, "retrieve"] => Route::Retrieve(id, Some(index)),
+        ["queries", id, "answers", _, "query-instances" | "query-series" | "query-studies"] => Route::AskFurther(id),
+        _ => return None,
+    })
+}
+
+/// Answers one of these routes.
+pub fn handle(
+    context: &Context<'_>,
+    call: &RestRequest<'_>,
+    scope: &Scope,
+    route: &Route<'_>,
+) -> Result<Reply, HostError> {
+    let Scope::Limited(identities) = scope else { return pass_on(context.host, call) };
+    if call.request.method != Method::Post {
+        // The core has no other method there.
+        return pass_on(context.host, call);
+    }
+    let asked = Asked { context, call, identities };
+    match *route {
+        Route::BulkDelete => bulk_delete(&asked),
+        Route::BulkContent => bulk_content(&asked, scope),
+        Route::BulkChange(change) => modification::bulk(&asked, change),
+        Route::Change(change, level, id) => modification::one(&asked, change, level, id),
+        Route::Merge(id) => modification::merge(&asked, id),
+        Route::Split(id) => modification::split(&asked, id),
+        Route::StoreToModality => remote::store(&asked, remote::TO_MODALITY),
+        Route::StoreToPeer => remote::store(&asked, remote::TO_PEER),
+        Route::AskModality => remote::ask(&asked),
+        Route::AskFurther(query) => remote::ask_further(&asked, query),
+        Route::Retrieve(query, index) => remote::retrieve(&asked, query, index),
+    }
+}
+
+fn bulk_delete(asked: &Asked<'_>) -> Result<Reply, HostError> {
+    let body = asked.body(&["Resources"])?;
+    asked.act(asked.resources(&body, "Resources")?)?;
+    let answer = asked.send(&body);
+    // Also after a failure: it may have been one half way.
+    asked.context.gate.resources.labels_changed();
+    answer.map(|_| core_call::empty())
+}
+
+fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
+    let body = asked.body(&["Resources", "Level", "Metadata", "Full", "Short", "Simplify"])?;
+    let names = asked.resources(&body, "Resources")?;
+    let (_, by) = asked.find_actor(&names, true)?;
+    let mut answer: Value = crate::json::from_slice(&asked.send(&body)?).map_err(|_| HostError::PLUGIN)?;
+    // `Level` lets the core go up from what is named: a patient is more than the study that was allowed.
+    for description in answer.as_array().into_iter().flatten() {
+        let text = |member| description.get(member).and_then(Value::as_str);
+        let level = text("Type").and_then(Level::parse).ok_or(HostError::PLUGIN)?;
+        let named = Named::Orthanc(level, text("ID").ok_or(HostError::PLUGIN)?.into());
+        if !asked.may_touch(by, &[named]) {
+            return Err(asked.refuse("it would answer a patient of whom not all studies are allowed"));
+        }
+    }
+    strip(asked.context, scope, &scope.labels(), &mut answer);
+    Ok(core_call::json(pretty(&answer)))
+}
+
+/// A request of somebody limited whose body is looked into.
+struct Asked<'a> {
+    context: &'a Context<'a>,
+    call: &'a RestRequest<'a>,
+    identities: &'a [Arc<Identity>],
+}
+
+impl Asked<'_> {
+    /// The body as an object with these members and no others.
+    fn body(&self, members: &[&str]) -> Result<Map<String, Value>, HostError> {
+        match crate::json::from_slice(self.call.body) {
+            Ok(Unique(Value::Object(body))) => self.known(body, members),
+            _ => Err(HostError::BAD_REQUEST),
+        }
+    }
+
+    fn known(&self, body: Map<String, Value>, members: &[&str]) -> Result<Map<String, Value>, HostError> {
+        match body.keys().find(|member| !members.contains(&member.as_str())) {
+            Some(unknown) => Err(self.refuse(&format!("the member {unknown:?} of the body"))),
+            None => Ok(body),
+        }
+    }
+
+    /// The identifiers in a member of the body, of any level.
+    fn resources<'b>(&self, body: &'b Map<String, Value>, member: &str) -> Result<Vec<Named<'b>>, HostError> {
+        self.identifiers(body, member, |id| Named::OrthancOfAnyLevel(id.into()))
+    }
+
+    /// The identifiers in a member of the body, of one level.
+    fn resources_of<'b>(
+        &self,
+        body: &'b Map<String, Value>,
+        member: &str,
+        level: Level,
+    ) -> Result<Vec<Named<'b>>, HostError> {
+        self.identifiers(body, member, |id| Named::Orthanc(level, id.into()))
+    }
+
+    fn identifiers<'b>(
+        &self,
+        body: &'b Map<String, Value>,
+        member: &str,
+        name: impl Fn(&'b str) -> Named<'b>,
+    ) -> Result<Vec<Named<'b>>, HostError> {
+        let list = body.get(member).and_then(Value::as_array).ok_or(HostError::BAD_REQUEST)?;
+        list.iter()
+            .map(|id| match id.as_str() {
+                Some(id) if is_orthanc_id(id) => Ok(name(id)),
+                Some(_) => Ok(Named::Malformed),
+                None => Err(HostError::BAD_REQUEST),
+            })
+            .collect()
+    }
+
+    /// The first identity that may touch everything that is named, with what that is (decision 3: one identity for the
+    /// whole request). Links only read.
+    fn find_actor(&self, names: &[Named<'_>], reads: bool) -> Result<(Vec<Located>, &Arc<Identity>), HostError> {
+        let mut located = Vec::with_capacity(names.len());
+        for named in names {
+            match self.context.gate.resources.locate(named) {
+                Ok(found) => located.extend(found),
+                Err(error) => return Err(self.refuse(&format!("a resource in the body: {error}"))),
+            }
+        }
+        let actor = self
+            .identities
+            .iter()
+            .filter(|identity| reads || identity.link.is_none())
+            .find(|identity| allows_all(identity, &located));
+        match actor {
+            Some(actor) => Ok((located, actor)),
+            None => Err(self.refuse("a resource in the body lies outside the authorized labels")),
+        }
+    }
+
+    /// As [`Self::find_actor`], for a request that changes something.
+    fn act(&self, names: Vec<Named<'_>>) -> Result<Actor<'_>, HostError> {
+        let (touched, identity) = self.find_actor(&names, false)?;
+        Ok(Actor { identity, touched })
+    }
+
+    /// Whether an identity may touch everything that is named.
+    fn may_touch(&self, identity: &Identity, names: &[Named<'_>]) -> bool {
+        names
+            .iter()
+            .all(|named| self.context.gate.resources.locate(named).is_ok_and(|located| allows_all(identity, &located)))
+    }
+
+    /// Says in the log why, and gives the answer.
+    fn refuse(&self, why: &str) -> HostError {
+        let names: Vec<&str> = self.identities.iter().map(|identity| identity.name.as_str()).collect();
+        let request = &self.call.request;
+        let line = format!("refused {} {} to {}: {why}", request.method.as_str(), request.path, names.join(", "));
+        log::info!("{}", line.chars().take(400).filter(|c| !c.is_control()).collect::<String>());
+        HostError::FORBIDDEN
+    }
+
+    /// Hands a body on; the core's answer.
+    fn send(&self, body: &Map<String, Value>) -> Result<Vec<u8>, HostError> {
+        let body = serde_json::to_vec(body).map_err(|_| HostError::PLUGIN)?;
+        self.context.host.post(&core_call::uri(&self.call.request, self.context.host.version()), &body)
+    }
+
+    /// Remembers whose the job or query in the core's answer is. Gives the job.
+    fn claim(&self, answer: &[u8], identity: &Identity) -> Option<String> {
+        let answer: Value = crate::json::from_slice(answer).ok()?;
+        let id = answer.get("ID").and_then(Value::as_str)?;
+        let path = answer.get("Path").and_then(Value::as_str)?;
+        let kind = match path.strip_suffix(id)? {
+            "/jobs/" => Owned::Job,
+            "/queries/" => Owned::Query,
+            _ => return None,
+        };
+        self.context.gate.ownership.claim(kind, id, identity);
+        (kind == Owned::Job).then(|| id.to_owned())
+    }
+}
+
+/// Who acts, on what.
+struct Actor<'a> {
+    identity: &'a Arc<Identity>,
+    touched: Vec<Located>,
+}
+
+fn allows_all(identity: &Identity, located: &[Located]) -> bool {
+    located.iter().all(|resource| decision::allow(&identity.holder(), &facts(resource)).is_ok())
+}
+
+#[cfg(test)]
+#[path = "bodies_tests.rs"]
+mod tests;

@@ -1,0 +1,564 @@
+//! Every route whose body names resources, against a server that records what it is handed: what is one's own goes
+//! through, and nothing foreign, unknown or odd does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use testbed::dicom::{orthanc_id, uid};
+
+use crate::callbacks::Callbacks;
+use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
+use crate::request::{Change, Reply, Request, RestRequest};
+
+/// A server that knows some resources and what it was told to do.
+#[derive(Default)]
+struct Recorder {
+    resources: BTreeMap<String, Value>,
+    /// Answers to GET.
+    answers: Mutex<BTreeMap<String, Value>>,
+    /// What was changed or sent.
+    done: Mutex<Vec<(Method, String, Value)>>,
+    /// What the next POST answers.
+    next: Mutex<Value>,
+}
+
+/// Somebody's study with one series and one instance.
+#[derive(Clone)]
+struct Study {
+    patient: String,
+    study: String,
+    study_uid: String,
+    series: String,
+    instance: String,
+}
+
+impl Recorder {
+    fn add(&mut self, patient: &str, name: &str, labels: &[&str]) -> Study {
+        let uids = [patient.to_owned(), uid(name), uid(&format!("{name}/1")), uid(&format!("{name}/1/1"))];
+        let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+        let id = |length: usize| orthanc_id(uids.get(..length).unwrap());
+        let ids = [id(1), id(2), id(3), id(4)];
+        let levels = [
+            ("patients", "Patient", "PatientID", ""),
+            ("studies", "Study", "StudyInstanceUID", "ParentPatient"),
+            ("series", "Series", "SeriesInstanceUID", "ParentStudy"),
+            ("instances", "Instance", "SOPInstanceUID", "ParentSeries"),
+        ];
+        for (at, (plural, kind, tag, parent)) in levels.into_iter().enumerate() {
+            let mut description = json!({"ID": ids[at], "Type": kind, "MainDicomTags": {tag: uids[at]}, "Labels": []});
+            if at > 0 {
+                description[parent] = json!(ids[at - 1]);
+            }
+            let path = format!("/{plural}/{}", ids[at]);
+            if at == 0 {
+                let old = self.resources.get(&path).and_then(|old| old["Studies"].as_array().cloned());
+                let mut studies = old.unwrap_or_default();
+                studies.push(json!(ids[1]));
+                description["Studies"] = json!(studies);
+            }
+            if at == 1 {
+                description["Labels"] = json!(labels);
+                self.resources.insert(format!("{path}/labels"), json!(labels));
+            }
+            self.resources.insert(path, description);
+        }
+        let [patient, study, series, instance] = ids;
+        Study { patient, study, study_uid: uid(name), series, instance }
+    }
+}
+
+impl Host for Recorder {
+    fn version(&self) -> HostVersion {
+        HostVersion::new(1, 13, 0)
+    }
+
+    fn get(&self, uri: &str) -> Result<Vec<u8>, HostError> {
+        let special = self.answers.lock().unwrap().get(uri).cloned();
+        let found = special.or_else(|| self.resources.get(uri).cloned());
+        found.map(|found| found.to_string().into_bytes()).ok_or(HostError::UNKNOWN_RESOURCE)
+    }
+
+    fn post(&self, uri: &str, body: &[u8]) -> Result<Vec<u8>, HostError> {
+        if uri == "/tools/lookup" {
+            let wanted = String::from_utf8(body.to_vec()).unwrap();
+            let hits: Vec<Value> = self
+                .resources
+                .values()
+                .filter(|resource| {
+                    let tags = resource.get("MainDicomTags").and_then(Value::as_object);
+                    tags.is_some_and(|tags| tags.values().any(|value| value == wanted.as_str()))
+                })
+                .map(|resource| json!({"Type": resource["Type"], "ID": resource["ID"]}))
+                .collect();
+            return Ok(json!(hits).to_string().into_bytes());
+        }
+        let body = serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)));
+        self.done.lock().unwrap().push((Method::Post, uri.to_owned(), body));
+        Ok(self.next.lock().unwrap().to_string().into_bytes())
+    }
+
+    fn put(&self, uri: &str, _: &[u8]) -> Result<Vec<u8>, HostError> {
+        self.done.lock().unwrap().push((Method::Put, uri.to_owned(), Value::Null));
+        Ok(Vec::new())
+    }
+
+    fn delete(&self, uri: &str) -> Result<(), HostError> {
+        self.done.lock().unwrap().push((Method::Delete, uri.to_owned(), Value::Null));
+        Ok(())
+    }
+
+    fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
+        Err(HostError::PLUGIN)
+    }
+
+    fn set_metric(&self, _: &'static str, _: i64) {}
+}
+
+/// The plugin on such a server.
+struct World {
+    host: Arc<Recorder>,
+    callbacks: Arc<dyn Callbacks>,
+    _folder: tempfile::TempDir,
+    own: Study,
+    other: Study,
+    foreign: Study,
+    mixed: Study,
+    admin: String,
+    user: String,
+    friend: String,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(Recorder::default())
+    }
+
+    fn with(mut host: Recorder) -> Self {
+        let own = host.add("OWN", "own", &["external", "internal"]);
+        let other = host.add("OTHER", "other", &["external", "internal"]);
+        let foreign = host.add("FOREIGN", "foreign", &["internal"]);
+        host.add("MIXED", "hidden", &["internal"]);
+        let mixed = host.add("MIXED", "mixed", &["external"]);
+        let folder = tempfile::tempdir().unwrap();
+        let hash = testbed::password_hash("secret").unwrap();
+        let user = |role: &str| json!({"PasswordHash": hash, "Roles": [role]});
+        let all = ["all", "admin-permissions"];
+        let configuration = json!({
+            "IndexDirectory": folder.path(),
+            "DicomServerEnabled": false,
+            "Authorization": {
+                "Users": {"admin": user("admin"), "user": user("limited"), "friend": user("limited")},
+                "Roles": {
+                    "admin": {"permissions": all, "authorized-labels": ["*"]},
+                    "limited": {"permissions": all, "authorized-labels": ["external"]},
+                },
+                "ExtraPermissions": [
+                    ["post", "^/tools/bulk-content$", "all"],
+                    ["post", "^/studies/.*/split$", "all"],
+                    ["post", "^/queries/.*$", "all"],
+                    ["get", "^/queries/.*$", "all"],
+                ],
+            },
+        });
+        let host = Arc::new(host);
+        let shared: Arc<dyn Host> = Arc::clone(&host) as Arc<dyn Host>;
+        let started = crate::plugin::start(shared, &configuration.to_string(), None).unwrap().unwrap();
+        let basic = |name: &str| testbed::http::basic_value(name, "secret");
+        Self {
+            host,
+            callbacks: started.callbacks,
+            _folder: folder,
+            own,
+            other,
+            foreign,
+            mixed,
+            admin: basic("admin"),
+            user: basic("user"),
+            friend: basic("friend"),
+        }
+    }
+
+    fn request<'a>(method: Method, path: &'a str, who: &'a str) -> Request<'a> {
+        Request { method, path, remote: "127.0.0.1", headers: vec![("authorization", who)], arguments: Vec::new() }
+    }
+
+    /// Whether the filter lets a request pass.
+    fn passes(&self, method: Method, path: &str, who: &str) -> bool {
+        self.callbacks.before_filter();
+        self.callbacks.filter(&Self::request(method, path, who)).is_some()
+    }
+
+    /// The answer to a POST, with what was done because of it.
+    fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<(Method, String, Value)>) {
+        self.host.done.lock().unwrap().clear();
+        if !self.passes(Method::Post, path, who) {
+            return (Err(HostError::FORBIDDEN), Vec::new());
+        }
+        let call = RestRequest { request: Self::request(Method::Post, path, who), body: body.as_bytes() };
+        let answer = match self.callbacks.rest(&call) {
+            Reply::Answer { status: 200, body, .. } => Ok(serde_json::from_slice(&body).unwrap_or(Value::Null)),
+            Reply::HostError(error) => Err(error),
+            other => panic!("{other:?}"),
+        };
+        (answer, self.host.done.lock().unwrap().clone())
+    }
+
+    fn answers_next(&self, answer: Value) {
+        *self.host.next.lock().unwrap() = answer;
+    }
+
+    fn has(&self, uri: &str, answer: Value) {
+        self.host.answers.lock().unwrap().insert(uri.to_owned(), answer);
+    }
+
+    fn refuses(&self, path: &str, body: &Value) {
+        let (answer, done) = self.post(&self.user, path, &body.to_string());
+        assert_eq!(answer, Err(HostError::FORBIDDEN), "{path} {body}");
+        assert_eq!(done, [], "{path} {body}");
+    }
+
+    fn hands_on(&self, path: &str, body: &Value, expected: &Value) {
+        let (answer, done) = self.post(&self.user, path, &body.to_string());
+        assert!(answer.is_ok(), "{path} {body}: {answer:?}");
+        assert_eq!(done, [(Method::Post, path.to_owned(), expected.clone())], "{path} {body}");
+    }
+}
+
+/// The routes that take any identifiers in `Resources`, with a body that has none yet.
+fn listing_routes(world: &World) -> Vec<(String, Value)> {
+    vec![
+        ("/tools/bulk-delete".to_owned(), json!({})),
+        ("/tools/bulk-content".to_owned(), json!({})),
+        ("/tools/bulk-modify".to_owned(), json!({"KeepLabels": true, "Replace": {"StudyDescription": "x"}})),
+        ("/tools/bulk-anonymize".to_owned(), json!({"KeepLabels": true})),
+        (format!("/studies/{}/merge", world.own.study), json!({})),
+        ("/modalities/pacs/store".to_owned(), json!({})),
+        ("/peers/other/store".to_owned(), json!({})),
+    ]
+}
+
+const UNKNOWN: &str = "00000000-11111111-22222222-33333333-44444444";
+
+#[test]
+fn identifiers_in_bodies_are_all_checked() {
+    let world = World::new();
+    let World { own, other, foreign, mixed, .. } = &world;
+    for (path, body) in listing_routes(&world) {
+        world.answers_next(if path.ends_with("content") { json!([]) } else { json!({}) });
+        let with = |resources: Value| {
+            let mut body = body.clone();
+            body["Resources"] = resources;
+            body
+        };
+        for resources in [
+            json!([other.study]),
+            json!([other.series, other.instance]),
+            json!([other.patient, own.instance]),
+            json!([]),
+        ] {
+            let body = with(resources);
+            world.hands_on(&path, &body, &body);
+        }
+        for resources in [
+            json!([foreign.study]),
+            json!([foreign.series]),
+            json!([foreign.instance]),
+            json!([foreign.patient]),
+            json!([other.study, foreign.study]),
+            json!([foreign.study, other.study]),
+            json!([UNKNOWN]),
+            json!([other.study, UNKNOWN]),
+            json!([mixed.patient]),
+            json!([other.study_uid]),
+            json!([other.study.to_uppercase()]),
+            json!([""]),
+            json!([format!("{} ", foreign.study)]),
+            json!([format!("{}/../{}", other.study, foreign.study)]),
+        ] {
+            world.refuses(&path, &with(resources));
+        }
+        let mut unknown = with(json!([other.study]));
+        unknown["Unheard-of"] = json!([foreign.study]);
+        world.refuses(&path, &unknown);
+        let (own, foreign) = (&other.study, &foreign.study);
+        for odd in [
+            format!(r#"{{"Resources": ["{own}"], "Resources": ["{foreign}"]}}"#),
+            format!(r#"{{"Resources": ["{foreign}"], "Resources": ["{own}"]}}"#),
+            format!(r#"{{"Resources": "{own}"}}"#),
+            format!(r#"{{"Resources": [["{own}"]]}}"#),
+            format!(r#"{{"Resources": ["{own}"]}} trailing"#),
+            format!(r#"{{"Resources": ["{own}" /* , "{foreign}" */]}}"#),
+            "{}".to_owned(),
+            "null".to_owned(),
+            "\u{feff}{}".to_owned(),
+            String::new(),
+        ] {
+            let (answer, done) = world.post(&world.user, &path, &odd);
+            assert!(matches!(answer, Err(HostError::BAD_REQUEST | HostError::FORBIDDEN)), "{path} {odd}: {answer:?}");
+            assert_eq!(done, [], "{path} {odd}");
+        }
+    }
+}
+
+#[test]
+fn whoever_holds_all_labels_has_bodies_handed_on_untouched() {
+    let world = World::new();
+    world.answers_next(json!({}));
+    for (path, _) in listing_routes(&world) {
+        let body = json!({"Unheard-of": world.foreign.study, "Resources": [UNKNOWN]});
+        let (answer, done) = world.post(&world.admin, &path, &body.to_string());
+        assert_eq!((answer, done), (Ok(json!({})), vec![(Method::Post, path, body)]));
+    }
+}
+
+#[test]
+fn what_is_sent_may_be_named_in_four_ways() {
+    let world = World::new();
+    world.answers_next(json!({}));
+    for path in ["/modalities/pacs/store", "/peers/other/store"] {
+        let (own, foreign) = (&world.own.study, &world.foreign.study);
+        let expected = (Method::Post, path.to_owned(), json!({"Resources": [own]}));
+        for body in [own.clone(), format!("{own}\n"), format!("\"{own}\""), format!("[\"{own}\"]")] {
+            let (answer, done) = world.post(&world.user, path, &body);
+            assert_eq!((answer, done), (Ok(json!({})), vec![expected.clone()]), "{path} {body}");
+        }
+        for body in [foreign.clone(), format!("\"{foreign}\""), format!("[\"{own}\", \"{foreign}\"]")] {
+            let (answer, done) = world.post(&world.user, path, &body);
+            assert_eq!((answer, done), (Err(HostError::FORBIDDEN), vec![]), "{path} {body}");
+        }
+        // Where the server connects to, and as whom, is the site's to say.
+        for member in ["Host", "Port", "CalledAet", "LocalAet", "MoveOriginatorAet", "MoveOriginatorID", "Url"] {
+            world.refuses(path, &json!({"Resources": [own], member: "x"}));
+        }
+    }
+}
+
+#[test]
+fn one_resource_is_changed_under_its_labels() {
+    let world = World::new();
+    world.answers_next(json!({"ID": UNKNOWN, "Path": format!("/studies/{UNKNOWN}")}));
+    let World { own, foreign, mixed, .. } = &world;
+    for (level, id) in [("patients", &own.patient), ("studies", &own.study), ("series", &own.series)] {
+        for (change, body) in [
+            ("modify", json!({"Replace": {"StudyDescription": "x"}, "KeepSource": false})),
+            ("modify", json!({"KeepLabels": false, "Remove": ["StudyDescription"]})),
+            ("anonymize", json!({"Keep": ["StudyDescription"], "DicomVersion": "2023b"})),
+        ] {
+            let mut expected = body.clone();
+            expected["KeepLabels"] = json!(true);
+            world.hands_on(&format!("/{level}/{id}/{change}"), &body, &expected);
+            let foreign = match level {
+                "patients" => &foreign.patient,
+                "studies" => &foreign.study,
+                _ => &foreign.series,
+            };
+            world.refuses(&format!("/{level}/{foreign}/{change}"), &body);
+            world.refuses(&format!("/{level}/{UNKNOWN}/{change}"), &body);
+            world.refuses(&format!("/{level}/{}/{change}", own.instance), &body);
+        }
+    }
+    // The patient has a study that is not allowed: modified, the patient's tags would be written anew for both.
+    let (modify, anonymize) =
+        (format!("/studies/{}/modify", mixed.study), format!("/studies/{}/anonymize", mixed.study));
+    world.refuses(&modify, &json!({"Replace": {"PatientName": "x"}}));
+    world.refuses(&anonymize, &json!({"Keep": ["PatientID"], "Force": true}));
+    world.hands_on(&anonymize, &json!({}), &json!({"KeepLabels": true}));
+}
+
+#[test]
+fn a_result_enters_no_study_or_patient_that_is_here() {
+    let world = World::new();
+    world.answers_next(json!({}));
+    let World { own, other, foreign, .. } = &world;
+    let new = uid("new");
+    for (path, base) in [
+        (format!("/studies/{}/modify", own.study), json!({})),
+        (format!("/series/{}/modify", own.series), json!({})),
+        (format!("/studies/{}/anonymize", own.study), json!({})),
+        ("/tools/bulk-modify".to_owned(), json!({"Resources": [own.instance], "Level": "Study"})),
+        ("/tools/bulk-anonymize".to_owned(), json!({"Resources": [own.series]})),
+    ] {
+        let with = |replace: Value| {
+            let mut body = base.clone();
+            body["Force"] = json!(true);
+            body["KeepLabels"] = json!(true);
+            body["Replace"] = replace;
+            body
+        };
+        for tag in ["StudyInstanceUID", "0020,000d", "0020-000D", "0020000d"] {
+            world.refuses(&path, &with(json!({tag: foreign.study_uid})));
+            world.refuses(&path, &with(json!({tag: format!(" {} ", foreign.study_uid)})));
+            // Merging is for that.
+            world.refuses(&path, &with(json!({tag: other.study_uid})));
+            world.refuses(&path, &with(json!({tag: "data:text/plain;base64,MS4y"})));
+            let body = with(json!({tag: new}));
+            world.hands_on(&path, &body, &body);
+            let body = with(json!({tag: own.study_uid}));
+            world.hands_on(&path, &body, &body);
+        }
+        for tag in ["(0020,000d)", "20,d", " StudyInstanceUID", "studyInstanceUID"] {
+            world.refuses(&path, &with(json!({tag: new})));
+        }
+        for tag in ["PatientID", "0010,0020", "0010-0020", "00100020"] {
+            world.refuses(&path, &with(json!({tag: "FOREIGN"})));
+            world.refuses(&path, &with(json!({tag: "MIXED"})));
+            world.refuses(&path, &with(json!({tag: "data:,FOREIGN"})));
+            world.refuses(&path, &with(json!({tag: "FOREIGN\\X"})));
+            world.refuses(&path, &with(json!({tag: "FOREIGN\u{e9}"})));
+            let body = with(json!({tag: "NEW"}));
+            world.hands_on(&path, &body, &body);
+            let body = with(json!({tag: "OTHER"}));
+            world.hands_on(&path, &body, &body);
+        }
+        let twice = with(json!({"0020,000d": new, "StudyInstanceUID": new})).to_string();
+        let (answer, done) = world.post(&world.user, &path, &twice);
+        assert_eq!((answer, done), (Err(HostError::BAD_REQUEST), vec![]));
+    }
+}
+
+#[test]
+fn two_studies_with_one_uid_stay_apart() {
+    let mut host = Recorder::default();
+    let (mine, theirs) = (host.add("ONE", "same", &["external"]), host.add("TWO", "same", &["internal"]));
+    assert_eq!(mine.study_uid, theirs.study_uid);
+    let world = World::with(host);
+    world.answers_next(json!({}));
+    let path = format!("/studies/{}/modify", mine.study);
+    world.refuses(&path, &json!({"Force": true, "Keep": ["StudyInstanceUID"], "Replace": {"PatientID": "NEW"}}));
+    world.refuses(&path, &json!({"Force": true, "Keep": ["0020,000d"]}));
+    let body = json!({"KeepLabels": true, "Replace": {"StudyDescription": "x"}});
+    world.hands_on(&path, &body, &body);
+}
+
+#[test]
+fn sources_under_other_labels_do_not_come_together() {
+    let world = World::new();
+    world.answers_next(json!({}));
+    let with = |resources: Value| {
+        let replace = json!({"StudyInstanceUID": uid("new"), "PatientID": "NEW"});
+        json!({"Resources": resources, "Force": true, "KeepLabels": true, "Replace": replace})
+    };
+    world.refuses("/tools/bulk-modify", &with(json!([world.own.study, world.mixed.study])));
+    let same = with(json!([world.own.study, world.other.study]));
+    world.hands_on("/tools/bulk-modify", &same, &same);
+}
+
+#[test]
+fn a_study_is_split_under_its_labels() {
+    let world = World::new();
+    let World { own, other, foreign, .. } = &world;
+    let path = format!("/studies/{}/split", own.study);
+    let labels = |study: &str| {
+        ["external", "internal"].map(|label| (Method::Put, format!("/studies/{study}/labels/{label}"), Value::Null))
+    };
+    world.answers_next(json!({"TargetStudy": UNKNOWN}));
+    let body = json!({"Series": [own.series], "Instances": [own.instance]});
+    let (answer, done) = world.post(&world.user, &path, &body.to_string());
+    assert!(answer.is_ok());
+    assert_eq!(done.first(), Some(&(Method::Post, path.clone(), body)));
+    assert_eq!(done.get(1..), Some(&labels(UNKNOWN)[..]));
+
+    // As a job: the labels follow when it has ended, once.
+    world.answers_next(json!({"ID": "job-1", "Path": "/jobs/job-1"}));
+    world.has("/jobs/job-1", json!({"State": "Running", "Content": {"TargetStudy": UNKNOWN}}));
+    let body = json!({"Series": [own.series], "Asynchronous": true});
+    let (answer, done) = world.post(&world.user, &path, &body.to_string());
+    assert_eq!((answer.is_ok(), done.len()), (true, 1));
+    world.has("/jobs/job-1", json!({"State": "Success", "Content": {"TargetStudy": UNKNOWN}}));
+    world.callbacks.change(Change::JobEnded("job-1".to_owned()));
+    world.callbacks.change(Change::JobEnded("job-1".to_owned()));
+    assert_eq!(world.host.done.lock().unwrap().get(1..), Some(&labels(UNKNOWN)[..]));
+
+    // The job may be over before its identifier is told.
+    world.answers_next(json!({"ID": "job-2", "Path": "/jobs/job-2"}));
+    world.has("/jobs/job-2", json!({"State": "Success", "Content": {"TargetStudy": UNKNOWN}}));
+    let (_, done) = world.post(&world.user, &path, &body.to_string());
+    assert_eq!(done.get(1..), Some(&labels(UNKNOWN)[..]));
+
+    world.refuses(&path, &json!({"Series": [foreign.series]}));
+    world.refuses(&path, &json!({"Series": [own.series], "Instances": [foreign.instance]}));
+    world.refuses(&path, &json!({"Series": [own.instance]}));
+    world.refuses(&path, &json!({"Instances": [other.series]}));
+    world.refuses(&path, &json!({"Series": [own.series], "Replace": {"PatientID": "FOREIGN"}}));
+    world.refuses(&path, &json!({"Series": [own.series], "Replace": {"0010,0020.x": "FOREIGN"}}));
+    world.refuses(&format!("/studies/{}/split", foreign.study), &json!({"Series": [own.series]}));
+    world.refuses(&format!("/studies/{}/merge", foreign.study), &json!({"Resources": [own.series]}));
+}
+
+#[test]
+fn content_shows_no_foreign_label_and_no_patient_with_foreign_studies() {
+    let world = World::new();
+    let body = json!({"Resources": [world.own.instance], "Level": "Study"});
+    world.answers_next(json!([world.host.resources[&format!("/studies/{}", world.own.study)]]));
+    let (answer, _) = world.post(&world.user, "/tools/bulk-content", &body.to_string());
+    assert_eq!(answer.unwrap()[0]["Labels"], json!(["external"]));
+    let body = json!({"Resources": [world.mixed.instance], "Level": "Patient"});
+    world.answers_next(json!([world.host.resources[&format!("/patients/{}", world.mixed.patient)]]));
+    let (answer, _) = world.post(&world.user, "/tools/bulk-content", &body.to_string());
+    assert_eq!(answer, Err(HostError::FORBIDDEN));
+}
+
+#[test]
+fn jobs_and_queries_belong_to_who_started_them() {
+    let world = World::new();
+    world.answers_next(json!({"ID": "0b-0b", "Path": "/jobs/0b-0b"}));
+    let body = json!({"Resources": [world.own.study], "Synchronous": false});
+    assert!(world.post(&world.user, "/modalities/pacs/store", &body.to_string()).0.is_ok());
+    world.answers_next(json!({"ID": "0e-0e", "Path": "/queries/0e-0e"}));
+    let body = json!({"Level": "Study", "Query": {"PatientID": "X"}});
+    assert!(world.post(&world.user, "/modalities/pacs/query", &body.to_string()).0.is_ok());
+    for (method, path, own) in [
+        (Method::Get, "/jobs/0b-0b", true),
+        (Method::Post, "/jobs/0b-0b/cancel", true),
+        (Method::Post, "/jobs/0b-0b/resubmit", false),
+        (Method::Post, "/jobs/0b-0b/pause", false),
+        (Method::Get, "/jobs/0e-0e", false),
+        (Method::Get, "/jobs/0f-0f", false),
+        (Method::Get, "/jobs", false),
+        (Method::Get, "/queries/0e-0e/answers", true),
+        (Method::Get, "/queries/0e-0e/answers/0/content", true),
+        (Method::Get, "/queries/0b-0b/answers", false),
+        (Method::Get, "/queries/0f-0f/answers", false),
+        (Method::Get, "/queries", false),
+    ] {
+        assert_eq!(world.passes(method, path, &world.user), own, "{method:?} {path}");
+        assert!(!world.passes(method, path, &world.friend), "{method:?} {path}: somebody else's");
+        // There is no rule for the list of queries.
+        assert!(world.passes(method, path, &world.admin) || path == "/queries", "{method:?} {path}");
+    }
+}
+
+#[test]
+fn nothing_is_retrieved_into_a_study_that_is_here_and_foreign() {
+    let world = World::new();
+    world.answers_next(json!({"ID": "0e-0e", "Path": "/queries/0e-0e"}));
+    let body = json!({"Level": "Study", "Query": {"PatientID": "X"}});
+    assert!(world.post(&world.user, "/modalities/pacs/query", &body.to_string()).0.is_ok());
+    let answer = |uid: &str| json!({"StudyInstanceUID": uid, "PatientID": "X"});
+    let (new, own, foreign) = (answer(&uid("new")), answer(&world.own.study_uid), answer(&world.foreign.study_uid));
+    world.answers_next(json!({"ID": "0b-0b", "Path": "/jobs/0b-0b"}));
+    let (all, one) = ("/queries/0e-0e/retrieve", "/queries/0e-0e/answers/1/retrieve");
+    for (answers, allowed) in [
+        (json!([new, own]), true),
+        (json!([own, new]), true),
+        (json!([new, foreign]), false),
+        (json!([own, {"PatientID": "X"}]), false),
+        (json!([own, answer("1.*")]), false),
+    ] {
+        world.has("/queries/0e-0e/answers?expand&simplify", answers.clone());
+        world.has("/queries/0e-0e/answers/1/content?simplify", answers[1].clone());
+        for path in [all, one] {
+            for body in ["", "STORESCP", r#"{"Asynchronous":true}"#] {
+                let (got, done) = world.post(&world.user, path, body);
+                assert_eq!((got.is_ok(), done.len()), (allowed, usize::from(allowed)), "{path} {body} {answers}");
+            }
+            let (got, done) = world.post(&world.user, path, r#"{"TargetAet": "A", "Unheard-of": 1}"#);
+            assert_eq!((got, done), (Err(HostError::FORBIDDEN), vec![]));
+            let (got, done) = world.post(&world.friend, path, "");
+            assert_eq!((got, done), (Err(HostError::FORBIDDEN), vec![]));
+        }
+    }
+    assert!(world.passes(Method::Get, "/jobs/0b-0b", &world.user));
+    assert!(!world.passes(Method::Get, "/jobs/0b-0b", &world.friend));
+}
