@@ -129,6 +129,9 @@ struct World {
     friend: String,
 }
 
+/// What the core was asked.
+type Sent = (Method, String, Value);
+
 impl World {
     fn new() -> Self {
         Self::with(Recorder::default())
@@ -190,7 +193,7 @@ impl World {
     }
 
     /// The answer to a POST, with what was done because of it.
-    fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<(Method, String, Value)>) {
+    fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<Sent>) {
         self.host.done.lock().unwrap().clear();
         if !self.passes(Method::Post, path, who) {
             return (Err(HostError::FORBIDDEN), Vec::new());
