@@ -62,7 +62,8 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
-    /// searched for together, and for a body or an upload, of which each may need another of them; else at least one.
+    /// searched for together, and for an upload or a body that is read later, as each of them may be the one that it is
+    /// for; else at least one.
     pub granted: Vec<Arc<Identity>>,
     /// The identities that were verified, in that order, anonymous last. Never empty.
     pub verified: Vec<Arc<Identity>>,
@@ -177,6 +178,7 @@ impl Gate {
             match decision::decide(&holder, request.method, rule, &demand, now) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
+                    // Whom of them a search, an upload or a body is for is found out when it is read.
                     if !handling.serves_all() || decision::is_unlimited(&holder) {
                         break;
                     }

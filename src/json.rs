@@ -11,10 +11,16 @@ const DEEPEST: usize = 16;
 
 /// Reads JSON of at most 16 levels. The error is the library's, also for more of them.
 pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-    if depth(json) > DEEPEST {
+    if is_too_deep(json) {
         return Err(serde_json::Error::custom(format_args!("more than {DEEPEST} levels of lists and objects")));
     }
     serde_json::from_slice(json)
+}
+
+/// Whether JSON has more levels than we read.
+#[must_use]
+pub fn is_too_deep(json: &[u8]) -> bool {
+    depth(json) > DEEPEST
 }
 
 /// Whether JSON is so deep that Orthanc itself would run out of stack on an HTTP thread: 1.12.7 does at 300 levels.

@@ -98,39 +98,3 @@ pub struct ReceivedInstance<'a> {
     /// Its tags, as Orthanc's simplified JSON. They are read each time they are asked for, which costs.
     pub tags: &'a dyn Fn() -> Result<String, crate::host::HostError>,
 }
-
-/// Whether JSON nests deeper than anything that we read has reason to. Parsing goes down a frame for each level, and the
-/// server's HTTP threads have stacks of about 100 KiB: a stranger could overrun one, which ends the server.
-#[must_use]
-pub fn nests_too_deep(json: &[u8]) -> bool {
-    const DEEPEST: usize = 24;
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    json.iter().any(|byte| {
-        match (in_text, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_text = !in_text,
-            (false, b'[' | b'{') => depth += 1,
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > DEEPEST
-    })
-}
-
-#[cfg(test)]
-mod depth_tests {
-    use super::nests_too_deep;
-
-    #[test]
-    fn only_brackets_outside_of_texts_count() {
-        assert!(!nests_too_deep(&[b'['; 24]));
-        assert!(nests_too_deep(&[b'['; 25]));
-        assert!(nests_too_deep(r#"{"a":"#.repeat(25).as_bytes()));
-        assert!(!nests_too_deep("[]".repeat(100).as_bytes()));
-        let text = format!(r#"["{}","a\"{}"]"#, "[".repeat(50), "{".repeat(50));
-        assert!(!nests_too_deep(text.as_bytes()));
-        let after = format!(r#"["\\",{}"#, "[".repeat(25));
-        assert!(nests_too_deep(after.as_bytes()));
-    }
-}

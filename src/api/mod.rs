@@ -18,7 +18,7 @@ use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::Identity;
 use crate::policy::decision::{self, Refusal};
-use crate::request::{Reply, RestRequest, nests_too_deep};
+use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller};
 
 /// The pattern that is registered, as Orthanc anchors it.
@@ -110,7 +110,7 @@ impl Api {
             Caller::Internal => (self.gate.identify(request, now).0, false, true),
         };
         let call = Call { api: self, rest, verified, direct, internal, now };
-        if nests_too_deep(rest.body) {
+        if crate::json::is_too_deep(rest.body) {
             return error_reply(rest, ApiError::bad("the body nests too deeply"));
         }
         let answer = match (path, path.strip_prefix("/auth/tokens/"), path.strip_prefix("/auth/api-keys/")) {

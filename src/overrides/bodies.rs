@@ -127,7 +127,7 @@ fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
     let body = asked.body(&["Resources", "Level", "Metadata", "Full", "Short", "Simplify"])?;
     let names = asked.resources(&body, "Resources")?;
     let (_, by) = asked.find_actor(&names, true)?;
-    let mut answer: Value = serde_json::from_slice(&asked.send(&body)?).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::json::from_slice(&asked.send(&body)?).map_err(|_| HostError::PLUGIN)?;
     // `Level` lets the core go up from what is named: a patient is more than the study that was allowed.
     for description in answer.as_array().into_iter().flatten() {
         let text = |member| description.get(member).and_then(Value::as_str);
@@ -151,7 +151,7 @@ struct Asked<'a> {
 impl Asked<'_> {
     /// The body as an object with these members and no others.
     fn body(&self, members: &[&str]) -> Result<Map<String, Value>, HostError> {
-        match serde_json::from_slice(self.call.body) {
+        match crate::json::from_slice(self.call.body) {
             Ok(Unique(Value::Object(body))) => self.known(body, members),
             _ => Err(HostError::BAD_REQUEST),
         }
@@ -241,17 +241,12 @@ impl Asked<'_> {
     /// Hands a body on; the core's answer.
     fn send(&self, body: &Map<String, Value>) -> Result<Vec<u8>, HostError> {
         let body = serde_json::to_vec(body).map_err(|_| HostError::PLUGIN)?;
-        self.send_bytes(&body)
-    }
-
-    fn send_bytes(&self, body: &[u8]) -> Result<Vec<u8>, HostError> {
-        let host = self.context.host;
-        host.post(&core_call::uri(&self.call.request, host.version()), body)
+        self.context.host.post(&core_call::uri(&self.call.request, self.context.host.version()), &body)
     }
 
     /// Remembers whose the job or query in the core's answer is. Gives the job.
     fn claim(&self, answer: &[u8], identity: &Identity) -> Option<String> {
-        let answer: Value = serde_json::from_slice(answer).ok()?;
+        let answer: Value = crate::json::from_slice(answer).ok()?;
         let id = answer.get("ID").and_then(Value::as_str)?;
         let path = answer.get("Path").and_then(Value::as_str)?;
         let kind = match path.strip_suffix(id)? {

@@ -18,13 +18,10 @@ struct Recorder {
     /// Answers to GET.
     answers: Mutex<BTreeMap<String, Value>>,
     /// What was changed or sent.
-    done: Mutex<Vec<Done>>,
+    done: Mutex<Vec<(Method, String, Value)>>,
     /// What the next POST answers.
     next: Mutex<Value>,
 }
-
-/// Method, path and body of something that was changed or sent.
-type Done = (Method, String, Value);
 
 /// Somebody's study with one series and one instance.
 #[derive(Clone)]
@@ -132,6 +129,9 @@ struct World {
     friend: String,
 }
 
+/// What the core was asked.
+type Sent = (Method, String, Value);
+
 impl World {
     fn new() -> Self {
         Self::with(Recorder::default())
@@ -193,7 +193,7 @@ impl World {
     }
 
     /// The answer to a POST, with what was done because of it.
-    fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<Done>) {
+    fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<Sent>) {
         self.host.done.lock().unwrap().clear();
         if !self.passes(Method::Post, path, who) {
             return (Err(HostError::FORBIDDEN), Vec::new());

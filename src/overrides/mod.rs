@@ -31,6 +31,7 @@ pub const PATTERNS: [&str; 16] = [
     "/tools/count-resources",
     "/tools/labels",
     "/tools/lookup",
+    "/tools/create-dicom",
     "/tools/bulk-(anonymize|content|delete|modify)",
     "/(patients|studies|series)/([^/]*)/(anonymize|modify)",
     "/studies/([^/]*)/(merge|split)",
@@ -38,7 +39,6 @@ pub const PATTERNS: [&str; 16] = [
     "/peers/([^/]*)/store",
     "/queries/([^/]*)/retrieve",
     "/queries/([^/]*)/answers/([^/]*)/(query-instances|query-series|query-studies|retrieve)",
-    "/tools/create-dicom",
 ];
 
 /// What an override needs.

@@ -61,5 +61,5 @@ pub(super) fn label(host: &dyn Host, study: &str, labels: &[String]) -> Result<(
 }
 
 fn parse(answer: &[u8]) -> Option<Value> {
-    serde_json::from_slice(answer).ok()
+    crate::json::from_slice(answer).ok()
 }

@@ -16,7 +16,7 @@ use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
-use crate::request::{Reply, RestRequest, nests_too_deep};
+use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Located, Named, Study};
 use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count};
 
@@ -114,9 +114,6 @@ enum Constraint {
 
 impl Query {
     fn read(body: &[u8]) -> Result<Self, HostError> {
-        if nests_too_deep(body) {
-            return Err(HostError::BAD_REQUEST);
-        }
         // A member that stands twice: which one would count is not ours to guess.
         let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {

@@ -80,10 +80,18 @@ impl Rules {
                 (0..rules.len()).filter(|at| rules.get(*at).is_some_and(|rule| rule.method == method)).collect();
             let patterns: Vec<&str> =
                 places.iter().filter_map(|at| rules.get(*at)).map(|rule| rule.pattern.as_str()).collect();
-            let regex = compile(&patterns).map_err(|cause| RuleError {
-                path: "Authorization.Permissions".to_owned(),
-                pattern: format!("all {} patterns together", method.as_str()),
-                cause,
+            let regex = compile(&patterns).map_err(|cause| {
+                // Which of them it is: the first that does not compile alone, or else it is all of them together.
+                let at_fault =
+                    places.iter().filter_map(|at| rules.get(*at)).find(|rule| compile(&[&rule.pattern]).is_err());
+                match at_fault {
+                    Some(rule) => RuleError { path: rule.path.to_string(), pattern: rule.pattern.clone(), cause },
+                    None => RuleError {
+                        path: "Authorization.Permissions".to_owned(),
+                        pattern: format!("all {} patterns together", method.as_str()),
+                        cause,
+                    },
+                }
             })?;
             Ok(Matcher { regex, places })
         };

@@ -22,9 +22,9 @@ identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{d
 | identifiers | the answer, when every resource in the argument is allowed, and one is there |
 | by UID | the answer, when everything that the arguments name is allowed, and `objectUID` is there |
 | label | when the study is allowed, and the label is their own |
+| upload | nothing back but the answer; each instance must go into an allowed study, a new one, or one that they made today |
 | body | the answer, when every resource that the path and the body name is allowed |
 | own job, own query | the answer, when the job or query is their own |
-| upload | nothing back but the answer; each instance must go into an allowed study, a new one, or one that they made today |
 | own | what the plugin's own handler decides |
 | refused | nothing |
 ";
@@ -63,10 +63,10 @@ fn word(handling: Handling) -> String {
         Handling::Identifiers(argument) => format!("identifiers in `{argument}`"),
         Handling::WadoUri => "by UID".to_owned(),
         Handling::Label => "label".to_owned(),
+        Handling::Upload => "upload".to_owned(),
         Handling::Body => "body".to_owned(),
         Handling::Job => "own job".to_owned(),
         Handling::Query => "own query".to_owned(),
-        Handling::Upload => "upload".to_owned(),
         Handling::Own => "own".to_owned(),
         Handling::Refused | Handling::Unknown => "refused".to_owned(),
     }

@@ -33,6 +33,9 @@ pub enum Handling {
     WadoUri,
     /// Sets or removes the label that the path names, on the study that it names.
     Label,
+    /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
+    /// (`uploads`).
+    Upload,
     /// The body names resources. Those that the path names must be allowed; our REST callback checks those of the body
     /// before the core sees them.
     Body,
@@ -40,9 +43,6 @@ pub enum Handling {
     Job,
     /// The query to another system that the path names must be the asker's.
     Query,
-    /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
-    /// (`uploads`).
-    Upload,
     /// One of our own `/auth/…` routes: the handler decides.
     Own,
     /// Reaches patient data or settings in a way that is not looked into: only for whoever holds all labels.
@@ -59,11 +59,10 @@ impl Handling {
         !matches!(self, Self::Open | Self::Own | Self::Unknown)
     }
 
-    /// Whether all identities that are granted count, not the first of them: they are served together, or which of them a
-    /// request is for turns out when its body is read.
+    /// Whether a request is served for all identities that were granted together, not for the first of them.
     #[must_use]
     pub const fn serves_all(self) -> bool {
-        matches!(self, Self::Search | Self::Body | Self::Upload)
+        matches!(self, Self::Search | Self::Upload | Self::Body)
     }
 }
 

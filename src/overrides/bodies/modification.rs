@@ -99,14 +99,14 @@ pub(super) fn split(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
     let host = asked.context.host;
     // Read now: the study is gone when everything in it was split off.
     let labels: Vec<String> =
-        serde_json::from_slice(&host.get(&format!("/studies/{study}/labels"))?).map_err(|_| HostError::PLUGIN)?;
+        crate::json::from_slice(&host.get(&format!("/studies/{study}/labels"))?).map_err(|_| HostError::PLUGIN)?;
     let answer = asked.send(&body);
     asked.context.gate.resources.labels_changed();
     let answer = answer?;
     if let Some(job) = asked.claim(&answer, actor.identity) {
         asked.context.results.wait(host, &job, labels);
     } else {
-        let made: Value = serde_json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+        let made: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
         if let Some(made) = made.get("TargetStudy").and_then(Value::as_str) {
             results::label(host, made, &labels)?;
         }
@@ -190,7 +190,7 @@ impl Identifiers {
         }
         for study in sources(actor).keys() {
             let description = asked.context.host.get(&format!("/studies/{study}"))?;
-            let description: Value = serde_json::from_slice(&description).map_err(|_| HostError::PLUGIN)?;
+            let description: Value = crate::json::from_slice(&description).map_err(|_| HostError::PLUGIN)?;
             let patient = description.get("ParentPatient").and_then(Value::as_str).ok_or(HostError::PLUGIN)?;
             if !asked.may_touch(actor.identity, &[Named::Orthanc(Level::Patient, patient.into())]) {
                 return Err(asked.refuse(

@@ -29,7 +29,7 @@ pub(super) fn store(asked: &Asked<'_>, members: &[&str]) -> Result<Reply, HostEr
     let body = if is_orthanc_id(text) {
         Value::from(text)
     } else {
-        match serde_json::from_slice(asked.call.body) {
+        match crate::json::from_slice(asked.call.body) {
             Ok(Unique(body)) => body,
             Err(_) => return Err(HostError::BAD_REQUEST),
         }
@@ -89,7 +89,8 @@ pub(super) fn retrieve(asked: &Asked<'_>, query: &str, index: Option<&str>) -> R
         serde_json::to_vec(&body).map_err(|_| HostError::PLUGIN)?
     };
     check_answers(asked, identity, query, index)?;
-    answer(asked, identity, asked.send_bytes(&body)?)
+    let sent = asked.context.host.post(&core_call::uri(&asked.call.request, asked.context.host.version()), &body)?;
+    answer(asked, identity, sent)
 }
 
 /// What another system would send belongs to a study that is not here, or that is allowed.
@@ -102,7 +103,7 @@ fn check_answers(asked: &Asked<'_>, identity: &Identity, query: &str, index: Opt
         Some(_) => return Err(HostError::UNKNOWN_RESOURCE),
         None => host.get(&format!("/queries/{query}/answers?expand&simplify"))?,
     };
-    let answers: Value = serde_json::from_slice(&answers).map_err(|_| HostError::PLUGIN)?;
+    let answers: Value = crate::json::from_slice(&answers).map_err(|_| HostError::PLUGIN)?;
     let answers = match answers {
         Value::Array(answers) => answers,
         one => vec![one],
