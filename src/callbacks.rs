@@ -1,5 +1,6 @@
 //! What the server's callbacks lead to, as safe Rust: the seam between `orthanc`, which translates, and `plugin`, which
 //! composes.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The one place that reads the clock; everywhere else time is a parameter (`clippy.toml` bans other clocks).
+#![forbid(unsafe_code)]
 
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,5 @@
 //! From headers and arguments to the credentials that a request carries. Verifies nothing.
+#![forbid(unsafe_code)]
 
 use crate::request::Request;
 
@@ -52,6 +53,9 @@ impl std::fmt::Debug for Credential<'_> {
     }
 }
 
+/// The credentials of one request.
+pub type Credentials<'a> = smallvec::SmallVec<[Credential<'a>; 2]>;
+
 /// More credentials than this in one request are no client that we know; the rest is not looked at.
 const AT_MOST: usize = 8;
 
@@ -76,8 +80,8 @@ impl Places {
 
     /// All credentials of a request, in the order of precedence; the same text is not listed twice.
     #[must_use]
-    pub fn read<'a>(&self, request: &Request<'a>) -> Vec<Credential<'a>> {
-        let mut found: Vec<Credential<'a>> = Vec::new();
+    pub fn read<'a>(&self, request: &Request<'a>) -> Credentials<'a> {
+        let mut found = Credentials::new();
         for (name, value) in &request.headers {
             let source = match *name {
                 "authorization" => Source::Authorization,
@@ -98,7 +102,7 @@ impl Places {
     }
 }
 
-fn add<'a>(found: &mut Vec<Credential<'a>>, source: Source, value: &'a str) {
+fn add<'a>(found: &mut Credentials<'a>, source: Source, value: &'a str) {
     let value = value.trim_start();
     let (kind, text) = match value.split_once(' ') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => (Kind::Token, rest.trim()),

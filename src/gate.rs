@@ -1,6 +1,7 @@
 //! The request pipeline, top to bottom: the one place that knows the order of the rooms.
 //!
 //! credentials → identities → route → rule → resources → decision → log. Everything that is not granted here is refused.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::clock::UnixTime;
 use crate::config::RuleTouches;
 use crate::credential::Places;
 use crate::host::Method;
-use crate::identity::{Identities, Identity, Rejection};
+use crate::identity::{Identities, Identity, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
 use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
 use crate::policy::rules::{Rule, Rules};
@@ -64,9 +65,9 @@ pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
     /// searched for together, and for an upload or a body that is read later, as each of them may be the one that it is
     /// for; else at least one.
-    pub granted: Vec<Arc<Identity>>,
+    pub granted: IdentityList,
     /// The identities that were verified, in that order, anonymous last. Never empty.
-    pub verified: Vec<Arc<Identity>>,
+    pub verified: IdentityList,
     /// The credentials that gave no identity, and why.
     pub rejected: Vec<(crate::credential::Source, Rejection)>,
     /// The best reason why not, when nobody was granted.
@@ -102,8 +103,8 @@ impl Gate {
         &self,
         request: &Request<'_>,
         now: UnixTime,
-    ) -> (Vec<Arc<Identity>>, Vec<(crate::credential::Source, Rejection)>) {
-        let mut verified = Vec::with_capacity(2);
+    ) -> (IdentityList, Vec<(crate::credential::Source, Rejection)>) {
+        let mut verified = IdentityList::new();
         let mut rejected = Vec::new();
         for credential in self.places.read(request) {
             match self.identities.verify(&credential, request.remote, now) {
@@ -122,7 +123,7 @@ impl Gate {
         let Row { template, handling, note } = self.routes.find(request.method, request.path);
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
-            granted: Vec::with_capacity(1),
+            granted: IdentityList::new(),
             verified,
             rejected,
             refusal: None,

@@ -2,6 +2,7 @@
 //!
 //! Everything beyond `orthanc` talks to the server through [`Host`], so that it can be tested without one. This file
 //! must not know how a call is made.
+#![forbid(unsafe_code)]
 
 /// The four methods of Orthanc's REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of routes, permissions or the server. In memory only, and bounded: what was forgotten, by age or by a
 //! restart, belongs to nobody, and nobody who does not hold all labels gets at it.
+#![forbid(unsafe_code)]
 
 use quick_cache::sync::Cache;
 

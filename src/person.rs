@@ -1,6 +1,7 @@
 //! Who somebody is, whatever credential shows it: tokens, keys, links and sessions of one person meet in this name.
 //!
 //! Knows nothing of credentials, rights or storage.
+#![forbid(unsafe_code)]
 
 /// A person: the issuer that vouches for them and its own, never reused, name for them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

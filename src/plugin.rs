@@ -1,4 +1,5 @@
 //! The composition root: configuration in, running plugin out; and the order in which it stops.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

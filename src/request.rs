@@ -1,5 +1,6 @@
 //! An HTTP request as the server hands it to the filter and to a REST callback: borrowed from the host's memory for
 //! the length of one call. Knows nothing of credentials or routes.
+#![forbid(unsafe_code)]
 
 use crate::host::Method;
 

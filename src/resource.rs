@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of identities or routes. Nothing here decides; a resource that cannot be found for sure is an error,
 //! and the caller refuses.
+#![forbid(unsafe_code)]
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

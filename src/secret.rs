@@ -1,4 +1,5 @@
 //! A secret text: wiped when dropped, never printed.
+#![forbid(unsafe_code)]
 
 use zeroize::Zeroizing;
 

@@ -2,20 +2,20 @@
 //!
 //! Orthanc runs the filter and the callbacks of one HTTP request on one thread, and a callback that another plugin calls
 //! on the request's behalf too. So one decision serves all of them.
+#![forbid(unsafe_code)]
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::LazyLock;
 
 use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
-use crate::identity::Identity;
+use crate::identity::IdentityList;
 use crate::request::Request;
 
 thread_local! {
-    static SLOT: RefCell<Option<Slot>> = const { RefCell::new(None) };
+    static SLOT: RefCell<Place> = const { RefCell::new(Place { taken: false, slot: Slot::EMPTY }) };
 }
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -27,9 +27,31 @@ pub struct Slot {
     path: String,
     credentials: Option<u64>,
     /// The identities that were granted, as in [`Outcome::granted`].
-    pub granted: Vec<Arc<Identity>>,
+    pub granted: IdentityList,
     /// The identities that were verified, as in [`Outcome::verified`].
-    pub verified: Vec<Arc<Identity>>,
+    pub verified: IdentityList,
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        method: Method::Get,
+        path: String::new(),
+        credentials: None,
+        granted: IdentityList::new_const(),
+        verified: IdentityList::new_const(),
+    };
+}
+
+/// Where a thread keeps its slot. It is cleared, not dropped, so that the next request finds its memory.
+struct Place {
+    taken: bool,
+    slot: Slot,
+}
+
+impl Place {
+    fn get(&self) -> Option<&Slot> {
+        self.taken.then_some(&self.slot)
+    }
 }
 
 /// Who stands behind a call that reached a REST callback.
@@ -56,29 +78,40 @@ pub enum Staleness {
 
 /// Forgets whose request this thread served.
 pub fn clear() {
-    SLOT.with_borrow_mut(|slot| *slot = None);
+    SLOT.with_borrow_mut(|place| {
+        place.taken = false;
+        place.slot.path.clear();
+        place.slot.granted.clear();
+        place.slot.verified.clear();
+    });
 }
 
 /// Writes the slot, also for a refused request.
 pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness, places: &Places) {
     let credentials = (staleness == Staleness::ByCredentials).then(|| fingerprint(request, places));
-    let (granted, verified) = (outcome.granted, outcome.verified);
-    SLOT.with_borrow_mut(|slot| {
-        *slot = Some(Slot { method: request.method, path: request.path.to_owned(), credentials, granted, verified });
+    SLOT.with_borrow_mut(|place| {
+        place.taken = true;
+        let slot = &mut place.slot;
+        slot.method = request.method;
+        slot.path.clear();
+        slot.path.push_str(request.path);
+        slot.credentials = credentials;
+        slot.granted = outcome.granted;
+        slot.verified = outcome.verified;
     });
 }
 
 /// The identities that were granted the HTTP request that this thread serves; `None`: it serves none. For callbacks that
 /// get no headers. Below Orthanc 1.12.9 a request that skipped the filter has those of the one before on its thread.
 #[must_use]
-pub fn granted() -> Option<Vec<Arc<Identity>>> {
-    SLOT.with_borrow(|slot| slot.as_ref().map(|slot| slot.granted.clone()))
+pub fn granted() -> Option<IdentityList> {
+    SLOT.with_borrow(|place| place.get().map(|slot| slot.granted.clone()))
 }
 
 /// Who stands behind a call to a REST callback.
 #[must_use]
 pub fn caller(request: &Request<'_>, places: &Places) -> Caller {
-    let slot = SLOT.with_borrow(Clone::clone);
+    let slot = SLOT.with_borrow(|place| place.get().cloned());
     match slot {
         None => Caller::Internal,
         Some(slot) if slot.credentials.is_some_and(|shown| shown != fingerprint(request, places)) => Caller::Internal,

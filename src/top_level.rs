@@ -1,5 +1,6 @@
 //! One text out of a JSON object, without building the rest and without descending into it: for large texts, and for
 //! host threads, whose stacks are small. Knows nothing of what the texts mean.
+#![forbid(unsafe_code)]
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use std::collections::HashSet;

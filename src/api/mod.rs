@@ -1,6 +1,7 @@
 //! Our own routes, `/auth/…`: bodies in, JSON out. Thin: what they decide is decided in the rooms behind them.
 //!
 //! Known paths pass the filter with their identity; the handler decides and can say why (decision 7).
+#![forbid(unsafe_code)]
 
 mod keys;
 mod profile;
@@ -16,7 +17,7 @@ use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::gate::Gate;
 use crate::host::Method;
-use crate::identity::Identity;
+use crate::identity::{Identity, IdentityList};
 use crate::policy::decision::{self, Refusal};
 use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller};
@@ -39,7 +40,7 @@ struct Call<'a> {
     api: &'a Api,
     rest: &'a RestRequest<'a>,
     /// Whoever the call's credentials are, in their order, anonymous last.
-    verified: Vec<Arc<Identity>>,
+    verified: IdentityList,
     /// Whether it came over HTTP as itself, and not from another plugin.
     direct: bool,
     /// Whether there is no HTTP request behind it at all.

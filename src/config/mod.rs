@@ -3,6 +3,7 @@
 //! `read` walks the JSON key by key and keeps going after a fault, so that one start shows everything there is to
 //! mend. Knows nothing of requests, of the state or of how a decision is made. What a roles file contains is checked
 //! where roles are loaded; here only the file's name is taken.
+#![forbid(unsafe_code)]
 
 mod authorization;
 mod checked;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry dies
 //! with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
+#![forbid(unsafe_code)]
 
 pub mod api_key;
 pub mod local;
@@ -119,6 +120,9 @@ impl Identity {
         }
     }
 }
+
+/// The few identities of one request; one or two as a rule, and then without memory of their own.
+pub type IdentityList = smallvec::SmallVec<[Arc<Identity>; 3]>;
 
 /// Advanced with every change that may make a verified identity wrong.
 #[derive(Clone, Debug, Default)]

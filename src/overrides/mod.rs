@@ -2,6 +2,7 @@
 //!
 //! For whoever holds all labels, and for calls with no HTTP request behind them, the core's bytes go through untouched.
 //! Only for the others is anything parsed.
+#![forbid(unsafe_code)]
 
 pub mod answers;
 pub mod bodies;

@@ -1,9 +1,7 @@
 //! Which studies one call may be answered from.
 
-use std::sync::Arc;
-
 use crate::gate::facts;
-use crate::identity::Identity;
+use crate::identity::IdentityList;
 use crate::policy::decision;
 use crate::policy::rights::Labels;
 use crate::resource::{Located, Resources};
@@ -14,13 +12,13 @@ pub enum Scope {
     /// All of them, and nothing is taken out.
     All,
     /// Those that one of these identities may see. Nobody: none.
-    Limited(Vec<Arc<Identity>>),
+    Limited(IdentityList),
 }
 
 impl Scope {
     /// The scope of those who were granted.
     #[must_use]
-    pub fn of(granted: Vec<Arc<Identity>>) -> Self {
+    pub fn of(granted: IdentityList) -> Self {
         if granted.iter().any(|identity| decision::is_unlimited(&identity.holder())) {
             Self::All
         } else {

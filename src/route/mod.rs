@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of identities, labels or permissions: it says which resources a route names and how somebody who does
 //! not hold all labels is to be treated there. A route that the table does not know is [`Handling::Unknown`].
+#![forbid(unsafe_code)]
 
 mod document;
 mod table;

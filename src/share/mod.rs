@@ -2,6 +2,7 @@
 //!
 //! Pure: texts and moments in, values out. Knows nothing of the server, of the store, of who asks or of HTTP. Whether
 //! a resource exists, may be shared or was revoked is for the caller.
+#![forbid(unsafe_code)]
 
 pub(crate) mod date;
 pub mod decode;

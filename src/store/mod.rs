@@ -3,6 +3,7 @@
 //! What a method has answered with `Ok` is durable. Knows nothing of requests, rights or JSON of the routes: it keeps
 //! what it is given. Every method may wait for a disk; only the point reads are meant for a path that a request waits
 //! for, and even those sit behind a cache.
+#![forbid(unsafe_code)]
 
 mod epoch;
 mod error;

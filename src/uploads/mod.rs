@@ -5,6 +5,7 @@
 //! created today and nobody has labelled (decision 18). All else is trusted as Orthanc trusts it.
 //!
 //! Knows nothing of routes, bodies or formats.
+#![forbid(unsafe_code)]
 
 mod claims;
 #[cfg(test)]
