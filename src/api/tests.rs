@@ -1,1 +1,100 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::config::{Environment, ProcessEnvironment};
+use crate::request::Request;
+use crate::slot::Staleness;
+use crate::testing::{Bed, NOW, basic, world};
+
+fn api(bed: &Bed) -> Api {
+    let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
+    let environment: &dyn Environment = &ProcessEnvironment::new(None);
+    let shares = crate::config::read(&text, environment).unwrap().unwrap().shares;
+    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned() }
+}
+
+fn bed() -> Bed {
+    let roles = json!({
+        "roles": {
+            "admin-role": {"permissions": ["admin-permissions"], "authorized-labels": ["*"]},
+            "external-role": {"permissions": ["view"], "authorized-labels": ["ext", "other"]}
+        },
+        "available-labels": ["ext", "secret"]
+    });
+    let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
+    Bed::new(configuration, &json!({"admin": ["admin-role"], "ext": ["external-role"]}), &roles, world())
+}
+
+/// As the server does it: the filter for the request of the browser, then the callback, on one thread.
+fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
+    let value = user.map(basic);
+    let headers: Vec<(&str, &str)> = value.iter().map(|value| ("authorization", value.as_str())).collect();
+    let request = |path| Request {
+        method: Method::Get,
+        path,
+        remote: "192.0.2.1",
+        headers: headers.clone(),
+        arguments: Vec::new(),
+    };
+    let seen = request(outer);
+    let mut outcome = bed.gate.decide(&seen, NOW);
+    assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
+    slot::write(&seen, outcome, Staleness::Cleared, &bed.gate.places);
+    let reply = api(bed).handle(&RestRequest { request: request(path), body: b"" }, NOW);
+    slot::clear();
+    match reply {
+        Reply::Answer { status, body, .. } => (status, serde_json::from_slice(&body).unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+const CONFIGURATION: &str = "/ui/api/configuration";
+const ROLES: &str = "/auth/settings/roles";
+
+#[test]
+fn the_roles_are_the_administrators_over_http() {
+    let bed = bed();
+    let (status, roles) = ask(&bed, ROLES, ROLES, Some("admin"));
+    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 2));
+    for user in [Some("ext"), None] {
+        let (status, error) = ask(&bed, ROLES, ROLES, user);
+        assert_eq!((status, &error["HttpStatus"]), (403, &json!(403)));
+        // A slash at the end makes no internal call of it.
+        assert_eq!(ask(&bed, "/auth/settings/roles/", ROLES, user).0, 403);
+    }
+}
+
+#[test]
+fn orthanc_explorer_2_asks_for_the_roles_on_behalf_of_everybody() {
+    // Decision 7: it goes blank on anything but 200.
+    let bed = bed();
+    let (status, roles) = ask(&bed, CONFIGURATION, ROLES, Some("admin"));
+    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 2));
+    assert_eq!(ask(&bed, CONFIGURATION, ROLES, Some("ext")), (200, json!({"roles": {}, "available-labels": ["ext"]})));
+    assert_eq!(ask(&bed, CONFIGURATION, ROLES, None), (200, json!({"roles": {}, "available-labels": []})));
+}
+
+#[test]
+fn a_call_without_a_request_behind_it_is_trusted_with_the_roles() {
+    let bed = bed();
+    slot::clear();
+    let request = Request { method: Method::Get, path: ROLES, remote: "", headers: Vec::new(), arguments: Vec::new() };
+    let reply = api(&bed).handle(&RestRequest { request, body: b"" }, NOW);
+    let Reply::Answer { status: 200, body, .. } = reply else { panic!("{reply:?}") };
+    let roles: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(roles["roles"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn the_profile_is_that_of_whoever_the_browser_shows() {
+    let bed = bed();
+    for outer in [CONFIGURATION, "/auth/user/profile"] {
+        let (status, profile) = ask(&bed, outer, "/auth/user/profile", Some("ext"));
+        assert_eq!(status, 200);
+        assert_eq!(profile["name"], "ext");
+        assert_eq!(profile["permissions"], json!(["view"]));
+        assert_eq!(profile["authorized-labels"], json!(["ext", "other"]));
+        let (status, profile) = ask(&bed, outer, "/auth/user/profile", None);
+        assert_eq!((status, &profile["permissions"]), (200, &json!([])));
+    }
+}
