@@ -1,0 +1,260 @@
+//! The body of a search as somebody limited may send it: read strictly, for what is not understood could widen it.
+//!
+//! Knows nothing of who asks or of which studies there are.
+
+use serde_json::{Map, Value, json};
+
+use crate::host::HostError;
+use crate::policy::rights::Labels;
+use crate::policy::roles::Unique;
+use crate::resource::Level;
+use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count};
+
+/// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
+const MEMBERS: [&str; 17] = [
+    "CaseSensitive",
+    "Expand",
+    "Full",
+    "Labels",
+    "LabelsConstraint",
+    "Level",
+    "Limit",
+    "MetadataQuery",
+    "OrderBy",
+    "ParentPatient",
+    "ParentSeries",
+    "ParentStudy",
+    "Query",
+    "RequestedTags",
+    "ResponseContent",
+    "Short",
+    "Since",
+];
+
+/// Members that name something above; they come with exactly one, as the core takes the first of them only.
+pub(super) const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
+
+/// A query as somebody limited may send it.
+pub(super) struct Query {
+    pub(super) body: Map<String, Value>,
+    pub(super) level: Level,
+    /// StudyInstanceUIDs that the query names completely.
+    pub(super) study_uids: Vec<String>,
+    /// How its constraint on the StudyInstanceUID is written, when it has one.
+    pub(super) uid_tag: Option<String>,
+    pub(super) labels: Option<Vec<String>>,
+    pub(super) constraint: Constraint,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Constraint {
+    All,
+    Any,
+    None,
+}
+
+impl Query {
+    pub(super) fn read(body: &[u8]) -> Result<Self, HostError> {
+        // A member that stands twice: which one would count is not ours to guess.
+        let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
+        if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
+            log::info!(
+                "a search with the member {:?} is refused to somebody who does not hold all labels",
+                unknown.chars().take(64).collect::<String>()
+            );
+            return Err(HostError::FORBIDDEN);
+        }
+        let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
+        let mut query =
+            Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
+        query.read_uids()?;
+        query.read_labels()?;
+        query.check_parents()?;
+        query.check_patient_tags()?;
+        if query.asks_for_sibling_counts()? {
+            log::info!(
+                "a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels"
+            );
+            return Err(HostError::FORBIDDEN);
+        }
+        Ok(query)
+    }
+
+    fn read_uids(&mut self) -> Result<(), HostError> {
+        let Some(Value::Object(tags)) = self.body.get("Query") else { return Err(HostError::BAD_REQUEST) };
+        for (tag, value) in tags {
+            let hexadecimal: String = tag.chars().filter(char::is_ascii_hexdigit).collect();
+            if tag != "StudyInstanceUID"
+                && !(hexadecimal.eq_ignore_ascii_case("0020000d") && hexadecimal.len() + 1 >= tag.len())
+            {
+                continue;
+            }
+            // Two spellings of one tag: which one counts is not ours to guess.
+            if self.uid_tag.replace(tag.clone()).is_some() {
+                return Err(HostError::BAD_REQUEST);
+            }
+            let text = value.as_str().ok_or(HostError::BAD_REQUEST)?;
+            self.study_uids.extend(text.split('\\').filter(|uid| is_uid(uid)).map(str::to_owned));
+        }
+        Ok(())
+    }
+
+    fn read_labels(&mut self) -> Result<(), HostError> {
+        self.constraint = match self.body.get("LabelsConstraint").map(Value::as_str) {
+            None | Some(Some("All")) => Constraint::All,
+            Some(Some("Any")) => Constraint::Any,
+            Some(Some("None")) => Constraint::None,
+            Some(_) => return Err(HostError::BAD_REQUEST),
+        };
+        let Some(labels) = self.body.get("Labels") else { return Ok(()) };
+        let labels = labels.as_array().ok_or(HostError::BAD_REQUEST)?;
+        let labels: Option<Vec<String>> = labels.iter().map(|label| label.as_str().map(str::to_owned)).collect();
+        self.labels = Some(labels.ok_or(HostError::BAD_REQUEST)?);
+        Ok(())
+    }
+
+    /// Of several parents the core reads one and ignores the others: which one is not ours to guess.
+    fn check_parents(&self) -> Result<(), HostError> {
+        let parents = PARENTS.iter().filter_map(|member| self.body.get(*member));
+        let mut count = 0;
+        for parent in parents {
+            // It becomes a part of a path when it is looked up.
+            if !parent.as_str().ok_or(HostError::BAD_REQUEST).map(is_orthanc_id)? {
+                return Err(HostError::FORBIDDEN);
+            }
+            count += 1;
+        }
+        if count > 1 { Err(HostError::BAD_REQUEST) } else { Ok(()) }
+    }
+
+    /// Tags that the core does not keep for a patient it reads from whichever instance of the patient it likes, so also
+    /// from one outside the labels. It wants or compares them.
+    fn check_patient_tags(&self) -> Result<(), HostError> {
+        if self.level != Level::Patient {
+            return Ok(());
+        }
+        let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
+        let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
+        if tags.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && names_only_patient_tags(tag))) {
+            return Ok(());
+        }
+        log::info!(
+            "a search for patients by tags that are not the patient's own is refused to somebody who does not hold all labels"
+        );
+        Err(HostError::FORBIDDEN)
+    }
+
+    fn asks_for_sibling_counts(&self) -> Result<bool, HostError> {
+        let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
+        let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
+        Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+    }
+
+    /// Whether the answer describes the resources, and is not a list of identifiers.
+    pub(super) fn describes_resources(&self) -> bool {
+        self.body.get("Expand").is_some_and(|expand| expand != &Value::Bool(false))
+            || self.body.contains_key("ResponseContent")
+    }
+
+    pub(super) fn text(&self, member: &str) -> Result<Option<&str>, HostError> {
+        match self.body.get(member) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(Some).ok_or(HostError::BAD_REQUEST),
+        }
+    }
+
+    pub(super) fn number(&self, member: &str) -> Result<Option<usize>, HostError> {
+        match self.body.get(member) {
+            None => Ok(None),
+            Some(value) => {
+                let number = value.as_u64().and_then(|number| usize::try_from(number).ok());
+                number.map(Some).ok_or(HostError::BAD_REQUEST)
+            }
+        }
+    }
+
+    /// The query with other labels; `None` takes the constraint out.
+    pub(super) fn with_labels(&self, labels: Option<(Vec<String>, Constraint)>) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        match labels {
+            None => {
+                body.remove("Labels");
+                body.remove("LabelsConstraint");
+            }
+            Some((labels, constraint)) => {
+                body.insert("Labels".to_owned(), json!(labels));
+                body.insert("LabelsConstraint".to_owned(), json!(format!("{constraint:?}")));
+            }
+        }
+        body
+    }
+
+    /// What the query says about labels, in the words of somebody who knows only of these. An error for a query that
+    /// names no own label where it has to.
+    pub(super) fn visible_labels(&self, own: &Labels) -> Result<Option<(Vec<String>, Constraint)>, HostError> {
+        let Some(labels) = &self.labels else { return Ok(None) };
+        let visible: Vec<String> = labels.iter().filter(|label| own.show(label)).cloned().collect();
+        match self.constraint {
+            Constraint::Any if visible.is_empty() && !labels.is_empty() => Err(HostError::FORBIDDEN),
+            Constraint::All if visible.len() < labels.len() => Err(HostError::FORBIDDEN),
+            Constraint::All | Constraint::Any if visible.is_empty() => Ok(None),
+            // Only labels that are not there: nothing is excluded.
+            Constraint::None if visible.is_empty() && !labels.is_empty() => Ok(None),
+            constraint => Ok(Some((visible, constraint))),
+        }
+    }
+}
+
+/// A level as Orthanc reads it, in any case, in singular and plural.
+fn level(name: &str) -> Option<Level> {
+    match name.to_ascii_uppercase().as_str() {
+        "PATIENT" | "PATIENTS" => Some(Level::Patient),
+        "STUDY" | "STUDIES" => Some(Level::Study),
+        "SERIES" => Some(Level::Series),
+        "INSTANCE" | "INSTANCES" | "IMAGE" | "IMAGES" => Some(Level::Instance),
+        _ => None,
+    }
+}
+
+/// DICOM's wildcards (PS3.4 C.2.2.2.4): `*` for any text, `?` for one character.
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    // Which prefixes of the pattern match the text so far.
+    let mut reached = vec![false; pattern.len() + 1];
+    let star = |at: usize| pattern.get(at) == Some(&'*');
+    let spread = |reached: &mut Vec<bool>| {
+        for at in 0..pattern.len() {
+            if star(at)
+                && reached.get(at).copied().unwrap_or(false)
+                && let Some(next) = reached.get_mut(at + 1)
+            {
+                *next = true;
+            }
+        }
+    };
+    if let Some(first) = reached.first_mut() {
+        *first = true;
+    }
+    spread(&mut reached);
+    for character in text {
+        let mut next = vec![false; pattern.len() + 1];
+        for (at, expected) in pattern.iter().enumerate() {
+            if !reached.get(at).copied().unwrap_or(false) {
+                continue;
+            }
+            let to = match expected {
+                '*' => at,
+                '?' => at + 1,
+                expected if *expected == character => at + 1,
+                _ => continue,
+            };
+            if let Some(place) = next.get_mut(to) {
+                *place = true;
+            }
+        }
+        spread(&mut next);
+        reached = next;
+    }
+    reached.last().copied().unwrap_or(false)
+}
