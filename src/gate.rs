@@ -163,9 +163,8 @@ impl Gate {
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let asks = decision::first_gate(&holder, rule, now).is_ok()
-                && !decision::is_unlimited(&holder)
-                && handling != Handling::Upload;
+            let first = decision::first_gate(&holder, rule, now);
+            let asks = first.is_ok() && !decision::is_unlimited(&holder) && handling != Handling::Upload;
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
@@ -176,7 +175,7 @@ impl Gate {
             let found = touched.as_ref().and_then(|touched| touched.located.as_deref().ok()).unwrap_or_default();
             let facts: Vec<Facts<'_>> = found.iter().map(facts).collect();
             let demand = self.demand(handling, touched.as_ref(), rule, &facts, identity);
-            match decision::decide(&holder, request.method, rule, &demand, now) {
+            match decision::decide_past(first, &holder, request.method, &demand) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
                     // Whom of them a search, an upload or a body is for is found out when it is read.

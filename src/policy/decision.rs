@@ -149,7 +149,13 @@ pub fn decide(
     demand: &Demand<'_>,
     now: UnixTime,
 ) -> Decision {
-    match first_gate(holder, rule, now).and_then(|()| second_gate(holder, method, demand)) {
+    decide_past(first_gate(holder, rule, now), holder, method, demand)
+}
+
+/// Decides for one credential of which the first gate was asked before: whether anything has to be looked up for the
+/// second depends on it.
+pub fn decide_past(first: Result<(), Refusal>, holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Decision {
+    match first.and_then(|()| second_gate(holder, method, demand)) {
         Ok(()) => Decision::Granted,
         Err(refusal) => Decision::Refused(refusal),
     }
