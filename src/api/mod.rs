@@ -23,7 +23,7 @@ use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller};
 
 /// The pattern that is registered, as Orthanc anchors it.
-pub const PATTERN: &str = "/auth/(.*)";
+pub const PATTERN: &str = "/auth/.*";
 
 /// What the routes work with.
 pub struct Api {
