@@ -1,13 +1,21 @@
 //! `cargo xtask bench`: what the plugin costs, in Markdown on stdout; progress goes to stderr.
 //!
-//! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables.
+//! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables;
+//! `search` is a comparison of its own.
 mod load;
+mod search;
 mod variants;
 
 use crate::checks;
 use anyhow::{Context, Result};
 use testbed::{OrthancBuilder, Version, setup};
 use variants::Site;
+
+/// The cost of searches, for so many studies each.
+pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
+    setup::ensure_all(&[version])?;
+    search::run(version, sizes)
+}
 
 /// In-process benches, HTTP ratios, memory and start-up; whatever is asked for.
 pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool) -> Result<()> {
