@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: what the plugin costs, in Markdown on stdout; progress goes to stderr.
 //!
 //! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables;
-//! `search` is a comparison of its own.
+//! `search` and `memory` are
+//! comparisons of their own.
 mod load;
+mod memory;
 mod search;
 mod variants;
 
@@ -15,6 +17,12 @@ use variants::Site;
 pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
     setup::ensure_all(&[version])?;
     search::run(version, sizes)
+}
+
+/// The highest memory while so many MiB go through a server.
+pub(crate) fn memory(version: Version, mebibytes: usize) -> Result<()> {
+    setup::ensure_all(&[version])?;
+    memory::run(version, mebibytes)
 }
 
 /// In-process benches, HTTP ratios, memory and start-up; whatever is asked for.

@@ -24,6 +24,7 @@ cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
 cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
                                       both kinds, or one: figures in Markdown on stdout
 cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
+cargo xtask bench --large MIB         the highest memory while an upload of this size, and archives twice as large, pass
 ";
 
 /// What was asked for on the command line.
@@ -36,6 +37,7 @@ struct Options {
     http: bool,
     rounds: usize,
     studies: Vec<usize>,
+    large: Option<usize>,
     configuration: Option<PathBuf>,
     plugin: Option<PathBuf>,
 }
@@ -60,6 +62,7 @@ fn run() -> Result<()> {
         http: false,
         rounds: 9,
         studies: Vec::new(),
+        large: None,
         configuration: None,
         plugin: None,
     };
@@ -72,6 +75,7 @@ fn run() -> Result<()> {
             Long("http") => options.http = true,
             Long("port") => options.port = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("large") => options.large = Some(parser.value()?.parse()?),
             Long("studies") => options.studies.push(parser.value()?.parse()?),
             Long("plugin") => {
                 // The server runs in a folder of its own.
@@ -96,6 +100,7 @@ fn run() -> Result<()> {
         Some("orthanc") => {
             demo::orthanc(options.version, options.port, options.plugin, options.configuration.as_deref())
         }
+        Some("bench") if let Some(mebibytes) = options.large => bench::memory(options.version, mebibytes),
         Some("bench") if !options.studies.is_empty() => bench::searches(options.version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;

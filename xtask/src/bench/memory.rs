@@ -1,0 +1,105 @@
+//! The highest memory of a server while something large goes through it, beside a bare server's: whoever holds all labels
+//! uploads a file and fetches archives, and none of that may pass through the plugin's memory.
+use anyhow::{Context, Result};
+use serde_json::json;
+use std::fs;
+use testbed::dicom::{self, Instance};
+use testbed::{Client, Orthanc, Request, Version, password_hash, plugin};
+
+const MIB: usize = 1 << 20;
+
+/// One table. `largest` is the size of the upload in MiB; the archives are of four files of half that size.
+pub(super) fn run(version: Version, largest: usize) -> Result<()> {
+    let roles =
+        json!({"admin-role": {"permissions": ["all", "view", "upload", "download"], "authorized-labels": ["*"]}});
+    let users = json!({"admin": {"PasswordHash": password_hash("admin")?, "Roles": ["admin-role"]}});
+    let bare = Orthanc::builder(version);
+    let gated = Orthanc::builder(version)
+        .plugin(plugin::release_library()?)
+        .configure(&json!({"Authorization": {"Users": users, "Roles": roles}}));
+    println!("| highest resident memory | bare | with the plugin | more |");
+    println!("|---|--:|--:|--:|");
+    let mut figures = Vec::new();
+    for builder in [bare, gated] {
+        // Each is measured with a server of its own, whose highest mark nothing else has moved.
+        let mut marks = Vec::new();
+        for way in [Way::Upload, Way::GetArchive, Way::PostArchive] {
+            eprintln!("bench: {}", way.name(largest));
+            let folder = tempfile::tempdir()?;
+            let builder = builder.clone().folder(folder.path());
+            let mut server = builder.start()?;
+            let client = server.client().with_basic("admin", "admin");
+            if way == Way::Upload {
+                dicom::upload(&client, image(0, largest))?;
+            } else {
+                let mut study = String::new();
+                for number in 0..4 {
+                    study = dicom::upload(&client, image(number, largest / 2))?.study;
+                }
+                server.stop()?;
+                server = builder.start()?;
+                archive(&server.client().with_basic("admin", "admin"), way, &study, largest)?;
+            }
+            marks.push((way, highest(&server)?));
+            server.stop()?;
+        }
+        figures.push(marks);
+    }
+    let [bare, gated] = figures.as_slice() else { anyhow::bail!("two servers were measured") };
+    for ((way, bare), (_, gated)) in bare.iter().zip(gated) {
+        println!("| {} | {bare:.0} MiB | {gated:.0} MiB | {:+.0} MiB |", way.name(largest), gated - bare);
+    }
+    println!("\nGoal: at most 20 MiB more.");
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Upload,
+    GetArchive,
+    PostArchive,
+}
+
+impl Way {
+    fn name(self, largest: usize) -> String {
+        match self {
+            Self::Upload => format!("upload of {largest} MiB"),
+            Self::GetArchive => format!("GET of an archive of {} MiB", largest * 2),
+            Self::PostArchive => format!("POST for an archive of {} MiB", largest * 2),
+        }
+    }
+}
+
+/// Noise, as what can be compressed would make the archive small; repeated each MiB, farther than ZIP looks back.
+fn image(number: usize, mebibytes: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ number as u64;
+    let pixels = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    let pixels = pixels.take(MIB / 8).flatten().collect::<Vec<u8>>().repeat(mebibytes);
+    let image = Instance::named("large", "study", "series", &format!("image {number}"));
+    image.raw((0x7fe0, 0x0010), "OW", pixels).to_bytes()
+}
+
+fn archive(client: &Client, way: Way, study: &str, largest: usize) -> Result<()> {
+    let request = match way {
+        Way::PostArchive => {
+            Request::new("POST", "/tools/create-archive").json(&json!({"Resources": [study], "Synchronous": true}))
+        }
+        _ => Request::get(&format!("/studies/{study}/archive")),
+    };
+    let answer = client.send(request)?.expect_status(200)?;
+    anyhow::ensure!(answer.body.len() > largest * MIB * 3 / 2, "an archive of {} bytes", answer.body.len());
+    Ok(())
+}
+
+/// `VmHWM` in MiB.
+fn highest(server: &Orthanc) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{}/status", server.pid()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1024.0)
+}
