@@ -16,3 +16,4 @@ mod search;
 mod site;
 mod tokens;
 mod uploads;
+mod uris;
