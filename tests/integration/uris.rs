@@ -595,7 +595,7 @@ impl Servers {
         }
         if writes {
             wrong.extend(self.judge_changes(counts));
-        } else if is_utf8(&attempt.target) {
+        } else if is_plain(&attempt.target) {
             // Those who may do everything notice nothing.
             let admin = send(&self.site.server, attempt, Some(&self.admin));
             let found = |seen: &Seen| (seen.status == 200, seen.shows(FOREIGN), seen.shows(ALLOWED));
@@ -636,8 +636,9 @@ impl Servers {
     }
 }
 
-/// Whether it is UTF-8 when it is decoded; what is not is refused to everybody.
-fn is_utf8(target: &[u8]) -> bool {
+/// Whether it is UTF-8 without line breaks when it is decoded. What is none is refused to everybody, and a dot in the
+/// pattern of a permission rule stands for no line break.
+fn is_plain(target: &[u8]) -> bool {
     let mut decoded = Vec::new();
     let mut rest = target;
     while let [byte, after @ ..] = rest {
@@ -653,7 +654,7 @@ fn is_utf8(target: &[u8]) -> bool {
             }
         }
     }
-    String::from_utf8(decoded).is_ok()
+    String::from_utf8(decoded).is_ok_and(|text| !text.contains('\n'))
 }
 
 /// What somebody limited was answered, and what a server answers that has nothing else.
