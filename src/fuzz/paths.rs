@@ -112,7 +112,8 @@ fn check_arguments(site: &Site, method: Method, path: &str, arguments: &[(&str, 
                 false => !letter.is_ascii_hexdigit() && !"-.".contains(letter),
             };
             let mut parts = value.split(separates);
-            let foreign = parts.find(|part| site.foreign.contains(*part) || site.foreign_uids.contains(*part));
+            let foreign =
+                parts.find(|part| site.foreign_uids.contains(*part) || (!searches && site.foreign.contains(*part)));
             assert!(foreign.is_none(), "{foreign:?} in {name} is let through");
         }
     }
