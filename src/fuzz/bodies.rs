@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::paths::check_reply;
-use super::site::{Asker, Outcome, Site, filled, on_host_thread, request_line};
+use super::site::{Asker, Line, Outcome, Site, filled, on_host_thread, request_line};
 use crate::request::Reply;
 
 static SITE: LazyLock<Site> = LazyLock::new(|| Site::new(false));
@@ -37,7 +37,7 @@ pub fn bodies(data: &[u8]) {
 }
 
 fn check(site: &Site, head: &str, body: &[u8]) {
-    let Some((method, path, arguments, _)) = request_line(head) else { return };
+    let Some(Line { method, path, arguments }) = request_line(head) else { return };
     for asker in [Asker::Limited, Asker::Nobody] {
         let outcome = site.ask(asker, method, path, &arguments, body);
         let Outcome::Answered(reply) = outcome else { continue };
@@ -52,7 +52,7 @@ fn check(site: &Site, head: &str, body: &[u8]) {
 
 /// What somebody with all labels sends reaches the core as it is, unless the core would not survive it.
 fn check_unlimited(site: &Site, head: &str, body: &[u8]) {
-    let Some((method, path, arguments, _)) = request_line(head) else { return };
+    let Some(Line { method, path, arguments }) = request_line(head) else { return };
     if let Outcome::Answered(Reply::Answer { .. }) = site.ask(Asker::Unlimited, method, path, &arguments, body) {
         for (_, sent) in site.bed.host.calls.lock().iter() {
             assert!(levels(sent.as_bytes()) <= 64, "too deep for the core");

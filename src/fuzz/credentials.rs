@@ -112,8 +112,8 @@ fn check(site: &Site, text: &str) {
         if headers.len() + arguments.len() <= 8 {
             assert_eq!(granted(&backward, &behind).is_empty(), together.is_empty(), "the order of credentials");
             let alone = headers.iter().map(|header| granted(&[*header], &[]));
-            let alone = alone.chain(arguments.iter().map(|argument| granted(&[], &[*argument])));
-            let any = alone.fold(false, |any, granted| any || !granted.is_empty());
+            let mut alone = alone.chain(arguments.iter().map(|argument| granted(&[], &[*argument])));
+            let any = alone.any(|granted| !granted.is_empty());
             assert_eq!(any, !together.is_empty(), "each by itself and all together: {together:?}");
         }
         assert!(together.is_empty() || !possible.is_empty(), "{together:?} without a credential that holds");

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::site::{Asker, Outcome, Site, filled, on_host_thread, request_line};
+use super::site::{Asker, Line, Outcome, Site, filled, on_host_thread, request_line};
 use crate::host::{Host, HostVersion, Method};
 use crate::route::{Handling, UnknownRoutes};
 
@@ -15,7 +15,7 @@ const NAMES_BEHIND: [&str; 6] = ["metadata", "attachments", "labels", "content",
 /// nothing.
 pub fn path(data: &[u8]) {
     let Some(text) = filled(data) else { return };
-    let Some((method, path, ..)) = request_line(&text) else { return };
+    let Some(Line { method, path, .. }) = request_line(&text) else { return };
     LazyLock::force(&SITE);
     on_host_thread(|| check_path(&SITE, method, path));
 }
@@ -86,7 +86,7 @@ fn check_answer(site: &Site, answer: &[u8]) {
 /// others, and the order of the arguments says nothing.
 pub fn arguments(data: &[u8]) {
     let Some(text) = filled(data) else { return };
-    let Some((method, path, arguments, _)) = request_line(&text) else { return };
+    let Some(Line { method, path, arguments }) = request_line(&text) else { return };
     LazyLock::force(&SITE);
     on_host_thread(|| check_arguments(&SITE, method, path, &arguments));
 }

@@ -171,12 +171,18 @@ fn is_name(text: &str) -> bool {
     (2..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
 }
 
-/// `GET /path?name=value&…` in the first line; the rest.
-pub(super) fn request_line(text: &str) -> Option<(Method, &str, Vec<(&str, &str)>, &str)> {
-    let (line, rest) = text.split_once('\n').unwrap_or((text, ""));
-    let (method, uri) = line.split_once(' ')?;
+/// The request that an input begins with.
+pub(super) struct Line<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a str,
+    pub(super) arguments: Vec<(&'a str, &'a str)>,
+}
+
+/// `GET /path?name=value&…`; further lines do not count.
+pub(super) fn request_line(text: &str) -> Option<Line<'_>> {
+    let (method, uri) = text.lines().next()?.split_once(' ')?;
     let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
     let parts = query.split('&').filter(|part| !part.is_empty());
     let arguments = parts.map(|part| part.split_once('=').unwrap_or((part, ""))).collect();
-    Some((Method::parse(method)?, path, arguments, rest))
+    Some(Line { method: Method::parse(method)?, path, arguments })
 }

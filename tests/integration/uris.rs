@@ -371,9 +371,9 @@ fn sound(chance: &mut Chance, images: &[Image]) -> Try {
     let mut target = row
         .replace("{dicom-web}", "/dicom-web")
         .replace("{wado}", "/wado")
-        .replace("{label}", *chance.of(&["tried", "second", "external"]))
+        .replace("{label}", chance.of::<&str>(&["tried", "second", "external"]))
         .replace("{any}", any)
-        .replace("{*rest}", *chance.of(&["0008-1030", "00081030", "7fe0-0010/0"]));
+        .replace("{*rest}", chance.of::<&str>(&["0008-1030", "00081030", "7fe0-0010/0"]));
     let mut arguments: Vec<&str> = Vec::new();
     if row == "{wado}" {
         arguments.extend([
@@ -450,7 +450,7 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
             } else {
                 &["?", "?", "%3f", "??", "&"]
             });
-            let argument = chance.of(images).fill(*chance.of(&ARGUMENTS));
+            let argument = chance.of(images).fill(chance.of::<&str>(&ARGUMENTS));
             target.extend(separator.bytes().chain(argument.bytes()));
         }
         16 => {
@@ -461,7 +461,7 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
         }
         17 => {
             // A way through something allowed to something else, and back.
-            let way = chance.of(images).fill(*chance.of(&[
+            let way = chance.of(images).fill(chance.of::<&str>(&[
                 "/studies/{study}/..",
                 "/{study}/..",
                 "/studies/{study}/%2e%2e",
@@ -489,7 +489,7 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
             if chance.one_in(2) {
                 attempt.method = *chance.of(&methods);
             } else {
-                let value: &'static str = *chance.of(&["DELETE", "delete", "PUT", "GET"]);
+                let value = *chance.of(&["DELETE", "delete", "PUT", "GET"]);
                 attempt.headers.push(("X-HTTP-Method-Override", value));
             }
         }
