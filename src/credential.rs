@@ -78,6 +78,12 @@ impl Places {
         matches!(name, "authorization" | "token" | "api-key" | "cookie") || self.headers.iter().any(|own| own == name)
     }
 
+    /// Whether an argument can carry a credential.
+    #[must_use]
+    pub fn is_credential_argument(&self, name: &str) -> bool {
+        name == "token" || self.arguments.iter().any(|own| own == name)
+    }
+
     /// All credentials of a request, in the order of precedence; the same text is not listed twice.
     #[must_use]
     pub fn read<'a>(&self, request: &Request<'a>) -> Credentials<'a> {
@@ -93,7 +99,7 @@ impl Places {
             add(&mut found, source, value);
         }
         for (name, value) in &request.arguments {
-            if *name == "token" || self.arguments.iter().any(|argument| argument == name) {
+            if self.is_credential_argument(name) {
                 add(&mut found, Source::Argument, value);
             }
         }

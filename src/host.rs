@@ -54,6 +54,13 @@ impl HostVersion {
         Self { major, minor, revision }
     }
 
+    /// Since 1.13.0 the arguments of a request are decoded before a plugin sees them, and those of an internal call
+    /// before the core reads them. Older servers do neither: there the text is handed on as it came.
+    #[must_use]
+    pub fn decodes_arguments(self) -> bool {
+        self >= Self::new(1, 13, 0)
+    }
+
     /// Since 1.12.9 an authentication callback is called before the filter, for every request.
     #[must_use]
     pub fn has_http_authentication(self) -> bool {

@@ -143,7 +143,12 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     });
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
-    let api = Api { gate: Arc::clone(&gate), shares: config.shares, oe2_root: config.oe2_root };
+    let api = Api {
+        gate: Arc::clone(&gate),
+        shares: config.shares,
+        oe2_root: config.oe2_root,
+        decodes_arguments: host.version().decodes_arguments(),
+    };
     Ok(Plugin {
         host,
         gate,

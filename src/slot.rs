@@ -79,10 +79,12 @@ pub enum Staleness {
 /// Forgets whose request this thread served.
 pub fn clear() {
     SLOT.with_borrow_mut(|place| {
-        place.taken = false;
-        place.slot.path.clear();
-        place.slot.granted.clear();
-        place.slot.verified.clear();
+        if place.taken {
+            place.taken = false;
+            place.slot.path.clear();
+            place.slot.granted.clear();
+            place.slot.verified.clear();
+        }
     });
 }
 

@@ -6,6 +6,7 @@
 mod keys;
 mod profile;
 mod settings;
+mod shares;
 mod tokens;
 
 use std::borrow::Cow;
@@ -23,7 +24,7 @@ use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller};
 
 /// The pattern that is registered, as Orthanc anchors it.
-pub const PATTERN: &str = "/auth/(.*)";
+pub const PATTERN: &str = "/auth/.*";
 
 /// What the routes work with.
 pub struct Api {
@@ -33,6 +34,8 @@ pub struct Api {
     pub shares: Shares,
     /// Where Orthanc Explorer 2 is, with slashes at both ends.
     pub oe2_root: String,
+    /// Whether the server decodes arguments before we see them.
+    pub decodes_arguments: bool,
 }
 
 /// One call of a route.
@@ -114,18 +117,22 @@ impl Api {
         if crate::json::is_too_deep(rest.body) {
             return error_reply(rest, ApiError::bad("the body nests too deeply"));
         }
-        let answer = match (path, path.strip_prefix("/auth/tokens/"), path.strip_prefix("/auth/api-keys/")) {
-            ("/auth/user/profile", ..) => call.only(&[Method::Get], "GET", profile::get),
-            ("/auth/tokens/decode", ..) => call.only(&[Method::Post], "POST", tokens::decode),
-            (_, Some(link_type), _) if !link_type.contains('/') => {
+        let mut segments = path.split('/').skip(2);
+        let place = (segments.next(), segments.next(), segments.next());
+        let answer = match place {
+            (Some("user"), Some("profile"), None) => call.only(&[Method::Get], "GET", profile::get),
+            (Some("tokens"), Some("decode"), None) => call.only(&[Method::Post], "POST", tokens::decode),
+            (Some("tokens"), Some(link_type), None) => {
                 call.only(&[Method::Put], "PUT", |call| tokens::create(call, link_type))
             }
-            ("/auth/settings/roles", ..) => call.only(&[Method::Get, Method::Put], "GET,PUT", settings::roles),
-            ("/auth/settings/permissions", ..) => call.only(&[Method::Get], "GET", settings::permissions),
-            ("/auth/api-keys", ..) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
-            (_, _, Some(id)) if !id.contains('/') => {
-                call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id))
+            (Some("settings"), Some("roles"), None) => {
+                call.only(&[Method::Get, Method::Put], "GET,PUT", settings::roles)
             }
+            (Some("settings"), Some("permissions"), None) => call.only(&[Method::Get], "GET", settings::permissions),
+            (Some("api-keys"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
+            (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
+            (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
+            (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
             _ => Err(ApiError::new(404, "there is no such route")),
         };
         answer.unwrap_or_else(|error| error_reply(rest, error))
@@ -158,6 +165,14 @@ impl Call<'_> {
             let ended = identity.expires_at.is_some_and(|end| end <= self.now);
             !ended && identity.rights.holds(permission)
         })
+    }
+
+    /// An argument as it was meant: servers before 1.13.0 hand it on as it came.
+    fn argument(&self, value: &str) -> String {
+        if self.api.decodes_arguments {
+            return value.to_owned();
+        }
+        percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
     }
 
     fn refuse(&self, reason: impl std::fmt::Display) -> ApiError {

@@ -10,7 +10,7 @@ fn api(bed: &Bed) -> Api {
     let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
     let environment: &dyn Environment = &ProcessEnvironment::new(None);
     let shares = crate::config::read(&text, environment).unwrap().unwrap().shares;
-    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned() }
+    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned(), decodes_arguments: true }
 }
 
 fn bed() -> Bed {

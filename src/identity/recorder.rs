@@ -1,6 +1,7 @@
-//! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used.
+//! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used; and
+//! notices what another server revoked that shares the state.
 //!
-//! The request path only counts in memory; one thread writes, in batches. What is lost by a kill are counts of the last
+//! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts of the last
 //! seconds, never a right or a revocation: those are written by whoever answers for them.
 
 use std::collections::HashMap;
@@ -15,8 +16,11 @@ use super::Epoch;
 use crate::clock::UnixTime;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 
-/// How long uses and people may wait to be written.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// How long a revocation by another server may go unnoticed.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// How long uses and people may wait to be written, in turns of [`WATCH`].
+const TURNS: u32 = 4;
 
 /// Counts the uses of one key or link.
 #[derive(Debug, Default)]
@@ -97,12 +101,28 @@ impl Recorder {
 }
 
 fn run(shared: &Shared) {
+    let mut revocations = shared.store.epoch().ok();
+    let mut turn = 0;
     loop {
+        turn = (turn + 1) % TURNS;
         let mut pending = shared.pending.lock();
         if !pending.stopping {
-            shared.wake.wait_for(&mut pending, INTERVAL);
+            shared.wake.wait_for(&mut pending, WATCH);
         }
         let stopping = pending.stopping;
+        if !stopping {
+            drop(pending);
+            // While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
+            let now = shared.store.epoch().ok();
+            if now.is_none() || now != revocations {
+                shared.epoch.advance();
+            }
+            revocations = now;
+            if turn != 0 {
+                continue;
+            }
+            pending = shared.pending.lock();
+        }
         let people = std::mem::take(&mut pending.people);
         let mut uses = Vec::new();
         pending.counters.retain(|(kind, id), counter| {

@@ -327,7 +327,9 @@ pub struct MadeWith {
 }
 
 impl MadeWith {
-    fn of(record: &ShareRecord) -> Self {
+    /// What a link was made with, from its record.
+    #[must_use]
+    pub fn of(record: &ShareRecord) -> Self {
         // Written by us; one that cannot be read names a key that nobody has, so that the link is refused.
         serde_json::from_str(&record.options_json).unwrap_or(Self { api_key: Some(String::new()) })
     }

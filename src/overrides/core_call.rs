@@ -5,16 +5,12 @@ use std::fmt::Write;
 use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
 use crate::request::{Reply, Request, RestRequest};
 
-/// The first version that decodes the arguments of a request before a plugin sees them, and of an internal call before
-/// the core reads them. Older ones do neither: there the text is handed on as it came.
-const DECODES: HostVersion = HostVersion::new(1, 13, 0);
-
 /// The path and arguments of a request, percent-encoded again as far as the server decodes them.
 #[must_use]
 pub fn uri(request: &Request<'_>, version: HostVersion) -> String {
     // What separates tags (`0010,0010;PatientID`) needs no encoding, and is then right for whatever server.
     let encode_argument = |uri: &mut String, text: &str| {
-        if version < DECODES { uri.push_str(text) } else { encode(uri, text, b",;:*") }
+        if version.decodes_arguments() { encode(uri, text, b",;:*") } else { uri.push_str(text) }
     };
     let mut uri = String::with_capacity(request.path.len() + 16);
     encode(&mut uri, request.path, b"/");

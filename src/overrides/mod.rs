@@ -25,24 +25,15 @@ pub(crate) use core_call::uri;
 pub use results::Results;
 pub use scope::Scope;
 
-/// The patterns that are registered, as Orthanc anchors them.
-pub const PATTERNS: [&str; 16] = [
-    "/(patients|studies|series|instances)/([^/]*)",
-    "/(patients|studies|series|instances)/([^/]*)/(patient|study|studies|series|instances)",
-    "/(patients|studies|series|instances)/([^/]*)/labels",
-    "/(patients|studies|series|instances)/([^/]*)/labels/([^/]*)",
-    "/tools/find",
-    "/tools/count-resources",
-    "/tools/labels",
-    "/tools/lookup",
-    "/tools/create-dicom",
-    "/tools/bulk-(anonymize|content|delete|modify)",
-    "/(patients|studies|series)/([^/]*)/(anonymize|modify)",
-    "/studies/([^/]*)/(merge|split)",
-    "/modalities/([^/]*)/(query|store)",
-    "/peers/([^/]*)/store",
-    "/queries/([^/]*)/retrieve",
-    "/queries/([^/]*)/answers/([^/]*)/(query-instances|query-series|query-studies|retrieve)",
+/// The patterns that are registered, as Orthanc anchors them. Few of them and without groups, as the server tries one
+/// after the other on every request, and copies what a group captures.
+pub const PATTERNS: [&str; 6] = [
+    "/(?:patients|studies|series|instances)/[^/]*(?:/(?:patient|study|studies|series|instances|labels|labels/[^/]*))?",
+    "/(?:(?:patients|studies|series)/[^/]*/(?:anonymize|modify)|studies/[^/]*/(?:merge|split))",
+    "/tools/(?:find|count-resources|labels|lookup|create-dicom|bulk-(?:anonymize|content|delete|modify))",
+    "/modalities/[^/]*/(?:query|store)",
+    "/peers/[^/]*/store",
+    "/queries/[^/]*/(?:retrieve|answers/[^/]*/(?:query-instances|query-series|query-studies|retrieve))",
 ];
 
 /// What an override needs.

@@ -31,6 +31,24 @@ const MEMBERS: [&str; 17] = [
     "Since",
 ];
 
+/// Tags that Orthanc keeps for a study and its patient and finds studies by (`MainDicomTags` of 1.12.7 and 1.13.0).
+const STUDY_TAGS: [(&str, &str); 14] = [
+    ("AccessionNumber", "00080050"),
+    ("InstitutionName", "00080080"),
+    ("PatientBirthDate", "00100030"),
+    ("PatientID", "00100020"),
+    ("PatientName", "00100010"),
+    ("PatientSex", "00100040"),
+    ("ReferringPhysicianName", "00080090"),
+    ("RequestedProcedureDescription", "00321060"),
+    ("RequestingPhysician", "00321032"),
+    ("StudyDate", "00080020"),
+    ("StudyDescription", "00081030"),
+    ("StudyID", "00200010"),
+    ("StudyInstanceUID", "0020000d"),
+    ("StudyTime", "00080030"),
+];
+
 /// Members that name something above; they come with exactly one, as the core takes the first of them only.
 pub(super) const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
 
@@ -149,6 +167,19 @@ impl Query {
         let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
         let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
         Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+    }
+
+    /// What the query says of the studies themselves, as a query for studies: whatever is found lies in one of them. It
+    /// may find more of them, as it does not care for case.
+    pub(super) fn study_criteria(&self) -> Map<String, Value> {
+        let is_of_the_study = |tag: &str| {
+            let number = tag.replace([',', '-'], "");
+            STUDY_TAGS.iter().any(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
+        };
+        let tags = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
+        tags.filter(|(tag, value)| value.is_string() && is_of_the_study(tag))
+            .map(|(tag, value)| (tag.clone(), value.clone()))
+            .collect()
     }
 
     /// Whether the answer describes the resources, and is not a list of identifiers.

@@ -126,7 +126,7 @@ fn among_allowed(
     scope: &Scope,
     labels: Option<(Vec<String>, Constraint)>,
 ) -> Result<Plan, HostError> {
-    let mut allowed = allowed_studies(context, scope)?;
+    let mut allowed = allowed_studies(context, scope, query)?;
     if let Some(tag) = &query.uid_tag {
         let pattern =
             query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
@@ -223,14 +223,16 @@ struct AllowedStudy {
     patient: String,
 }
 
-/// All studies of a scope, as the core finds them by label or by the links' UIDs, each checked once more by the policy.
-fn allowed_studies(context: &Context<'_>, scope: &Scope) -> Result<Vec<AllowedStudy>, HostError> {
+/// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
+/// links' UIDs, each checked once more by the policy.
+fn allowed_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<AllowedStudy>, HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let mut found = std::collections::BTreeMap::new();
     if let Labels::Only(own) = &scope.labels()
         && !own.is_empty()
     {
-        let query = [("Labels", json!(**own)), ("LabelsConstraint", json!("Any")), ("Query", json!({}))];
+        let criteria = Value::Object(query.study_criteria());
+        let query = [("Labels", json!(**own)), ("LabelsConstraint", json!("Any")), ("Query", criteria)];
         collect(
             context,
             scope,
@@ -267,6 +269,8 @@ fn collect(
 ) -> Result<(), HostError> {
     query.insert("Level".to_owned(), json!("Study"));
     query.insert("Expand".to_owned(), json!(true));
+    // Servers before 1.12.5 do not know it, and describe all.
+    query.insert("ResponseContent".to_owned(), json!(["Labels", "MainDicomTags", "Parent"]));
     query.insert("Limit".to_owned(), json!(PAGE));
     let mut since = 0;
     loop {

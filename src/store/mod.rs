@@ -86,6 +86,8 @@ pub struct ShareFilter {
     pub owner: Option<Person>,
     /// Only those with this Orthanc identifier or DICOM UID among their `resource_ids`.
     pub resource: Option<String>,
+    /// Only those whose maker has this name or subject.
+    pub user: Option<String>,
     /// At most so many; `None`: all.
     pub limit: Option<u32>,
     /// Go on after the link with this id, the last of the page before. An unknown id gives an empty page.
@@ -211,6 +213,8 @@ pub trait Store: Send + Sync {
     /// All that is kept of created studies.
     fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError>;
 
+    /// How often something was revoked, by whatever process.
+    fn epoch(&self) -> Result<u64, StoreError>;
     /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
     fn check(&self) -> Result<(), StoreError>;
     /// Set when a backup was restored: revocations since then are lost, and nothing is issued.

@@ -273,6 +273,10 @@ impl Store for SqliteStore {
         self.read_long(created_studies::list)
     }
 
+    fn epoch(&self) -> Result<u64, StoreError> {
+        self.read(epoch)
+    }
+
     fn check(&self) -> Result<(), StoreError> {
         let found: Vec<String> = self.read_long(|connection| {
             let mut faults: Vec<String> = connection

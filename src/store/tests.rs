@@ -235,7 +235,7 @@ pub(crate) fn shares_are_found_by_resource_and_owner(store: &dyn Store) {
     }
     let found = |owner: Option<Person>, resource: Option<&str>, after: Option<&str>| {
         let (resource, after) = (resource.map(str::to_owned), after.map(str::to_owned));
-        ids(&store.shares(&ShareFilter { owner, resource, after, limit: None }).unwrap()).join("")
+        ids(&store.shares(&ShareFilter { owner, resource, after, ..ShareFilter::default() }).unwrap()).join("")
     };
     assert_eq!(found(None, Some("1.2.3"), None), "dba");
     assert_eq!(found(None, Some("x"), None), "a");

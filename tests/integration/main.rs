@@ -13,6 +13,7 @@ mod links;
 mod logs;
 mod roles;
 mod search;
+mod shares;
 mod site;
 mod tokens;
 mod uploads;

@@ -1,13 +1,21 @@
 //! `cargo xtask bench`: what the plugin costs, in Markdown on stdout; progress goes to stderr.
 //!
-//! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables.
+//! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables;
+//! `search` is a comparison of its own.
 mod load;
+mod search;
 mod variants;
 
 use crate::checks;
 use anyhow::{Context, Result};
 use testbed::{OrthancBuilder, Version, setup};
-use variants::{Row, Site};
+use variants::Site;
+
+/// The cost of searches, for so many studies each.
+pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
+    setup::ensure_all(&[version])?;
+    search::run(version, sizes)
+}
 
 /// In-process benches, HTTP ratios, memory and start-up; whatever is asked for.
 pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool) -> Result<()> {
@@ -23,36 +31,35 @@ pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool)
     Ok(())
 }
 
-/// The p50 of each row and of what it is compared with, measured in turns, and the median of the rounds' ratios.
+/// The p50 of each row and of what it is compared with, measured in turns, and the median of the rounds' ratios with
+/// their lowest and highest.
 fn ratios(site: &Site, rounds: usize) -> Result<()> {
-    println!("| route | variant | against | connections | p50 | p50 against | ratio | goal |");
-    println!("|---|---|---|--:|--:|--:|--:|--:|");
+    println!("| route | variant | against | connections | p50 | p50 against | ratio | lowest–highest | goal |");
+    println!("|---|---|---|--:|--:|--:|--:|--:|--:|");
     for row in site.rows() {
         for (connections, goal) in [(1, row.goals[0]), (8, row.goals[1])] {
             eprintln!("bench: {} as {}, {connections} connections", row.route, row.variant);
+            let sides = [site.variant(row.variant)?, site.variant(row.against)?];
+            let request = site.request(row.route)?;
             let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-            for round in 0..rounds {
-                // Who goes first changes with each round, so that a drift of the machine favours nobody.
-                let (a, b) = if round % 2 == 0 {
-                    let a = p50(site, row, row.variant, connections)?;
-                    (a, p50(site, row, row.against, connections)?)
-                } else {
-                    let b = p50(site, row, row.against, connections)?;
-                    (p50(site, row, row.variant, connections)?, b)
-                };
+            for _ in 0..rounds {
+                let times = load::measure(sides, request, connections, row.requests / connections)
+                    .with_context(|| format!("{} as {}", row.route, row.variant))?;
+                let (a, b) = (p50(&times.ours), p50(&times.theirs));
                 ours.push(a);
                 theirs.push(b);
                 ratios.push(a / b);
             }
             let goal = if goal.is_finite() { format!("≤ {goal:.2}") } else { "–".to_owned() };
+            let ratio = median(&mut ratios);
+            let (lowest, highest) = ratios.first().zip(ratios.last()).context("no rounds")?;
             println!(
-                "| {} | {} | {} | {connections} | {:.0} µs | {:.0} µs | {:.2} | {goal} |",
+                "| {} | {} | {} | {connections} | {:.0} µs | {:.0} µs | {ratio:.2} | {lowest:.2}–{highest:.2} | {goal} |",
                 row.route,
                 row.variant,
                 row.against,
                 median(&mut ours),
                 median(&mut theirs),
-                median(&mut ratios),
             );
         }
     }
@@ -60,15 +67,10 @@ fn ratios(site: &Site, rounds: usize) -> Result<()> {
     Ok(())
 }
 
-/// The median time of one round in microseconds.
-fn p50(site: &Site, row: &Row, variant: &str, connections: usize) -> Result<f64> {
-    let variant = site.variant(variant)?;
-    let request = site.request(row.route)?;
-    let each = row.requests / connections;
-    let times = load::measure(variant, request, connections, each)
-        .with_context(|| format!("{} as {}", row.route, variant.name))?;
+/// The median in microseconds.
+fn p50(times: &[std::time::Duration]) -> f64 {
     let mut times: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e6).collect();
-    Ok(median(&mut times))
+    median(&mut times)
 }
 
 /// Memory after a few requests, and the time until the first answer; started in turns.

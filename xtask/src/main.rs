@@ -23,6 +23,7 @@ cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
                                       one server with the plugin and this configuration merged in, until Ctrl-C
 cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
                                       both kinds, or one: figures in Markdown on stdout
+cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
 ";
 
 /// What was asked for on the command line.
@@ -34,6 +35,7 @@ struct Options {
     in_process: bool,
     http: bool,
     rounds: usize,
+    studies: Vec<usize>,
     configuration: Option<PathBuf>,
     plugin: Option<PathBuf>,
 }
@@ -57,6 +59,7 @@ fn run() -> Result<()> {
         in_process: false,
         http: false,
         rounds: 9,
+        studies: Vec::new(),
         configuration: None,
         plugin: None,
     };
@@ -69,6 +72,7 @@ fn run() -> Result<()> {
             Long("http") => options.http = true,
             Long("port") => options.port = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("studies") => options.studies.push(parser.value()?.parse()?),
             Long("plugin") => {
                 // The server runs in a folder of its own.
                 let file = PathBuf::from(parser.value()?);
@@ -92,6 +96,7 @@ fn run() -> Result<()> {
         Some("orthanc") => {
             demo::orthanc(options.version, options.port, options.plugin, options.configuration.as_deref())
         }
+        Some("bench") if !options.studies.is_empty() => bench::searches(options.version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;
             bench::run(options.version, options.rounds, both || options.in_process, both || options.http)

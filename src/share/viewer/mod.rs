@@ -123,7 +123,7 @@ fn joined(studies: &[ViewerStudy], text: impl Fn(&ViewerStudy) -> String) -> Str
 
 /// Percent-encodes what is not unreserved in URLs (RFC 3986, 2.3). Well-formed identifiers stay as they are; a UID that
 /// some modality made up must not become another argument.
-fn encoded(identifier: &str) -> String {
+pub(crate) fn encoded(identifier: &str) -> String {
     let mut text = String::with_capacity(identifier.len());
     for byte in identifier.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'~') {

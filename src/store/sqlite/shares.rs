@@ -53,6 +53,9 @@ pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::R
         values.push((":issuer", &owner.issuer));
         values.push((":subject", &owner.subject));
     }
+    if let Some(user) = &filter.user {
+        values.push((":user", user));
+    }
     if let Some(after) = &filter.after {
         values.push((":after", after));
     }
@@ -71,6 +74,9 @@ pub(super) fn list_sql(filter: &ShareFilter) -> String {
     };
     if filter.owner.is_some() {
         conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject".to_owned());
+    }
+    if filter.user.is_some() {
+        conditions.push("(shares.owner_subject = :user OR shares.owner_name = :user)".to_owned());
     }
     if filter.after.is_some() {
         conditions.push(format!("{number} < (SELECT number FROM shares WHERE id = :after)"));

@@ -131,7 +131,8 @@ fn lists_of_links_use_an_index() {
     for owner in [None, Some(anna())] {
         for resource in [None, some()] {
             for after in [None, some()] {
-                let filter = ShareFilter { owner: owner.clone(), resource: resource.clone(), after, limit: None };
+                let filter =
+                    ShareFilter { owner: owner.clone(), resource: resource.clone(), after, ..ShareFilter::default() };
                 let mut explain = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", list_sql(&filter))).unwrap();
                 // The plan does not depend on the values, which stay NULL.
                 let mut rows = explain.raw_query();

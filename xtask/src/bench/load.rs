@@ -1,5 +1,5 @@
-//! Sends the same request over a number of keep-alive connections and takes the time of each answer. It must not know
-//! what is compared.
+//! Sends the same request to two servers, or as two callers, over a number of keep-alive connections, and takes the time
+//! of each answer. It must not know what is compared.
 use super::variants::Variant;
 use anyhow::{Result, anyhow, ensure};
 use std::sync::Barrier;
@@ -8,38 +8,97 @@ use testbed::Request;
 use testbed::clock::monotonic;
 use testbed::http::Connection;
 
-/// The time of each answer. Connecting and one first request per connection are not counted.
+/// The times of both sides.
+#[derive(Default)]
+pub(super) struct Times {
+    pub(super) ours: Vec<Duration>,
+    pub(super) theirs: Vec<Duration>,
+}
+
+/// Requests that one connection sends to one side before the other side's turn. Short, so that whatever else the machine
+/// does meets both; with several connections long enough that they press upon the server together.
+const TURN_ALONE: usize = 1;
+const TURN_TOGETHER: usize = 6;
+
+/// The time of each answer, `requests_each` of them per connection and side. Connecting and one first request per
+/// connection are not counted.
 pub(super) fn measure(
-    variant: &Variant,
+    [ours, theirs]: [&Variant; 2],
     request: &Request,
     connections: usize,
     requests_each: usize,
-) -> Result<Vec<Duration>> {
+) -> Result<Times> {
     let together = Barrier::new(connections);
     std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            (0..connections).map(|_| scope.spawn(|| worker(variant, request, requests_each, &together))).collect();
-        let mut times = Vec::new();
+        let work = || worker([ours, theirs], request, requests_each, &together, connections);
+        let workers: Vec<_> = (0..connections).map(|_| scope.spawn(work)).collect();
+        let mut all = Times::default();
         for worker in workers {
-            times.extend(worker.join().map_err(|_| anyhow!("a connection's thread panicked"))??);
+            let times = worker.join().map_err(|_| anyhow!("a connection's thread panicked"))??;
+            all.ours.extend(times.ours);
+            all.theirs.extend(times.theirs);
         }
-        Ok(times)
+        Ok(all)
     })
 }
 
-fn worker(variant: &Variant, request: &Request, count: usize, together: &Barrier) -> Result<Vec<Duration>> {
-    // The barrier first: a worker that cannot connect must not leave the others waiting.
-    let connection = Connection::open(variant.address);
-    together.wait();
-    let mut connection = connection?;
-    connection.send(&Request::get("/"))?;
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
-        let request = request.clone().headers(&(variant.headers)());
-        let start = monotonic();
-        let answer = connection.send(&request)?;
-        times.push(start.elapsed());
-        ensure!(answer.status == variant.status, "{} answers {}: {}", variant.name, answer.status, answer.text());
+fn worker(
+    [ours, theirs]: [&Variant; 2],
+    request: &Request,
+    count: usize,
+    together: &Barrier,
+    connections: usize,
+) -> Result<Times> {
+    let mut ours = Side::open(ours);
+    let mut theirs = Side::open(theirs);
+    let turn = if connections == 1 { TURN_ALONE } else { TURN_TOGETHER };
+    for number in 0..count.div_ceil(turn) {
+        let length = turn.min(count - number * turn);
+        // Who goes first changes, so that what the first leaves behind in the machine's caches favours nobody.
+        let order = if number % 2 == 0 { [&mut ours, &mut theirs] } else { [&mut theirs, &mut ours] };
+        for side in order {
+            // A worker that failed goes on to the end: the others would wait for it forever.
+            together.wait();
+            side.send(request, length);
+        }
     }
-    Ok(times)
+    Ok(Times { ours: ours.finish()?, theirs: theirs.finish()? })
+}
+
+/// One connection of one side.
+struct Side<'a> {
+    variant: &'a Variant,
+    connection: Result<Connection>,
+    times: Vec<Duration>,
+}
+
+impl<'a> Side<'a> {
+    fn open(variant: &'a Variant) -> Self {
+        let connection = Connection::open(variant.address).and_then(|mut connection| {
+            connection.send(&Request::get("/"))?;
+            Ok(connection)
+        });
+        Self { variant, connection, times: Vec::new() }
+    }
+
+    fn send(&mut self, request: &Request, count: usize) {
+        for _ in 0..count {
+            let Ok(connection) = &mut self.connection else { return };
+            let request = request.clone().headers(&(self.variant.headers)());
+            let start = monotonic();
+            let answer = connection.send(&request);
+            self.times.push(start.elapsed());
+            let Variant { name, status, .. } = self.variant;
+            if let Err(fault) = answer.and_then(|answer| {
+                ensure!(answer.status == *status, "{name} answers {}: {}", answer.status, answer.text());
+                Ok(())
+            }) {
+                self.connection = Err(fault);
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Duration>> {
+        self.connection.map(|_| self.times)
+    }
 }

@@ -294,9 +294,12 @@ mod tests {
         let server = Orthanc::builder(Version::Trixie).start().unwrap();
         let request = Request::get("/system");
         let mut variant = always("bare", server.address(), None);
-        assert_eq!(load::measure(&variant, &request, 8, 5).unwrap().len(), 40);
+        let times = load::measure([&variant, &variant], &request, 8, 5).unwrap();
+        assert_eq!([times.ours.len(), times.theirs.len()], [40, 40]);
         variant.status = 403;
-        assert!(load::measure(&variant, &request, 2, 1).unwrap_err().to_string().contains("200"));
+        let other = always("bare", server.address(), None);
+        let fault = load::measure([&other, &variant], &request, 2, 3).err().unwrap();
+        assert!(fault.to_string().contains("200"), "{fault}");
     }
 
     #[test]

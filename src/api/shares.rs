@@ -1,0 +1,136 @@
+//! `/auth/shares`: links listed and taken back. How they are made: `tokens`.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{Answer, ApiError, Call, ok};
+use crate::identity::{Identity, IdentityKind, MadeWith};
+use crate::person::Person;
+use crate::policy::rights::ADMIN;
+use crate::request::Reply;
+use crate::share::viewer::encoded;
+use crate::share::{bad, date};
+use crate::store::{ShareFilter, ShareRecord};
+
+/// How many links one answer has at most, unless fewer are asked for.
+const PAGE: u32 = 1_000;
+
+/// Which links a call may see and take back.
+enum Seen {
+    All,
+    Of(Person),
+    /// Those that were made with this API key, which may have been given to somebody else.
+    MadeWith(Person, String),
+}
+
+impl Seen {
+    const fn owner(&self) -> Option<&Person> {
+        match self {
+            Self::All => None,
+            Self::Of(owner) | Self::MadeWith(owner, _) => Some(owner),
+        }
+    }
+
+    fn holds(&self, share: &ShareRecord) -> bool {
+        match self {
+            Self::All | Self::Of(_) => true,
+            Self::MadeWith(_, key) => MadeWith::of(share).api_key.as_ref() == Some(key),
+        }
+    }
+}
+
+fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
+    let is_known = |identity: &Identity| !matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
+    if call.holder_of(ADMIN).is_some_and(|identity| is_known(identity)) {
+        return Ok(Seen::All);
+    }
+    let by = |wanted: fn(&Identity) -> bool| call.verified.iter().find(|identity| wanted(identity));
+    if let Some(person) = by(Identity::is_person).and_then(|identity| identity.person.clone()) {
+        return Ok(Seen::Of(person));
+    }
+    let key = by(|identity| identity.kind == IdentityKind::ApiKey);
+    match key.and_then(|key| key.person.clone().zip(key.id.clone())) {
+        Some((owner, id)) => Ok(Seen::MadeWith(owner, id)),
+        None => Err(call.refuse("only people and their API keys have links")),
+    }
+}
+
+/// `GET /auth/shares`, newest first. `resource` (an Orthanc identifier or a UID) and `user` (the maker's name or
+/// subject) narrow it. At most a thousand at a time, or `limit`; when there may be more, the header `Link` (RFC 8288)
+/// names the next page.
+pub fn list(call: &Call<'_>) -> Answer {
+    let seen = seen(call)?;
+    let filter = ShareFilter { owner: seen.owner().cloned(), ..filter(call)? };
+    let shares = call.api.gate.identities.verifiers().store.shares(&filter)?;
+    let shown: Vec<Value> = shares.iter().filter(|share| seen.holds(share)).map(describe).collect();
+    let limit = filter.limit.unwrap_or(PAGE);
+    let is_full = u32::try_from(shares.len()).is_ok_and(|count| count >= limit);
+    let mut headers = Vec::new();
+    if let Some(last) = shares.last().filter(|_| is_full) {
+        let mut next = format!("</auth/shares?limit={limit}&after={}", last.id);
+        for (name, value) in [("resource", &filter.resource), ("user", &filter.user)] {
+            if let Some(value) = value {
+                // Writing to a string does not fail.
+                let _ = write!(next, "&{name}={}", encoded(value));
+            }
+        }
+        headers.push(("Link", format!("{next}>; rel=\"next\"")));
+    }
+    let body = json!(shown).to_string().into_bytes();
+    Ok(Reply::Answer { status: 200, content_type: "application/json", headers, body })
+}
+
+/// What the arguments ask for.
+fn filter(call: &Call<'_>) -> Result<ShareFilter, ApiError> {
+    let mut filter = ShareFilter { limit: Some(PAGE), ..ShareFilter::default() };
+    for (name, value) in &call.rest.request.arguments {
+        let text = || Some(call.argument(value));
+        match *name {
+            "resource" => filter.resource = text(),
+            "user" => filter.user = text(),
+            "after" => filter.after = text(),
+            "limit" => {
+                let limit = value.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
+                let limit = limit.ok_or_else(|| bad("limit", format_args!("a number from 1 to {PAGE} is expected")))?;
+                filter.limit = Some(limit);
+            }
+            name if call.api.gate.places.is_credential_argument(name) => {}
+            // A mistyped filter would otherwise be none.
+            name => return Err(bad(name, "unknown argument; these are known: resource, user, limit, after").into()),
+        }
+    }
+    Ok(filter)
+}
+
+fn describe(share: &ShareRecord) -> Value {
+    json!({
+        "ID": share.id,
+        "Type": share.kind,
+        // Written by us.
+        "Resources": serde_json::from_str::<Value>(&share.resources_json).unwrap_or_default(),
+        "CreatedBy": share.owner_name,
+        "CreationDate": date::format(share.created_at),
+        "ExpirationDate": share.expires_at.map(date::format),
+        "Uses": share.uses,
+        "LastUse": share.last_use.map(date::format),
+        "Revoked": share.revoked_at.is_some(),
+        "RevocationDate": share.revoked_at.map(date::format),
+    })
+}
+
+/// `DELETE /auth/shares/{id}`: the link is refused before this is answered.
+pub fn delete(call: &Call<'_>, id: &str) -> Answer {
+    let seen = seen(call)?;
+    let unknown = || ApiError::new(404, "there is no such link");
+    let verifiers = call.api.gate.identities.verifiers();
+    let share = verifiers.store.share(id)?.filter(|share| seen.holds(share)).ok_or_else(unknown)?;
+    if !verifiers.store.revoke_share(id, seen.owner(), call.now)? {
+        return Err(unknown());
+    }
+    call.api.gate.identities.forget();
+    if share.revoked_at.is_none() {
+        log::warn!("the link {id} of {:?} was taken back", share.owner_name);
+    }
+    Ok(ok(&json!({})))
+}
