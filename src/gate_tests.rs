@@ -12,7 +12,7 @@ use crate::policy::roles::Roles;
 use crate::resource::Level;
 use crate::share::ShareResource;
 use crate::share::kind::LinkType;
-use crate::testing::{Bed, NOW, basic, id, uid, world};
+use crate::testing::{Bed, NOW, Random, basic, id, uid, world, worlds};
 
 fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array().map(|list| list.iter().map(|text| text.as_str().unwrap().to_owned()).collect())
@@ -199,4 +199,53 @@ fn every_case_is_decided_as_it_is_written() {
     }
     assert_eq!(wrong, Vec::<String>::new(), "\n{}\n", wrong.join("\n"));
     assert!(cases >= 350, "only {cases} cases were read");
+}
+
+/// Credentials are alternatives: whoever is let in with several is let in with one of them, wherever each stands and in
+/// whatever order.
+#[test]
+fn the_order_of_credentials_does_not_matter() {
+    let role = |permissions: &[&str], labels: &[&str]| json!({"permissions": permissions, "authorized-labels": labels});
+    let roles = json!({"roles": {
+        "ext": role(&["view"], &["ext"]), "int": role(&["view", "delete"], &["int"]),
+        "blind": role(&["delete"], &[]), "every": role(&["view"], &["*"]),
+    }});
+    let users = json!({"ext": ["ext"], "int": ["int"], "blind": ["blind"], "every": ["every"]});
+    let bed = Bed::new(json!({"Authorization": {"TokenHttpHeaders": ["x-key"]}}), &users, &roles, world());
+    let link = |name: &str| {
+        let resource = ShareResource { level: Level::Study, orthanc_id: Some(id(name)), dicom_uid: None, url: None };
+        bed.make_link("", None, LinkType::Stone, vec![resource], |_| ())
+    };
+    let credentials = [
+        bed.make_key("1", "ext", |_| ()),
+        bed.make_key("2", "int", |_| ()),
+        bed.make_key("3", "blind", |_| ()),
+        bed.make_key("4", "every", |key| key.authorized_labels = Some(vec!["int".to_owned()])),
+        bed.make_key("5", "int", |key| key.permissions = Some(vec!["delete".to_owned()])),
+        link("a1"),
+        link("e1"),
+        "nonsense".to_owned(),
+    ];
+    let places = ["authorization", "token", "api-key", "x-key", "?token"];
+    let mut random = Random(9);
+    let (mut granted, mut refused) = (0, 0);
+    for _ in 0..worlds(5_000) {
+        let method = random.pick(&[Method::Get, Method::Get, Method::Delete]);
+        let path = format!("/studies/{}", id(random.pick(&["a1", "b1", "c2", "d1", "e1"])));
+        let ask = |held: &[(&str, &str)]| {
+            let (arguments, headers): (Vec<_>, Vec<_>) = held.iter().partition(|(place, _)| *place == "?token");
+            let arguments = arguments.into_iter().map(|(_, text)| ("token", text)).collect();
+            let request = Request { method, path: &path, remote: "192.0.2.1", headers, arguments };
+            bed.gate.decide(&request, NOW).take_permit().is_some()
+        };
+        let held: Vec<(&str, &str)> =
+            (0..random.below(5)).map(|_| (random.pick(&places), credentials[random.below(8)].as_str())).collect();
+        let mut elsewhere: Vec<(&str, &str)> = held.iter().map(|(_, text)| (random.pick(&places), *text)).collect();
+        elsewhere.reverse();
+        let alone = held.iter().any(|one| ask(&[*one]));
+        assert_eq!(ask(&held), alone, "{held:?} on {method:?} {path}");
+        assert_eq!(ask(&elsewhere), alone, "{elsewhere:?} on {method:?} {path}");
+        *(if alone { &mut granted } else { &mut refused }) += 1;
+    }
+    assert!(granted > 500 && refused > 500, "{granted} {refused}");
 }

@@ -30,24 +30,51 @@ pub fn is_too_deep_for_the_core(json: &[u8]) -> bool {
     depth(json) > 64
 }
 
+/// Where in a text the count is.
+#[derive(Clone, Copy)]
+enum Place {
+    Outside,
+    Text,
+    /// Behind a backslash in a text.
+    Escape,
+    /// Behind a slash outside of texts.
+    Slash,
+    LineComment,
+    BlockComment,
+    /// Behind an asterisk in a comment.
+    Star,
+}
+
 /// How deep lists and objects lie in each other at most. For a text that is no JSON: at least as deep as a reader gets
-/// before it notices.
+/// before it notices. The core's reader takes comments, and a quotation mark in one of them begins no text.
 fn depth(json: &[u8]) -> usize {
     let (mut now, mut deepest) = (0_usize, 0);
-    let (mut in_text, mut escaped) = (false, false);
+    let mut place = Place::Outside;
     for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            _ if in_text => {}
-            b'[' | b'{' => {
+        place = match (place, byte) {
+            (Place::Text, b'\\') => Place::Escape,
+            (Place::Text, b'"') => Place::Outside,
+            (Place::Text | Place::Escape, _) => Place::Text,
+            (Place::Slash, b'/') => Place::LineComment,
+            (Place::Slash, b'*') => Place::BlockComment,
+            (Place::LineComment, b'\n' | b'\r') => Place::Outside,
+            (Place::LineComment, _) => Place::LineComment,
+            (Place::Star, b'/') => Place::Outside,
+            (Place::BlockComment | Place::Star, b'*') => Place::Star,
+            (Place::BlockComment | Place::Star, _) => Place::BlockComment,
+            (Place::Outside | Place::Slash, b'"') => Place::Text,
+            (Place::Outside, b'/') => Place::Slash,
+            (Place::Outside | Place::Slash, b'[' | b'{') => {
                 now += 1;
                 deepest = deepest.max(now);
+                Place::Outside
             }
-            b']' | b'}' => now = now.saturating_sub(1),
-            _ => {}
-        }
+            (Place::Outside | Place::Slash, b']' | b'}') => {
+                now = now.saturating_sub(1);
+                Place::Outside
+            }
+            (Place::Outside | Place::Slash, _) => Place::Outside,
+        };
     }
     deepest
 }
@@ -70,6 +97,14 @@ mod tests {
             (r#"["\\", [[]]]"#, 3),
             ("]]]][", 1),
             (r#"["a\"[[[[["#, 1),
+            // Comments, as the core's reader has them.
+            (r#"/* " */ [[]]"#, 2),
+            (r#"[ /* ] "/ * **/ [] ]"#, 2),
+            ("// \"\n[[]]", 2),
+            ("[// [[[\r[]]", 2),
+            (r#"["/*", [[]], "*/"]"#, 3),
+            ("/*/ [[[ */ []", 1),
+            ("/[[ / [", 3),
         ] {
             assert_eq!(depth(json.as_bytes()), expected, "{json}");
         }

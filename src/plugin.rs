@@ -223,7 +223,7 @@ fn random_secret() -> Vec<u8> {
     api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 impl Plugin {
     /// The gate as it was composed.
     pub(crate) fn gate(&self) -> Arc<Gate> {

@@ -11,6 +11,7 @@ use base64::Engine;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::callbacks::Callbacks;
 use crate::config::{self, Environment};
 use crate::gate::Gate;
 use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
@@ -434,6 +435,8 @@ impl Environment for NoEnvironment {
 pub struct Bed {
     pub host: Arc<FakeHost>,
     pub gate: Arc<Gate>,
+    /// As the server calls it.
+    pub callbacks: Arc<dyn Callbacks>,
     /// Removed with the bed.
     _folder: tempfile::TempDir,
 }
@@ -463,7 +466,7 @@ impl Bed {
             config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
         let plugin = plugin::compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
-        Self { host, gate: plugin.gate(), _folder: folder }
+        Self { host, gate: plugin.gate(), callbacks: Arc::new(plugin), _folder: folder }
     }
 
     pub fn verifiers(&self) -> &Verifiers {

@@ -20,6 +20,8 @@ use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
 use crate::slot::{self, Caller};
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use core_call::uri;
 pub use results::Results;
 pub use scope::Scope;
 

@@ -17,3 +17,4 @@ mod shares;
 mod site;
 mod tokens;
 mod uploads;
+mod uris;

@@ -4,6 +4,9 @@
 //! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly.
 
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+pub(crate) mod fuzzing;
 mod json;
 mod ring;
 #[cfg(test)]
