@@ -72,7 +72,7 @@ pub fn route<'a>(request: &Request<'a>) -> Option<Route<'a>> {
         ["tools", "bulk-anonymize"] => Route::BulkChange(Change::Anonymize),
         ["studies", id, "merge"] => Route::Merge(id),
         ["studies", id, "split"] => Route::Split(id),
-        // Of an instance, the answer is the new file, and the path says all.
+        // Not overridden, as the answer is the new file, of whatever size: refused to whoever is limited.
         ["instances", ..] => return None,
         [level, id, "modify"] => Route::Change(Change::Modify, super::level_of(level)?, id),
         [level, id, "anonymize"] => Route::Change(Change::Anonymize, super::level_of(level)?, id),
