@@ -1,11 +1,16 @@
 //! Searches of a limited user against the reference: a server of the same version without the plugin, that holds only
 //! the allowed studies with only the labels that the user may see (decision 15). The queries are made at random, from a
-//! fixed seed.
+//! fixed seed; `GATEHOUSE_SEARCHES` is how many, `GATEHOUSE_SEED` where their series begins.
 use crate::site::{Plan, Site, Who, shared};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use testbed::dicom::{self, Instance};
 use testbed::{Answer, Orthanc, Request, Version};
+
+/// A number from the environment, for longer runs.
+pub fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}: a number")))
+}
 
 /// SplitMix64: small, and the same everywhere.
 pub struct Chance(u64);
@@ -294,10 +299,10 @@ fn a_limited_search_answers_like_a_server_with_only_the_allowed_studies() {
     let mut cases = (0, 0, 0);
     let mut faults = Vec::new();
     for version in Version::tested() {
-        let mut chance = Chance(2);
+        let mut chance = Chance(number("GATEHOUSE_SEED", 2));
         let pair = Pair::start(version, studies(&mut chance));
         assert!(pair.studies.iter().any(Study::is_allowed) && !pair.studies.iter().all(Study::is_allowed));
-        for _ in 0..400 {
+        for _ in 0..number("GATEHOUSE_SEARCHES", 400) {
             let query = random_query(&mut chance, &pair.studies);
             for path in ["/tools/find", "/tools/count-resources"] {
                 let mut body = query.body.clone();

@@ -4,7 +4,7 @@
 //! Three servers of one version: bare, protected, and bare with only the allowed studies. A request of somebody limited
 //! is refused here, or answered as the third would answer it. `GATEHOUSE_URIS` is how many requests are made,
 //! `GATEHOUSE_SEED` where the series begins; a failure names both.
-use crate::search::Chance;
+use crate::search::{Chance, number};
 use crate::site::{Image, Plan, Site, Who};
 use orthanc_gatehouse::host::Method;
 use orthanc_gatehouse::policy::rights::KNOWN_PERMISSIONS;
@@ -670,10 +670,6 @@ fn compare(limited: &Seen, reference: &Seen) -> Vec<String> {
         wrong.push("another image".to_owned());
     }
     wrong
-}
-
-fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}: a number")))
 }
 
 fn odd_uris_reach_nothing_foreign(version: Version) {
