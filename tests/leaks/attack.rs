@@ -8,7 +8,7 @@ use crate::routes::Target;
 use crate::session::Session;
 use crate::site::Who;
 use crate::tricks::Wire;
-use crate::verdict::{Known, judge, shown};
+use crate::verdict::{Known, is_answered, judge, shown};
 use crate::watch::{Picture, differences};
 use crate::world::World;
 use std::io::{Read, Write};
@@ -57,6 +57,9 @@ fn run(
         let Some(answer) = answer else { continue };
         for found in judge(&world.canaries, identity, &answer, Known::Of(&attempt.wire)) {
             report.leaks.push(Leak::told(attempt, identity, &answer, found));
+        }
+        if is_answered(attempt, &answer) {
+            report.leaks.push(Leak::told(attempt, identity, &answer, "that it is there".to_owned()));
         }
         if answer.status < 300 {
             follow_ups.extend(started(attempt, &answer, targets, &identity.who));

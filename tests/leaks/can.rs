@@ -8,7 +8,8 @@ use testbed::Request;
 
 /// A request with an own study in it, and who is answered 200 with one of its canaries, by the first letters of their
 /// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the link
-/// to a series, `K` the API key. `{…}` is filled in as in [`Target`].
+/// to a series, `K` the API key. The
+/// instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
 const CAN: &str = r#"
 EVPI.K GET /patients/{patient}
 EVPI.K GET /studies/{study}
@@ -22,13 +23,13 @@ EVPISK GET /series/{series}/archive
 EVPISK GET /instances/{instance}/tags
 EVPISK GET /instances/{instance}/file
 EVPISK GET /instances/{instance}/content/PatientName
-EVPISK GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
-EVPISK GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
+EVPI.K GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
+EVPI.K GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
 EVPI.K GET /dicom-web/studies?StudyInstanceUID={study-uid}
 EVPI.K GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
 E....K GET /tools/create-archive?resources={study},{series}
-EVPI.K POST /tools/find {"Level":"Study","Query":{},"Expand":true}
-EVPI.K POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
+EVP..K POST /tools/find {"Level":"Study","Query":{},"Expand":true}
+EV...K POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
 E....K POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
 E....K POST /instances/{instance}/anonymize {"Keep":["PatientName"],"Force":true}
 "#;

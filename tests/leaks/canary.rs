@@ -11,6 +11,8 @@ pub struct Canary {
     /// The tag, metadata, … that it stands in.
     pub place: String,
     pub kind: Kind,
+    /// Orthanc makes it from these texts: whoever has sent them all can make it too.
+    pub made_of: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +67,20 @@ impl Canaries {
 
     /// One that came from elsewhere: an Orthanc id, the id of a job. The first one to be said of a text holds.
     pub fn insert(&mut self, text: &str, set: &'static str, place: &str, kind: Kind) {
-        let canary = Canary { set, place: place.to_owned(), kind };
+        let canary = Canary { set, place: place.to_owned(), kind, made_of: Vec::new() };
         self.by_text.entry(text.to_ascii_lowercase()).or_insert(canary);
+    }
+
+    /// An Orthanc id, which is made of DICOM's identifiers from the patient's down.
+    pub fn insert_id(&mut self, id: &str, set: &'static str, place: &str, made_of: &[String]) {
+        let made_of = made_of.iter().map(|text| text.to_ascii_lowercase()).collect();
+        let canary = Canary { set, place: place.to_owned(), kind: Kind::Name, made_of };
+        self.by_text.entry(id.to_ascii_lowercase()).or_insert(canary);
     }
 
     /// Remembers the bytes of an answer as those of something foreign.
     pub fn insert_digest(&mut self, body: &[u8], set: &'static str, place: &str) {
-        let canary = Canary { set, place: format!("the same bytes as of {place}"), kind: Kind::Content };
+        let canary = Canary { set, place: format!("the same bytes as of {place}"), kind: Kind::Content, made_of: Vec::new() };
         self.digests.insert(digest(body), canary);
     }
 

@@ -1,6 +1,6 @@
 //! The studies of the site: made-up images with a canary in every tag that can hold one. It must not know how they are
 //! attacked.
-use crate::canary::{Canaries, Kind};
+use crate::canary::Canaries;
 use testbed::dicom::Instance;
 
 /// The sets of resources whose canaries are told apart. Those whose name begins with `own` are labelled `external`.
@@ -121,13 +121,18 @@ fn insert_ids(canaries: &mut Canaries, study: &Study) {
     for (number, instance) in study.instances.iter().enumerate() {
         let below = if study.set == set::OWN && number == 2 { set::OWN_SECOND_SERIES } else { study.set };
         let ids = instance.ids();
-        for (id, set, place) in [
+        let tags = [(0x0010, 0x0020), (0x0020, 0x000d), (0x0020, 0x000e), (0x0008, 0x0018)];
+        let made_of = tags.map(|tag| instance.get(tag));
+        for (depth, (id, set, place)) in [
             (ids.patient, patient_set, "Orthanc id of the patient"),
             (ids.study, study.set, "Orthanc id of the study"),
             (ids.series, below, "Orthanc id of the series"),
             (ids.instance, below, "Orthanc id of the instance"),
-        ] {
-            canaries.insert(&id, set, place, Kind::Name);
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            canaries.insert_id(&id, set, place, &made_of[..=depth]);
         }
     }
 }

@@ -126,7 +126,7 @@ pub const TRICKS: &[Trick] = &[
     ("an escaped member", |request, _, _| members(request, |inner| inner.replace("Resources", "\\u0052esources"))),
     ("a comma at the end", |request, _, _| members(request, |inner| format!("{inner},"))),
     ("no UTF-8", |mut request, _, _| {
-        request.body.as_mut()?.splice(1..1, [0x20, 0xff, 0xfe]);
+        request.body.as_mut().filter(|body| !body.is_empty())?.splice(1..1, [0x20, 0xff, 0xfe]);
         wire(request)
     }),
     ("a byte order mark", |mut request, _, _| {

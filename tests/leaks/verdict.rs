@@ -1,7 +1,8 @@
 //! Whether an answer tells what it must not. It must not know how the request came about.
 use crate::attack::may_be_repeated;
-use crate::canary::{Canaries, Kind};
+use crate::canary::{Canaries, Canary, Kind};
 use crate::identities::Identity;
+use crate::plan::Attempt;
 use crate::tricks::Wire;
 use testbed::Answer;
 
@@ -26,11 +27,28 @@ pub fn judge(canaries: &Canaries, identity: &Identity, answer: &Answer, known: K
         Known::Of(wire) => sent(canaries, wire),
         Known::All => Vec::new(),
     };
+    let is_made_of_sent =
+        |canary: &Canary| !canary.made_of.is_empty() && canary.made_of.iter().all(|text| sent.contains(text));
     let told = found.into_iter().filter(|(text, canary)| match known {
-        Known::Of(_) => canary.kind == Kind::Content || !sent.contains(text),
+        Known::Of(_) => canary.kind == Kind::Content || !sent.contains(text) && !is_made_of_sent(canary),
         Known::All => !may_be_repeated(canary.kind, canary.set),
     });
     told.map(|(text, canary)| format!("{} ({}): {text}", canary.place, canary.set)).collect()
+}
+
+/// Whether something foreign that the path names was answered at all, whatever the answer holds.
+pub fn is_answered(attempt: &Attempt, answer: &Answer) -> bool {
+    let of_a_resource = ["/patients/{", "/studies/{", "/series/{", "/instances/{", "/jobs/{", "/queries/{"];
+    // The administrator's jobs and queries are in the path whatever the target is.
+    let owned = attempt.template.starts_with("/jobs") || attempt.template.starts_with("/queries");
+    let is_foreign =
+        owned || ["foreign", "unlabelled", "of a shared patient", "with the UIDs of an own one"].contains(&attempt.target);
+    answer.status == 200
+        && attempt.wire.request.method == "GET"
+        && of_a_resource.iter().any(|start| attempt.template.starts_with(start))
+        && is_foreign
+        // There the path ends before.
+        && attempt.trick != "a NUL before the end"
 }
 
 /// The identifiers in a request, however they were written.
