@@ -1,6 +1,5 @@
 //! The bodies that routes take, with foreign things in them.
 use crate::routes::Target;
-use crate::world::intruder;
 use serde_json::{Value, json};
 use testbed::dicom::{Instance, uid};
 
@@ -38,7 +37,7 @@ fn lists(at: &Target, own: &Target) -> Vec<Value> {
 }
 
 /// For one route and method.
-pub fn bodies(template: &str, method: &str, at: &Target, own: &Target, foreign: &Instance) -> Vec<Body> {
+pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Body> {
     if method == "GET" || method == "HEAD" || method == "DELETE" {
         return vec![Body { bytes: Vec::new(), headers: vec![] }];
     }
@@ -100,8 +99,13 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target, foreign: 
         let tags = json!({"PatientID": at.patient_id, "StudyInstanceUID": at.study_uid, "Modality": "OT"});
         all.push(json!({"Tags": tags, "Force": true}).into());
         all.push(json!({"Parent": own.study, "Tags": {"StudyInstanceUID": at.study_uid}, "Force": true}).into());
+    } else if matches!(template, "/modalities/{id}" | "/peers/{id}" | "/dicom-web/servers/{any}") {
+        all.push(json!({"AET": "OTHER", "Host": "127.0.0.1", "Port": 1}).into());
+        all.push(json!({"Url": "http://127.0.0.1:1/"}).into());
+        all.push(json!(["OTHER", "127.0.0.1", 1]).into());
+        all.push(json!(["http://127.0.0.1:1/"]).into());
     } else if ends("/instances") || ends("/store-straight") || template.contains("dicom-web/studies") || ends(".dcm") {
-        uploads(&mut all, at, foreign);
+        uploads(&mut all, at);
     } else if template.starts_with("/modalities/") || template.starts_with("/queries/") {
         remote(&mut all, at, own);
     } else if template.starts_with("/dicom-web/servers/") {
@@ -216,10 +220,12 @@ fn rewritten(at: &Target, own: &Target) -> Vec<Value> {
     all
 }
 
-fn uploads(all: &mut Vec<Body>, at: &Target, foreign: &Instance) {
-    let into = foreign.clone().text((0x0020, 0x000d), "UI", &at.study_uid).text((0x0010, 0x0020), "LO", &at.patient_id);
-    let new = intruder(&into, &uid(&format!("intruder {}", at.name))).text((0x0020, 0x000e), "UI", &at.series_uid);
-    let overwritten = intruder(&into, &at.instance_uid).text((0x0020, 0x000e), "UI", &at.series_uid);
+fn uploads(all: &mut Vec<Body>, at: &Target) {
+    let file = |sop_instance_uid: &str| {
+        let file = Instance::new(&at.patient_id, &at.study_uid, &at.series_uid, sop_instance_uid);
+        file.text((0x0008, 0x1030), "LO", "INTRUDER").text((0x0010, 0x0010), "PN", "INTRUDER")
+    };
+    let (new, overwritten) = (file(&uid(&format!("intruder {}", at.name))), file(&at.instance_uid));
     for file in [new, overwritten] {
         let file = file.to_bytes();
         let mut part = b"--part\r\nContent-Type: application/dicom\r\n\r\n".to_vec();

@@ -63,7 +63,7 @@ pub fn studies(canaries: &mut Canaries) -> Vec<Study> {
         series.instance(canaries, set::OWN),
         second.instance(canaries, set::OWN_SECOND_SERIES),
     ];
-    let hidden = canaries.content(set::HIDDEN_LABEL, "label");
+    let hidden = canaries.name(set::HIDDEN_LABEL, "label");
     all.push(Study { set: set::OWN, instances, labels: vec!["external".to_owned(), hidden] });
 
     for (set, labels) in [(set::OWN_OTHER, 0), (set::FOREIGN, 1), (set::UNLABELLED, 2), (set::SILENT, 1)] {

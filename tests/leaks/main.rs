@@ -76,7 +76,7 @@ fn nothing_leaks(version: Version) {
     can::can(&world, &identities, &targets[0]);
 
     let mut rng = Rng::new(seed);
-    let plan = Plan::new(&world, &identities, &targets);
+    let plan = Plan { identities: &identities, targets: &targets };
     let mut report = Report::default();
     let mut everything: Vec<_> = if long {
         Vec::new()

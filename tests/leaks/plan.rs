@@ -3,14 +3,13 @@
 use crate::arguments::arguments;
 use crate::bodies::{Body, bodies};
 use crate::identities::Identity;
-use crate::images::set;
 use crate::rng::Rng;
 use crate::routes::Target;
 use crate::tricks::{TRICKS, Wire};
-use crate::world::World;
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use testbed::Request;
-use testbed::dicom::Instance;
 
 pub const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PROPFIND", "OPTIONS", "PATCH"];
 
@@ -30,14 +29,9 @@ pub struct Plan<'a> {
     pub identities: &'a [Identity],
     /// The own one first.
     pub targets: &'a [Target],
-    pub foreign: Instance,
 }
 
-impl<'a> Plan<'a> {
-    pub fn new(world: &World, identities: &'a [Identity], targets: &'a [Target]) -> Self {
-        Self { identities, targets, foreign: world.study(set::FOREIGN).first().clone() }
-    }
-
+impl Plan<'_> {
     /// Some requests to a route, chosen by `rng`: for each method some, and for those with bodies more.
     pub fn sample(&self, template: &str, each: usize, rng: &mut Rng) -> Vec<Attempt> {
         let mut all = Vec::new();
@@ -52,7 +46,7 @@ impl<'a> Plan<'a> {
                 let identity = rng.below(self.identities.len());
                 let target = rng.pick(self.targets);
                 let arguments = arguments(template, target, &self.targets[0]);
-                let bodies = bodies(template, method, target, &self.targets[0], &self.foreign);
+                let bodies = bodies(template, method, target, &self.targets[0]);
                 // Half without arguments, and half without a trick: whatever is combined hides more than it shows.
                 let arguments = if rng.below(2) == 0 { "" } else { rng.pick(&arguments) };
                 let trick = if rng.below(2) == 0 { 0 } else { rng.below(TRICKS.len()) };
@@ -65,11 +59,15 @@ impl<'a> Plan<'a> {
     /// All requests to a route: every target, argument and body for everybody, and for those who get furthest every trick
     /// on them too.
     pub fn all(&self, template: &str) -> Vec<Attempt> {
-        let mut all = Vec::new();
+        // Where a route names nothing, all targets give the same request.
+        let (mut all, mut fresh) = (Vec::new(), HashSet::new());
         for method in METHODS {
             let is_odd = !matches!(method, "GET" | "POST" | "PUT" | "DELETE");
             for (at, target) in self.targets.iter().enumerate() {
-                let bodies = bodies(template, method, target, &self.targets[0], &self.foreign);
+                let mut bodies = bodies(template, method, target, &self.targets[0]);
+                if is_odd {
+                    bodies.truncate(1);
+                }
                 for (number, body) in bodies.iter().enumerate() {
                     // Arguments and bodies are not multiplied: only GET has arguments that plugins see.
                     let arguments = match (method, number) {
@@ -83,7 +81,7 @@ impl<'a> Plan<'a> {
                             let tries_tricks = !is_odd && is_simple && (who.administers || identity % 3 == 2);
                             let tricks = if tries_tricks { TRICKS.len() } else { 1 };
                             let of = |trick| self.attempt(template, method, identity, target, arguments, body, trick);
-                            all.extend((0..tricks).filter_map(of));
+                            all.extend((0..tricks).filter_map(of).filter(|attempt| fresh.insert(attempt.digest())));
                         }
                     }
                 }
@@ -120,6 +118,13 @@ impl<'a> Plan<'a> {
 }
 
 impl Attempt {
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let request = &self.wire.request;
+        (self.identity, self.wire.chunked, &request.method, &request.path, &request.headers, &request.body).hash(&mut hasher);
+        hasher.finish()
+    }
+
     /// What may be done by right, and would only be in the way: deleting one's own, and changing the roles as somebody
     /// who administers them.
     fn is_by_right(&self, who: &Identity) -> bool {

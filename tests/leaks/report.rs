@@ -31,7 +31,7 @@ impl Leak {
     pub fn changed_by_many(attempts: &[Attempt], changes: &[String]) -> Self {
         let shown: Vec<String> = attempts.iter().take(400).map(|one| shown(&one.wire)).collect();
         Self {
-            template: String::new(),
+            template: attempts.first().map(|one| one.template.to_string()).unwrap_or_default(),
             identity: "one of those who sent these requests".to_owned(),
             what: format!("changed {changes:?}"),
             request: shown.join("\n      "),
@@ -44,8 +44,17 @@ impl Leak {
     }
 }
 
+/// Whether the request that has changed something is looked for among those sent with it.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Culprits {
+    #[default]
+    Named,
+    Unnamed,
+}
+
 #[derive(Debug, Default)]
 pub struct Report {
+    pub culprits: Culprits,
     pub leaks: Vec<Leak>,
     /// Requests that looked at what other requests had started.
     pub follow_ups: usize,
@@ -53,6 +62,10 @@ pub struct Report {
 }
 
 impl Report {
+    pub fn new(culprits: Culprits) -> Self {
+        Self { culprits, ..Self::default() }
+    }
+
     pub fn count(&mut self, identity: &'static str, status: Option<u16>) {
         let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         *self.by_identity.entry(identity).or_default().entry(status).or_default() += 1;

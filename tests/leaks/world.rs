@@ -9,7 +9,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use testbed::clock::wait_until;
-use testbed::dicom::Instance;
 use testbed::routes::bundled_plugins;
 use testbed::{Answer, Orthanc, Request, Version};
 
@@ -235,9 +234,4 @@ fn all_roles() -> Value {
     document["roles"]["doctor-role"]["permissions"] = json!(["all", "share"]);
     document["roles"]["external-role"]["permissions"] = json!(PERMISSIONS);
     document
-}
-
-/// A file of somebody's for a study that is there.
-pub fn intruder(into: &Instance, sop_instance_uid: &str) -> Instance {
-    into.clone().text((0x0008, 0x0018), "UI", sop_instance_uid).text((0x0008, 0x1030), "LO", "INTRUDER")
 }
