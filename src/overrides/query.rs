@@ -132,8 +132,7 @@ impl Query {
     fn check_patient_metadata(&self) -> Result<(), HostError> {
         let orders = self.body.get("OrderBy").and_then(Value::as_array).into_iter().flatten();
         let is_tag = |order: &Value| order.get("Type").and_then(Value::as_str) == Some("DicomTag");
-        if self.level != Level::Patient
-            || (!self.body.contains_key("MetadataQuery") && orders.into_iter().all(is_tag))
+        if self.level != Level::Patient || (!self.body.contains_key("MetadataQuery") && orders.into_iter().all(is_tag))
         {
             return Ok(());
         }

@@ -330,7 +330,8 @@ fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {
     let context = Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default() };
     let scope = Scope::of(bed.gate.decide(&askers[0].request(Method::Post, "/tools/find", &[]), NOW).granted);
     let shown = |patient: &str, kind: &str| {
-        let mut answer = json!({"ID": id(patient), "Type": kind, "Metadata": {"note": "x"}, "Attachments": [{"Uuid": "y"}]});
+        let mut answer =
+            json!({"ID": id(patient), "Type": kind, "Metadata": {"note": "x"}, "Attachments": [{"Uuid": "y"}]});
         answers::strip(&context, &scope, &scope.labels(), &mut answer);
         (answer["Metadata"] == json!({"note": "x"}), answer["Attachments"] == json!([{"Uuid": "y"}]))
     };

@@ -10,7 +10,9 @@ pub fn arguments(template: &str, at: &Target, own: &Target) -> Vec<String> {
         let (own_o, own_s, own_e) = (&own.instance_uid, &own.study_uid, &own.series_uid);
         for content in ["application/dicom", "image/jpeg", "image/png"] {
             all.push(format!("requestType=WADO&objectUID={o}&studyUID={s}&seriesUID={e}&contentType={content}"));
-            all.push(format!("requestType=WADO&studyUID={own_s}&seriesUID={own_e}&objectUID={o}&contentType={content}"));
+            all.push(format!(
+                "requestType=WADO&studyUID={own_s}&seriesUID={own_e}&objectUID={o}&contentType={content}"
+            ));
         }
         all.push(format!("requestType=WADO&objectUID={o}"));
         all.push(format!("requestType=WADO&objectUID={own_o}&objectUID={o}"));

@@ -24,7 +24,13 @@ const BATCH: usize = 800;
 const CONNECTIONS: usize = 3;
 
 /// Attacks, and adds what came of it to the report.
-pub fn attack(world: &mut World, identities: &[Identity], targets: &[Target], attempts: &[Attempt], report: &mut Report) {
+pub fn attack(
+    world: &mut World,
+    identities: &[Identity],
+    targets: &[Target],
+    attempts: &[Attempt],
+    report: &mut Report,
+) {
     let mut before = world.picture();
     for batch in attempts.chunks(BATCH) {
         let changed = run(world, identities, targets, batch, &before, report);
@@ -74,7 +80,12 @@ fn run(
         let answer = world.site.send(&identity.who, request);
         report.follow_ups += 1;
         for found in judge(&world.canaries, &identity, &answer, Known::All) {
-            report.leaks.push(Leak::told(&attempt, &identity, &answer, format!("{found}, by what this request started")));
+            report.leaks.push(Leak::told(
+                &attempt,
+                &identity,
+                &answer,
+                format!("{found}, by what this request started"),
+            ));
         }
     }
     let mut changed = differences(before, &world.picture());

@@ -47,7 +47,10 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
     if ends("/find") || ends("/count-resources") {
         all.extend(searches(at, own).into_iter().map(Body::from));
     } else if ends("/lookup") {
-        all.extend([&at.patient_id, &at.study_uid, &at.accession, &at.series_uid, &at.instance_uid].map(|id| Body::from(id.clone())));
+        all.extend(
+            [&at.patient_id, &at.study_uid, &at.accession, &at.series_uid, &at.instance_uid]
+                .map(|id| Body::from(id.clone())),
+        );
         all.push(format!("{}*", &at.patient_id[..4]).into());
         all.extend(lists().into_iter().map(|list| json!({"Resources": list}).into()));
     } else if ends("/bulk-content") {
@@ -61,7 +64,10 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
     } else if ends("/bulk-modify") || ends("/bulk-anonymize") || ends("/bulk-delete") {
         for list in lists() {
             all.push(json!({"Resources": list}).into());
-            all.push(json!({"Resources": list, "Replace": {"StudyDescription": "x"}, "KeepSource": false, "Force": true}).into());
+            all.push(
+                json!({"Resources": list, "Replace": {"StudyDescription": "x"}, "KeepSource": false, "Force": true})
+                    .into(),
+            );
         }
         all.extend(rewritten(at, own).into_iter().map(|mut body| {
             body["Resources"] = json!([own.instance]);
@@ -74,9 +80,14 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
             all.push(json!({"Resources": list, "KeepSource": true}).into());
             all.push(json!({"Series": list, "KeepSource": true}).into());
             all.push(json!({"Instances": list, "Series": [own.series], "KeepSource": false}).into());
-            all.push(json!({"Series": [own.series], "Replace": {"PatientID": at.patient_id}, "KeepSource": true}).into());
+            all.push(
+                json!({"Series": [own.series], "Replace": {"PatientID": at.patient_id}, "KeepSource": true}).into(),
+            );
         }
-    } else if ["archive", "media", "media-extended", "/reconstruct", "/invalidate-tags", "/stow"].iter().any(|end| ends(end)) {
+    } else if ["archive", "media", "media-extended", "/reconstruct", "/invalidate-tags", "/stow"]
+        .iter()
+        .any(|end| ends(end))
+    {
         for list in lists() {
             all.push(list.clone().into());
             all.push(json!({"Resources": list, "Synchronous": true}).into());
@@ -87,7 +98,10 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
             all.push(list.clone().into());
             all.push(json!({"Resources": list, "Synchronous": true}).into());
             all.push(json!({"Resources": list, "Synchronous": false, "Compress": true, "Peer": "remote"}).into());
-            all.push(json!({"Resources": list, "LocalAet": "OTHER", "CalledAet": "OTHER", "Host": "127.0.0.1", "Port": 1}).into());
+            all.push(
+                json!({"Resources": list, "LocalAet": "OTHER", "CalledAet": "OTHER", "Host": "127.0.0.1", "Port": 1})
+                    .into(),
+            );
         }
         all.extend(at.ids().map(|id| Body::from(id.to_owned())));
     } else if ends("/create-dicom") {
@@ -110,7 +124,10 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
         remote(&mut all, at, own);
     } else if template.starts_with("/dicom-web/servers/") {
         let uri = format!("/studies/{}", at.study_uid);
-        all.push(json!({"Uri": uri, "Arguments": {"includefield": "all"}, "HttpHeaders": {"Accept": "application/dicom"}}).into());
+        all.push(
+            json!({"Uri": uri, "Arguments": {"includefield": "all"}, "HttpHeaders": {"Accept": "application/dicom"}})
+                .into(),
+        );
         all.push(json!({"Resources": [{"Study": at.study_uid}], "Synchronous": true}).into());
         all.push(json!({"Url": "http://127.0.0.1:1/", "Uri": "/instances"}).into());
     } else if template.starts_with("/auth/tokens") {
@@ -125,7 +142,9 @@ pub fn bodies(template: &str, method: &str, at: &Target, own: &Target) -> Vec<Bo
             all.push(json!({"Type": kind, "Resources": [{"OrthancId": id, "DicomUid": uid, "Level": level}]}).into());
             all.push(json!({"Type": kind, "Resources": [{"OrthancId": own.study, "Level": "study"}, {"OrthancId": id, "Level": level}]}).into());
             all.push(json!({"Type": kind, "Resources": [{"DicomUid": uid, "Level": level}]}).into());
-            all.push(json!({"Type": kind, "Resources": [{"OrthancId": own.study, "DicomUid": uid, "Level": level}]}).into());
+            all.push(
+                json!({"Type": kind, "Resources": [{"OrthancId": own.study, "DicomUid": uid, "Level": level}]}).into(),
+            );
         }
     } else if ends("/auth/api-keys") {
         all.push(json!({"Name": "x"}).into());
@@ -156,7 +175,10 @@ fn searches(at: &Target, own: &Target) -> Vec<String> {
         for (member, value) in [
             ("Expand", json!(true)),
             ("Expand", json!(false)),
-            ("ResponseContent", json!(["MainDicomTags", "Metadata", "Labels", "Parent", "Children", "Attachments", "RequestedTags"])),
+            (
+                "ResponseContent",
+                json!(["MainDicomTags", "Metadata", "Labels", "Parent", "Children", "Attachments", "RequestedTags"]),
+            ),
             ("RequestedTags", json!(["StudyDescription", "PatientName", "NumberOfPatientRelatedStudies"])),
             ("RequestedTags", json!(["SeriesDescription", "ImageComments", "0010,1000"])),
             ("OrderBy", json!([{"Type": "Metadata", "Key": "LastUpdate", "Direction": "ASC"}])),
@@ -197,8 +219,13 @@ fn searches(at: &Target, own: &Target) -> Vec<String> {
             all.push(json!({"Level": level, "Query": query, "Expand": true, "CaseSensitive": true}).to_string());
         }
     }
-    all.push(format!(r#"{{"Level":"Study","Query":{{}},"Labels":["external"],"Labels":["{}"],"Expand":true}}"#, at.label));
-    all.push(r#"{"Level":"Study","Level":"Patient","Query":{},"Query":{"StudyInstanceUID":"*"},"Expand":true}"#.to_owned());
+    all.push(format!(
+        r#"{{"Level":"Study","Query":{{}},"Labels":["external"],"Labels":["{}"],"Expand":true}}"#,
+        at.label
+    ));
+    all.push(
+        r#"{"Level":"Study","Level":"Patient","Query":{},"Query":{"StudyInstanceUID":"*"},"Expand":true}"#.to_owned(),
+    );
     all
 }
 
@@ -234,7 +261,10 @@ fn uploads(all: &mut Vec<Body>, at: &Target) {
         all.push(Body { bytes: file, headers: vec![] });
         all.push(Body {
             bytes: part,
-            headers: vec![("Content-Type".to_owned(), r#"multipart/related; type="application/dicom"; boundary=part"#.to_owned())],
+            headers: vec![(
+                "Content-Type".to_owned(),
+                r#"multipart/related; type="application/dicom"; boundary=part"#.to_owned(),
+            )],
         });
     }
 }

@@ -53,11 +53,18 @@ pub fn can(world: &World, identities: &[Identity], own: &Target) {
             let is_own = found.iter().any(|(_, canary)| canary.set == set::OWN);
             let is_content = path.contains("/store") || path.contains("attachments") || !found.is_empty();
             if answer.status != 200 || !is_own && !path.contains("/store") || !is_content {
-                failures.push(format!("{}: {method} {path}: {} {}", identity.name, answer.status, answer.text().chars().take(200).collect::<String>()));
+                failures.push(format!(
+                    "{}: {method} {path}: {} {}",
+                    identity.name,
+                    answer.status,
+                    answer.text().chars().take(200).collect::<String>()
+                ));
             }
             // No more than that: the verdict's own business, looked at here as it is at hand.
             let foreign = found.iter().find(|(_, canary)| canary.kind == Kind::Content && !identity.sees(canary.set));
-            failures.extend(foreign.map(|(_, canary)| format!("{}: {method} {path} tells {}", identity.name, canary.place)));
+            failures.extend(
+                foreign.map(|(_, canary)| format!("{}: {method} {path} tells {}", identity.name, canary.place)),
+            );
         }
     }
     world.clear_remote();

@@ -80,7 +80,8 @@ impl Canaries {
 
     /// Remembers the bytes of an answer as those of something foreign.
     pub fn insert_digest(&mut self, body: &[u8], set: &'static str, place: &str) {
-        let canary = Canary { set, place: format!("the same bytes as of {place}"), kind: Kind::Content, made_of: Vec::new() };
+        let canary =
+            Canary { set, place: format!("the same bytes as of {place}"), kind: Kind::Content, made_of: Vec::new() };
         self.digests.insert(digest(body), canary);
     }
 

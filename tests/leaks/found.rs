@@ -53,7 +53,10 @@ fn others(foreign: &Target) -> Vec<Request> {
         get("/dicom-web/studies"),
         get("/dicom-web/series?includefield=all"),
         get("/dicom-web/instances"),
-        Request::get(&format!("/wado?requestType=WADO&objectUID={}&contentType=application/dicom", foreign.instance_uid)),
+        Request::get(&format!(
+            "/wado?requestType=WADO&objectUID={}&contentType=application/dicom",
+            foreign.instance_uid
+        )),
         Request::get(&format!("/tools/create-archive?resources={}", foreign.study)),
         Request::get(&format!("/tools/create-media?resources={}", foreign.series)),
         post("/tools/create-archive", json!({"Resources": [foreign.study], "Synchronous": true})),
@@ -80,14 +83,21 @@ pub fn unrecognised(world: &World, templates: &[String], foreign: &Target) -> Ve
             if is_recognised(&world.canaries, &answer) {
                 found[at] += 1;
             } else if !QUIET.iter().any(|end| template.ends_with(end)) && !OTHER.contains(&template.as_str()) {
-                failures.push(format!("GET {template} as the {name}: {}", answer.text().chars().take(100).collect::<String>()));
+                failures.push(format!(
+                    "GET {template} as the {name}: {}",
+                    answer.text().chars().take(100).collect::<String>()
+                ));
             }
         }
         for request in others(foreign).into_iter().filter(|_| at == 0) {
             let shown = format!("{} {}", request.method, request.path);
             let answer = look(request);
             if answer.status != 200 || !is_recognised(&world.canaries, &answer) {
-                failures.push(format!("{shown} as the {name}: {} {}", answer.status, answer.text().chars().take(100).collect::<String>()));
+                failures.push(format!(
+                    "{shown} as the {name}: {} {}",
+                    answer.status,
+                    answer.text().chars().take(100).collect::<String>()
+                ));
             }
         }
     }

@@ -38,7 +38,8 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     claims["exp"] = json!(unix_seconds() + 6 * 3600);
     let roleless = site.provider.key.token(&claims).unwrap();
     let series = json!({"OrthancId": own.ids.series, "DicomUid": own.series_uid, "Level": "series"});
-    let body = json!({"ID": "link", "Resources": [series], "Type": "ohif-viewer-publication", "ValidityDuration": 36000});
+    let body =
+        json!({"ID": "link", "Resources": [series], "Type": "ohif-viewer-publication", "ValidityDuration": 36000});
     let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
     assert_eq!(answer.status, 200, "a link to a series: {}", answer.text());
     let series_link = answer.json().unwrap()["Token"].as_str().unwrap().to_owned();

@@ -95,7 +95,11 @@ pub fn studies(canaries: &mut Canaries) -> Vec<Study> {
         other = other.text(tag, vr, &one.get(tag));
     }
     all.push(Study { set: set::OWN_TWIN, instances: vec![one], labels: external() });
-    all.push(Study { set: set::FOREIGN_TWIN, instances: vec![other], labels: vec![label(canaries, set::FOREIGN_TWIN)] });
+    all.push(Study {
+        set: set::FOREIGN_TWIN,
+        instances: vec![other],
+        labels: vec![label(canaries, set::FOREIGN_TWIN)],
+    });
 
     for study in &all {
         insert_ids(canaries, study);

@@ -40,6 +40,8 @@ use testbed::clock::{monotonic, unix_seconds};
 const FORM: &str = "GATEHOUSE_LEAKS";
 /// An environment variable with the number that a sample follows from.
 const SEED: &str = "GATEHOUSE_LEAKS_SEED";
+/// An environment variable with the beginning of the routes that the long form attacks, as the server lists them.
+const ROUTE: &str = "GATEHOUSE_LEAKS_ROUTE";
 
 #[test]
 fn nothing_leaks_1_12_7() {
@@ -87,15 +89,17 @@ fn nothing_leaks(version: Version) {
     attack::attack(&mut world, &identities, &targets, &everything, &mut report);
     if long {
         // Route by route: all requests together would not fit into memory.
-        for template in &templates {
+        let only = std::env::var(ROUTE).unwrap_or_default();
+        for template in templates.iter().filter(|template| template.starts_with(&only)) {
+            let before = report.leaks.len();
             attack::attack(&mut world, &identities, &targets, &plan.all(template), &mut report);
-            println!("  {template}: {} requests so far, {} leaks", report.requests(), report.leaks.len());
+            println!("  {template}: {} requests so far{}", report.requests(), report::told(&report.leaks[before..]));
         }
     }
     report.print_counts();
     println!("  {} requests in {:.0} s", report.requests(), start.elapsed().as_secs_f64());
     assert!(report.unanswered() * 50 < report.requests(), "too many requests were not answered");
-    let told = report.told();
+    let told = report::told(&report.leaks);
     assert!(told.is_empty(), "{version:?}, {SEED}={seed}: {} leaks:\n{told}", report.leaks.len());
     // What was allowed before is allowed still.
     can::can(&world, &identities, &targets[0]);

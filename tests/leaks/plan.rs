@@ -121,7 +121,8 @@ impl Attempt {
     fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         let request = &self.wire.request;
-        (self.identity, self.wire.chunked, &request.method, &request.path, &request.headers, &request.body).hash(&mut hasher);
+        (self.identity, self.wire.chunked, &request.method, &request.path, &request.headers, &request.body)
+            .hash(&mut hasher);
         hasher.finish()
     }
 

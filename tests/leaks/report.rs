@@ -88,16 +88,16 @@ impl Report {
         }
         println!("  {:<32} {:>8}", "looks at what was started", self.follow_ups);
     }
+}
 
-    /// Each route once for each identity; empty when there is nothing.
-    pub fn told(&self) -> String {
-        let mut seen = BTreeSet::new();
-        let mut text = String::new();
-        for leak in &self.leaks {
-            if seen.insert((leak.template.clone(), leak.identity.clone())) && seen.len() <= 40 {
-                text.push_str(&format!("\n  {} {}\n      request: {}\n", leak.identity, leak.what, leak.request));
-            }
+/// Each route once for each identity; empty when there is nothing.
+pub fn told(leaks: &[Leak]) -> String {
+    let mut seen = BTreeSet::new();
+    let mut text = String::new();
+    for leak in leaks {
+        if seen.insert((leak.template.clone(), leak.identity.clone())) && seen.len() <= 40 {
+            text.push_str(&format!("\n  {} {}\n      request: {}\n", leak.identity, leak.what, leak.request));
         }
-        text
     }
+    text
 }

@@ -22,7 +22,8 @@ impl Wire {
         // Without a body to be measured, and so that no length is added.
         let method = std::mem::replace(&mut request.method, "X".to_owned());
         let request = request.header("Transfer-Encoding", "chunked");
-        let mut bytes = format!("{method}{}", &String::from_utf8(request.to_bytes("site.test")).unwrap()[1..]).into_bytes();
+        let mut bytes =
+            format!("{method}{}", &String::from_utf8(request.to_bytes("site.test")).unwrap()[1..]).into_bytes();
         for chunk in body.chunks(7.max(body.len() / 3)) {
             bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
             bytes.extend_from_slice(chunk);
@@ -70,7 +71,9 @@ pub const TRICKS: &[Trick] = &[
     }),
     ("an encoded slash", |request, _, _| path(request, |path| format!("/{}", path[1..].replacen('/', "%2f", 1)))),
     ("the first letter in upper case", |request, _, _| {
-        path(request, |path| path.get(..2).map(|start| format!("{}{}", start.to_uppercase(), &path[2..])).unwrap_or_default())
+        path(request, |path| {
+            path.get(..2).map(|start| format!("{}{}", start.to_uppercase(), &path[2..])).unwrap_or_default()
+        })
     }),
     ("a NUL and more", |request, _, own| path(request, |path| format!("{path}%00/{}", own.study))),
     ("a NUL before the end", |request, _, own| path(request, |path| format!("/studies/{}%00{path}", own.study))),
@@ -136,7 +139,10 @@ pub const TRICKS: &[Trick] = &[
     ("no UTF-8 in an argument", |request, _, _| argument(request, "x=%ff%fe")),
     ("a NUL in an argument", |request, _, own| argument(request, &format!("resources={}%00", own.study))),
     ("again with an own one", |request, _, own| {
-        argument(request, &format!("resources={0}&StudyInstanceUID={1}&objectUID={2}", own.study, own.study_uid, own.instance_uid))
+        argument(
+            request,
+            &format!("resources={0}&StudyInstanceUID={1}&objectUID={2}", own.study, own.study_uid, own.instance_uid),
+        )
     }),
 ];
 

@@ -96,13 +96,15 @@ fn what_is_packed_is_found() {
     let has = |bytes: &[u8], what: &[u8]| views(bytes).iter().any(|view| view.windows(what.len()).any(|at| at == what));
     let text = b"something to be found";
     let deflated = compress_to_vec(text, 6);
-    let zip = [b"PK\x03\x04\x14\0\x08\0\x08\0".as_slice(), &[0; 16], &[1, 0, 0, 0], b"n", &deflated, b"PK\x07\x08"].concat();
+    let zip =
+        [b"PK\x03\x04\x14\0\x08\0\x08\0".as_slice(), &[0; 16], &[1, 0, 0, 0], b"n", &deflated, b"PK\x07\x08"].concat();
     let gzip = |content: &[u8]| {
         [&[0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3], b"name\0".as_slice(), &compress_to_vec(content, 6), &[0; 8]].concat()
     };
     let zlib = [&[0; 8], compress_to_vec_zlib(text, 6).as_slice()].concat();
     let utf16: Vec<u8> = text.iter().flat_map(|byte| [*byte, 0]).collect();
-    let data_uri = format!("\"data:application/pdf;base64,{}\"", base64::engine::general_purpose::STANDARD.encode(text));
+    let data_uri =
+        format!("\"data:application/pdf;base64,{}\"", base64::engine::general_purpose::STANDARD.encode(text));
     for packed in [text.to_vec(), zip.clone(), gzip(text), gzip(&zip), zlib, utf16, data_uri.into_bytes()] {
         assert!(has(&[b"--part\r\n\r\n".as_slice(), &packed, b"\r\n--part--"].concat(), text) || has(&packed, text));
         assert!(!has(&packed, b"something else"));

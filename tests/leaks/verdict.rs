@@ -41,8 +41,8 @@ pub fn is_answered(attempt: &Attempt, answer: &Answer) -> bool {
     let of_a_resource = ["/patients/{", "/studies/{", "/series/{", "/instances/{", "/jobs/{", "/queries/{"];
     // The administrator's jobs and queries are in the path whatever the target is.
     let owned = attempt.template.starts_with("/jobs") || attempt.template.starts_with("/queries");
-    let is_foreign =
-        owned || ["foreign", "unlabelled", "of a shared patient", "with the UIDs of an own one"].contains(&attempt.target);
+    let is_foreign = owned
+        || ["foreign", "unlabelled", "of a shared patient", "with the UIDs of an own one"].contains(&attempt.target);
     answer.status == 200
         && attempt.wire.request.method == "GET"
         && of_a_resource.iter().any(|start| attempt.template.starts_with(start))

@@ -1,7 +1,7 @@
 //! What must not change while limited identities attack: foreign studies, what is attached to them, other systems,
 //! settings; and that nothing foreign gets into what they may see. It must not know who attacks.
 use crate::canary::Kind;
-use crate::images::{Study, set};
+use crate::images::Study;
 use crate::session::Session;
 use crate::site::ids;
 use crate::world::{OWN_NUMBER, World};
@@ -55,10 +55,10 @@ impl World {
                     if number > 0 && (level == "patients" || level == "studies") {
                         continue;
                     }
-                    // The own study of that patient may change, be copied, and go.
-                    let shared = study.set == set::FOREIGN_SHARED && level == "patients";
-                    look(format!("/{level}/{id}"), &|answer| described(answer, shared));
-                    look(format!("/{level}/{id}/metadata?expand"), &|answer| metadata(answer, shared));
+                    // A patient may get another study from anybody (decision 18), and lose it again.
+                    let grows = level == "patients";
+                    look(format!("/{level}/{id}"), &|answer| described(answer, grows));
+                    look(format!("/{level}/{id}/metadata?expand"), &|answer| metadata(answer, grows));
                     look(format!("/{level}/{id}/attachments"), &whole);
                     look(format!("/{level}/{id}/attachments/{OWN_NUMBER}/data"), &whole);
                     if level == "patients" {
@@ -104,7 +104,8 @@ impl World {
         }
         let client = self.remote.client();
         for id in ids(&client.get("/instances").unwrap()) {
-            if let Some(study) = self.watched().find(|study| study.instances.iter().any(|one| one.ids().instance == id)) {
+            if let Some(study) = self.watched().find(|study| study.instances.iter().any(|one| one.ids().instance == id))
+            {
                 found.push(format!("an instance of {} was sent to another system", study.set));
             }
             let file = client.get(&format!("/instances/{id}/file")).unwrap();
@@ -117,9 +118,11 @@ impl World {
     }
 
     fn foreign_content(&self, bytes: &[u8]) -> impl Iterator<Item = String> {
-        let found = self.canaries.find(bytes).into_iter().filter(|(_, canary)| {
-            canary.kind == Kind::Content && !canary.set.starts_with("own")
-        });
+        let found = self
+            .canaries
+            .find(bytes)
+            .into_iter()
+            .filter(|(_, canary)| canary.kind == Kind::Content && !canary.set.starts_with("own"));
         found.map(|(_, canary)| format!("{} ({})", canary.place, canary.set)).collect::<Vec<_>>().into_iter()
     }
 
@@ -148,21 +151,21 @@ fn listed(answer: &Answer) -> Vec<String> {
 }
 
 /// Without what time alone changes.
-fn described(answer: &Answer, shared: bool) -> String {
+fn described(answer: &Answer, grows: bool) -> String {
     let mut value = answer.json().unwrap_or_default();
     if let Some(members) = value.as_object_mut() {
         members.remove("IsStable");
         members.remove("LastUpdate");
-        if shared {
+        if grows {
             members.remove("Studies");
         }
     }
     format!("{} {value}", answer.status)
 }
 
-fn metadata(answer: &Answer, shared: bool) -> String {
+fn metadata(answer: &Answer, grows: bool) -> String {
     let mut value = answer.json().unwrap_or_default();
-    if let Some(members) = value.as_object_mut().filter(|_| shared) {
+    if let Some(members) = value.as_object_mut().filter(|_| grows) {
         members.remove("LastUpdate");
     }
     format!("{} {value}", answer.status)

@@ -2,7 +2,7 @@
 //! nothing. The library is a build of its own for it (feature `fault-injection`).
 use crate::attack::{attack, learn};
 use crate::plan::{Attempt, Plan};
-use crate::report::{Culprits, Report};
+use crate::report::{Culprits, Report, told};
 use crate::rng::Rng;
 use crate::world::World;
 use crate::{identities, routes};
@@ -61,7 +61,7 @@ fn a_guard_that_is_taken_out_is_missed() {
 
     let mut report = Report::default();
     attack(&mut world, &identities, &targets, &attempts.concat(), &mut report);
-    assert!(report.leaks.is_empty(), "with all guards in place:\n{}", report.told());
+    assert!(report.leaks.is_empty(), "with all guards in place:\n{}", told(&report.leaks));
 
     let mut missed = Vec::new();
     for ((guard, template), attempts) in GUARDS.iter().zip(&attempts) {

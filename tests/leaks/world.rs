@@ -53,8 +53,7 @@ impl World {
     pub fn start(version: Version, library: &Path, seed: u64) -> Self {
         let mut canaries = Canaries::new(seed);
         let folder = tempfile::tempdir().unwrap();
-        let (site_port, remote_port) =
-            (testbed::orthanc::free_port().unwrap(), testbed::orthanc::free_port().unwrap());
+        let (site_port, remote_port) = (testbed::orthanc::free_port().unwrap(), testbed::orthanc::free_port().unwrap());
         let remote = start_remote(version, remote_port, site_port);
         let served = folder.path().join("served");
         fs::create_dir_all(&served).unwrap();
@@ -93,8 +92,16 @@ impl World {
         let admin = Who::user("admin");
         let studies = images::studies(&mut canaries);
         let mut world = Self {
-            site, remote, canaries, studies, admin,
-            job: String::new(), query: String::new(), key: String::new(), unguarded, _folder: folder,
+            site,
+            remote,
+            canaries,
+            studies,
+            admin,
+            job: String::new(),
+            query: String::new(),
+            key: String::new(),
+            unguarded,
+            _folder: folder,
         };
         for study in world.studies.clone() {
             world.store(&study);
