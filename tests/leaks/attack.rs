@@ -8,7 +8,7 @@ use crate::routes::Target;
 use crate::session::Session;
 use crate::site::Who;
 use crate::tricks::Wire;
-use crate::verdict::{Known, is_answered, judge, shown};
+use crate::verdict::{Known, is_answered, judge, sent, shown};
 use crate::watch::{Picture, differences};
 use crate::world::World;
 use std::io::{Read, Write};
@@ -59,12 +59,17 @@ fn run(
     if world.site.server.exit_status().unwrap().is_some() {
         panic!("the server ended during {:#?}", batch.iter().map(|one| shown(&one.wire)).collect::<Vec<_>>());
     }
+    let is_written = |(attempt, answer): &(&Attempt, &Option<Answer>)| {
+        attempt.wire.request.body.is_some() && answer.as_ref().is_some_and(|answer| answer.status == 200)
+    };
+    let writing = batch.iter().zip(&answers).filter(is_written);
+    let written = writing.flat_map(|(attempt, _)| sent(&world.canaries, &attempt.wire)).collect();
     let mut follow_ups = Vec::new();
     for (attempt, answer) in batch.iter().zip(answers) {
         let identity = &identities[attempt.identity];
         report.count(identity.name, answer.as_ref().map(|answer| answer.status));
         let Some(answer) = answer else { continue };
-        for found in judge(&world.canaries, identity, &answer, Known::Of(&attempt.wire)) {
+        for found in judge(&world.canaries, identity, &answer, Known::Of(&attempt.wire, &written)) {
             report.leaks.push(Leak::told(attempt, identity, &answer, found));
         }
         if is_answered(attempt, &answer) {

@@ -71,7 +71,7 @@ fn others(foreign: &Target) -> Vec<Request> {
 /// The routes where somebody who may see everything was answered nothing that would be recognised.
 pub fn unrecognised(world: &World, templates: &[String], foreign: &Target) -> Vec<String> {
     let mut failures = Vec::new();
-    let mut found = vec![0_usize; 2];
+    let mut found = [0_usize; 2];
     for (at, (name, who)) in unlimited().into_iter().enumerate() {
         let mut session = world.session();
         let mut look = |request: Request| session.send(&who.sign(request));

@@ -11,6 +11,7 @@ mod attack;
 mod bodies;
 mod can;
 mod canary;
+mod existence;
 mod found;
 mod identities;
 mod images;
@@ -78,12 +79,17 @@ fn nothing_leaks(version: Version) {
     can::can(&world, &identities, &targets[0]);
 
     let mut rng = Rng::new(seed);
+    let unknown = routes::unknown(&mut rng);
+    let each = if long { 40 } else { 2 };
+    let told = existence::told(&world, &templates, &identities, [&targets[0], &targets[1], &unknown], each, &mut rng);
+    assert!(told.is_empty(), "{SEED}={seed}: it is told what exists:\n{}", told.join("\n"));
+
     let plan = Plan { identities: &identities, targets: &targets };
     let mut report = Report::default();
     let mut everything: Vec<_> = if long {
         Vec::new()
     } else {
-        templates.iter().flat_map(|template| plan.sample(template, 3, &mut rng)).collect()
+        templates.iter().flat_map(|template| plan.sample(template, 6, &mut rng)).collect()
     };
     rng.shuffle(&mut everything);
     attack::attack(&mut world, &identities, &targets, &everything, &mut report);

@@ -44,7 +44,8 @@ impl Plan<'_> {
             };
             for _ in 0..wanted {
                 let identity = rng.below(self.identities.len());
-                let target = rng.pick(self.targets);
+                // What is started on one's own is followed, which has to happen often enough.
+                let target = if rng.below(5) == 0 { &self.targets[0] } else { rng.pick(self.targets) };
                 let arguments = arguments(template, target, &self.targets[0]);
                 let bodies = bodies(template, method, target, &self.targets[0]);
                 // Half without arguments, and half without a trick: whatever is combined hides more than it shows.

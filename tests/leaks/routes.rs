@@ -1,5 +1,6 @@
 //! The servers' own list of routes, and what is put in the place of placeholders. It must not know who asks.
 use crate::images::{Study, set};
+use crate::rng::Rng;
 use crate::world::{OWN_NUMBER, World};
 use orthanc_gatehouse::route::ROUTES;
 use std::collections::BTreeSet;
@@ -126,6 +127,31 @@ impl Target {
             before = segment;
         }
         filled
+    }
+}
+
+/// A target that is nowhere.
+pub fn unknown(rng: &mut Rng) -> Target {
+    let mut number = || rng.next() as u32;
+    let mut id = || (0..5).map(|_| format!("{:08x}", number())).collect::<Vec<_>>().join("-");
+    let [patient, study, series, instance] = [id(), id(), id(), id()];
+    let mut uuid = || format!("{}-0000-4000-8000-{}0000", &id()[..8], &id()[..8]);
+    let (job, query) = (uuid(), uuid());
+    let mut uid = || format!("2.25.{}", rng.next());
+    Target {
+        name: "unknown",
+        patient,
+        study,
+        series,
+        instance,
+        study_uid: uid(),
+        series_uid: uid(),
+        instance_uid: uid(),
+        patient_id: "NOBODYNOBODYNO".to_owned(),
+        accession: "NOTHINGNOTHING".to_owned(),
+        label: "NOLABELNOLABEL".to_owned(),
+        job,
+        query,
     }
 }
 

@@ -4,12 +4,13 @@ use crate::canary::{Canaries, Canary, Kind};
 use crate::identities::Identity;
 use crate::plan::Attempt;
 use crate::tricks::Wire;
+use std::collections::BTreeSet;
 use testbed::Answer;
 
 /// Which identifiers the asker has shown to know: an answer may repeat them.
 pub enum Known<'a> {
-    /// Those in this request.
-    Of(&'a Wire),
+    /// Those in this request, and those that somebody has written into an own study just before.
+    Of(&'a Wire, &'a BTreeSet<String>),
     /// All that attackers ever name: a query or job repeats what was asked for some time ago.
     All,
 }
@@ -24,13 +25,13 @@ pub fn judge(canaries: &Canaries, identity: &Identity, answer: &Answer, known: K
         return Vec::new();
     }
     let sent: Vec<String> = match &known {
-        Known::Of(wire) => sent(canaries, wire),
+        Known::Of(wire, written) => sent(canaries, wire).into_iter().chain(written.iter().cloned()).collect(),
         Known::All => Vec::new(),
     };
     let is_made_of_sent =
         |canary: &Canary| !canary.made_of.is_empty() && canary.made_of.iter().all(|text| sent.contains(text));
     let told = found.into_iter().filter(|(text, canary)| match known {
-        Known::Of(_) => canary.kind == Kind::Content || !sent.contains(text) && !is_made_of_sent(canary),
+        Known::Of(..) => canary.kind == Kind::Content || !sent.contains(text) && !is_made_of_sent(canary),
         Known::All => !may_be_repeated(canary.kind, canary.set),
     });
     told.map(|(text, canary)| format!("{} ({}): {text}", canary.place, canary.set)).collect()
@@ -52,7 +53,7 @@ pub fn is_answered(attempt: &Attempt, answer: &Answer) -> bool {
 }
 
 /// The identifiers in a request, however they were written.
-fn sent(canaries: &Canaries, wire: &Wire) -> Vec<String> {
+pub fn sent(canaries: &Canaries, wire: &Wire) -> Vec<String> {
     let mut bytes = wire.request.path.clone().into_bytes();
     bytes.push(b'\n');
     bytes.extend(decoded(wire.request.path.as_bytes()));
