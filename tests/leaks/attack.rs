@@ -12,7 +12,7 @@ use crate::verdict::{Known, is_answered, judge, sent, shown};
 use crate::watch::{Picture, differences};
 use crate::world::World;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -67,7 +67,7 @@ fn run(
     let mut follow_ups = Vec::new();
     for (attempt, answer) in batch.iter().zip(answers) {
         let identity = &identities[attempt.identity];
-        report.count(identity.name, answer.as_ref().map(|answer| answer.status));
+        report.count(identity.name, attempt, answer.as_ref().map(|answer| answer.status));
         let Some(answer) = answer else { continue };
         for found in judge(&world.canaries, identity, &answer, Known::Of(&attempt.wire, &written)) {
             report.leaks.push(Leak::told(attempt, identity, &answer, found));
@@ -118,17 +118,18 @@ fn send_all(world: &World, identities: &[Identity], batch: &[Attempt]) -> Vec<Op
 
 fn send(world: &World, session: &mut Session, who: &Who, wire: &Wire) -> Option<Answer> {
     let signed = who.sign(wire.request.clone());
+    let address = world.site.server.address();
     match &*signed.method {
-        "GET" | "POST" | "PUT" | "DELETE" => session.send_bytes(&wire.bytes(&signed)),
-        _ => send_alone(world, &signed),
+        "GET" | "POST" | "PUT" | "DELETE" => session.send_bytes(&wire.bytes(&signed, &address.to_string())),
+        _ => send_alone(address, &wire.bytes(&signed.header("Connection", "close"), &address.to_string())),
     }
 }
 
 /// Over a connection of its own, read to its end: whether there is a body depends on how the server took the method.
-fn send_alone(world: &World, request: &Request) -> Option<Answer> {
-    let mut stream = TcpStream::connect(world.site.server.address()).ok()?;
+fn send_alone(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    stream.write_all(&request.clone().header("Connection", "close").to_bytes("site.test")).ok()?;
+    stream.write_all(bytes).ok()?;
     let mut bytes = Vec::new();
     // What came before a fault counts.
     let _ = stream.read_to_end(&mut bytes);

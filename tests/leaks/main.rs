@@ -104,7 +104,7 @@ fn nothing_leaks(version: Version) {
     }
     report.print_counts();
     println!("  {} requests in {:.0} s", report.requests(), start.elapsed().as_secs_f64());
-    assert!(report.unanswered() * 50 < report.requests(), "too many requests were not answered");
+    assert!(report.unanswered() * 200 < report.requests(), "too many requests were not answered");
     let told = report::told(&report.leaks);
     assert!(told.is_empty(), "{version:?}, {SEED}={seed}: {} leaks:\n{told}", report.leaks.len());
     // What was allowed before is allowed still.

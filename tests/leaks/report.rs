@@ -58,6 +58,8 @@ pub struct Report {
     pub leaks: Vec<Leak>,
     /// Requests that looked at what other requests had started.
     pub follow_ups: usize,
+    /// Method and trick of those that were not answered, and how many.
+    unanswered: BTreeMap<(String, &'static str), usize>,
     by_identity: BTreeMap<&'static str, BTreeMap<String, usize>>,
 }
 
@@ -66,7 +68,10 @@ impl Report {
         Self { culprits, ..Self::default() }
     }
 
-    pub fn count(&mut self, identity: &'static str, status: Option<u16>) {
+    pub fn count(&mut self, identity: &'static str, attempt: &Attempt, status: Option<u16>) {
+        if status.is_none() {
+            *self.unanswered.entry((attempt.wire.request.method.clone(), attempt.trick)).or_default() += 1;
+        }
         let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         *self.by_identity.entry(identity).or_default().entry(status).or_default() += 1;
     }
@@ -76,7 +81,8 @@ impl Report {
     }
 
     pub fn unanswered(&self) -> usize {
-        self.by_identity.values().filter_map(|by_status| by_status.get("no answer")).sum()
+        // Orthanc closes the connection for those, with whatever credentials.
+        self.unanswered.iter().filter(|((_, trick), _)| *trick != "the whole URL").map(|(_, count)| count).sum()
     }
 
     /// How many requests of each identity got which status.
@@ -86,6 +92,7 @@ impl Report {
             let counts: Vec<String> = by_status.iter().map(|(status, count)| format!("{status}: {count}")).collect();
             println!("  {identity:<32} {all:>8}   {}", counts.join(", "));
         }
+        println!("  not answered, by method and trick: {:?}", self.unanswered);
         println!("  {:<32} {:>8}", "looks at what was started", self.follow_ups);
     }
 }

@@ -13,17 +13,19 @@ pub struct Wire {
 
 impl Wire {
     /// The bytes, in which nothing was made well.
-    pub fn bytes(&self, signed: &Request) -> Vec<u8> {
+    pub fn bytes(&self, signed: &Request, host: &str) -> Vec<u8> {
         let mut request = signed.clone();
+        if let Some(path) = request.path.strip_prefix(HOST) {
+            request.path = format!("http://{host}{path}");
+        }
         if !self.chunked {
-            return request.to_bytes("site.test");
+            return request.to_bytes(host);
         }
         let body = request.body.take().unwrap_or_default();
         // Without a body to be measured, and so that no length is added.
         let method = std::mem::replace(&mut request.method, "X".to_owned());
         let request = request.header("Transfer-Encoding", "chunked");
-        let mut bytes =
-            format!("{method}{}", &String::from_utf8(request.to_bytes("site.test")).unwrap()[1..]).into_bytes();
+        let mut bytes = format!("{method}{}", &String::from_utf8(request.to_bytes(host)).unwrap()[1..]).into_bytes();
         for chunk in body.chunks(7.max(body.len() / 3)) {
             bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
             bytes.extend_from_slice(chunk);
@@ -33,6 +35,9 @@ impl Wire {
         bytes
     }
 }
+
+/// Stands for scheme and host of the server, which closes the connection when it is asked for another.
+const HOST: &str = "http://{host}";
 
 type Trick = (&'static str, fn(Request, &Target, &Target) -> Option<Wire>);
 
@@ -80,7 +85,7 @@ pub const TRICKS: &[Trick] = &[
     ("parameters of a segment", |request, _, own| path(request, |path| format!("{path};id={}", own.study))),
     ("a question mark, encoded", |request, _, _| path(request, |path| format!("{path}%3fexpand"))),
     ("the whole URL", |mut request, _, _| {
-        request.path = format!("http://site.test{}", request.path);
+        request.path = format!("{HOST}{}", request.path);
         wire(request)
     }),
     // Other headers.
