@@ -22,6 +22,9 @@ const TOLD: [&str; 9] = [
     "/dicom-web/studies/{any}",
 ];
 
+/// Where two answers to one request differ too: the id of a new query, the UIDs of a new DICOMDIR.
+const NEVER_THE_SAME: [&str; 3] = ["/modalities/{id}/query", "/tools/create-media", "/tools/create-media-extended"];
+
 /// Sends pairs of requests that differ in what they name only, and gives those that are answered differently. `each` is
 /// how many for each route and method.
 pub fn told(
@@ -61,7 +64,9 @@ pub fn told(
                 }
                 let answers = [&request, &other].map(|request| session.send(&identity.who.sign(request.clone())));
                 pairs += 1;
-                if reduced(&answers[0], foreign) != reduced(&answers[1], unknown) {
+                let are_new =
+                    NEVER_THE_SAME.contains(&template.as_str()) && answers.iter().all(|one| one.status == 200);
+                if !are_new && reduced(&answers[0], foreign) != reduced(&answers[1], unknown) {
                     let wire = Wire { request, chunked: false };
                     let [known, unknown] = answers.map(|answer| format!("{} {}", answer.status, answer.text()));
                     let line = format!("{} {}:\n    {known}\n    {unknown}", identity.name, shown(&wire));
