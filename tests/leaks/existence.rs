@@ -66,7 +66,10 @@ pub fn told(
                 pairs += 1;
                 let are_new =
                     NEVER_THE_SAME.contains(&template.as_str()) && answers.iter().all(|one| one.status == 200);
-                if !are_new && reduced(&answers[0], foreign) != reduced(&answers[1], unknown) {
+                // What is no JSON is refused with the place where that shows.
+                let is_json = request.body.as_ref().is_none_or(|body| matches!(body.first(), Some(b'{' | b'[')));
+                let are_no_json = !is_json && answers.iter().all(|one| one.status == 400);
+                if !are_new && !are_no_json && reduced(&answers[0], foreign) != reduced(&answers[1], unknown) {
                     let wire = Wire { request, chunked: false };
                     let [known, unknown] = answers.map(|answer| format!("{} {}", answer.status, answer.text()));
                     let line = format!("{} {}:\n    {known}\n    {unknown}", identity.name, shown(&wire));
@@ -94,6 +97,7 @@ fn reduced(answer: &Answer, target: &Target) -> (u16, String) {
         &target.label,
         &target.job,
         &target.query,
+        &target.commitment,
     ];
     (answer.status, names.iter().fold(answer.text(), |text, name| text.replace(name.as_str(), "…")))
 }

@@ -6,6 +6,7 @@ use crate::identities::Identity;
 use crate::rng::Rng;
 use crate::routes::Target;
 use crate::tricks::{TRICKS, Wire};
+use serde_json::json;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -89,6 +90,34 @@ impl Plan<'_> {
             }
         }
         all
+    }
+
+    /// What starts or makes something by right, so that there is always something to follow.
+    pub fn starters(&self) -> Vec<Attempt> {
+        let (own, foreign) = (&self.targets[0], &self.targets[1]);
+        let kind = "ohif-viewer-publication";
+        let requests = [
+            ("POST", "/modalities/{id}/query", json!({"Level": "Study", "Query": {"PatientID": foreign.patient_id}})),
+            ("POST", "/modalities/{id}/store", json!({"Resources": [own.study], "Synchronous": false})),
+            ("POST", "/peers/{id}/store", json!({"Resources": [own.series], "Asynchronous": true})),
+            ("POST", "/studies/{id}/anonymize", json!({"Asynchronous": true})),
+            (
+                "POST",
+                "/tools/bulk-modify",
+                json!({"Resources": [own.instance], "Replace": {"PatientID": "NEW"}, "Force": true}),
+            ),
+            (
+                "PUT",
+                "/auth/tokens/{any}",
+                json!({"Type": kind, "Resources": [{"OrthancId": own.study, "Level": "study"}]}),
+            ),
+            ("POST", "/auth/api-keys", json!({"Name": "started"})),
+        ];
+        let all = requests.iter().flat_map(|(method, template, body)| {
+            let body = Body::from(body.clone());
+            (0..self.identities.len()).filter_map(move |at| self.attempt(template, method, at, own, "", &body, 0))
+        });
+        all.collect()
     }
 
     #[expect(clippy::too_many_arguments, reason = "one for each thing that a request is made of")]

@@ -62,6 +62,7 @@ pub struct Target {
     pub label: String,
     pub job: String,
     pub query: String,
+    pub commitment: String,
 }
 
 impl Target {
@@ -82,6 +83,7 @@ impl Target {
             label: study.labels.last().cloned().unwrap_or_else(|| "nobodys".to_owned()),
             job: world.job.clone(),
             query: world.query.clone(),
+            commitment: world.commitment.clone(),
         }
     }
 
@@ -113,6 +115,7 @@ impl Target {
                 (true, _, "labels") => &self.label,
                 (true, _, "jobs") => &self.job,
                 (true, _, "queries") => &self.query,
+                (true, _, "storage-commitment") => &self.commitment,
                 (true, _, "metadata" | "attachments") => OWN_NUMBER,
                 (true, _, "modalities" | "peers" | "servers") => "remote",
                 (true, _, "frames") if below_dicom_web => "1",
@@ -152,6 +155,7 @@ pub fn unknown(rng: &mut Rng) -> Target {
         label: "NOLABELNOLABEL".to_owned(),
         job,
         query,
+        commitment: uid(),
     }
 }
 

@@ -39,9 +39,10 @@ pub fn judge(canaries: &Canaries, identity: &Identity, answer: &Answer, known: K
 
 /// Whether something foreign that the path names was answered at all, whatever the answer holds.
 pub fn is_answered(attempt: &Attempt, answer: &Answer) -> bool {
-    let of_a_resource = ["/patients/{", "/studies/{", "/series/{", "/instances/{", "/jobs/{", "/queries/{"];
+    let of_a_resource =
+        ["/patients/{", "/studies/{", "/series/{", "/instances/{", "/jobs/{", "/queries/{", "/storage-"];
     // The administrator's jobs and queries are in the path whatever the target is.
-    let owned = attempt.template.starts_with("/jobs") || attempt.template.starts_with("/queries");
+    let owned = ["/jobs", "/queries", "/storage-"].iter().any(|start| attempt.template.starts_with(start));
     let is_foreign = owned
         || ["foreign", "unlabelled", "of a shared patient", "with the UIDs of an own one"].contains(&attempt.target);
     answer.status == 200

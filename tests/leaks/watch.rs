@@ -46,6 +46,7 @@ impl World {
         }
         look(format!("/jobs/{}", self.job), &|answer| answer.status.to_string());
         look(format!("/queries/{}/query", self.query), &whole);
+        look(format!("/storage-commitment/{}", self.commitment), &whole);
         for study in self.watched() {
             for (number, instance) in study.instances.iter().enumerate() {
                 let id = instance.ids();

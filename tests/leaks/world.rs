@@ -40,10 +40,10 @@ pub struct World {
     pub canaries: Canaries,
     pub studies: Vec<Study>,
     pub admin: Who,
-    /// A job, a query and an API key that the administrator has made.
+    /// A job, a query and a report on a storage commitment that the administrator has asked for.
     pub job: String,
     pub query: String,
-    pub key: String,
+    pub commitment: String,
     /// Where to write which guard is taken out; only the build with fault injection looks there.
     pub unguarded: std::path::PathBuf,
     _folder: tempfile::TempDir,
@@ -99,7 +99,7 @@ impl World {
             admin,
             job: String::new(),
             query: String::new(),
-            key: String::new(),
+            commitment: String::new(),
             unguarded,
             _folder: folder,
         };
@@ -169,7 +169,8 @@ impl World {
         }
     }
 
-    /// A job over foreign studies with an archive, one that sent them away, a query whose answers are nowhere else, a key.
+    /// A job over foreign studies with an archive, one that sent them away, a query whose answers are nowhere else, and
+    /// a report on what another system has.
     fn start_the_administrators(&mut self) {
         let foreign = self.study(set::FOREIGN).first().ids().study;
         let body = json!({"Asynchronous": true, "Resources": [foreign]});
@@ -193,8 +194,15 @@ impl World {
         assert_eq!(answers, json!(["0"]), "the remote server finds its study");
         self.clear_remote();
 
-        let answer = self.must(Request::new("POST", "/auth/api-keys").json(&json!({"Name": "mark"})));
-        self.key = answer.json().unwrap()["ID"].as_str().unwrap().to_owned();
+        // The other server does not have it any more, and says so by naming it.
+        let instance = self.study(set::FOREIGN).first().get((0x0008, 0x0018));
+        let body = json!({"DicomInstances": [["1.2.840.10008.5.1.4.1.1.7", instance]]});
+        let answer =
+            self.must(Request::new("POST", "/modalities/remote/storage-commitment").json(&body)).json().unwrap();
+        self.commitment = answer["ID"].as_str().unwrap().to_owned();
+        let path = format!("/storage-commitment/{}", self.commitment);
+        let is_told = || self.ask(Request::get(&path)).text().contains(&instance).then_some(());
+        assert!(wait_until(Duration::from_secs(30), is_told).is_some(), "no report on a storage commitment");
     }
 
     pub fn clear_remote(&self) {
