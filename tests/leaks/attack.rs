@@ -1,7 +1,5 @@
 //! Sends requests, looks at every answer, and afterwards at what has changed. It must not know how requests are made.
-use crate::canary::Kind;
 use crate::identities::Identity;
-use crate::images::set;
 use crate::plan::Attempt;
 use crate::report::{Culprits, Leak, Report};
 use crate::routes::Target;
@@ -194,50 +192,4 @@ fn name_culprits(
         [one] => vec![Leak::changed(one, &identities[one.identity], &told)],
         _ => vec![Leak::changed_by_many(&suspects, &told)],
     }
-}
-
-/// What the administrator is answered of something foreign is remembered, so that images are known again, which hold no
-/// text; what is the same for something own says nothing.
-pub fn learn(world: &mut World, templates: &[String], targets: &[Target]) {
-    let admin = world.admin.clone();
-    let mut session = world.session();
-    let mut learned = Vec::new();
-    for template in templates.iter().filter(|template| template.contains('{')) {
-        for target in &targets[..5] {
-            let request = admin.sign(Request::get(&target.fill(template)));
-            let answer = session.send(&request);
-            if answer.status == 200 && answer.body.len() >= 32 {
-                learned.push((answer.body, target.name, template));
-            }
-        }
-    }
-    for (body, target, template) in &learned {
-        let set = match *target {
-            "own" => continue,
-            "foreign" => set::FOREIGN,
-            "unlabelled" => set::UNLABELLED,
-            "of a shared patient" => set::FOREIGN_SHARED,
-            _ => set::FOREIGN_TWIN,
-        };
-        world.canaries.insert_digest(body, set, template);
-    }
-    for (body, ..) in learned.iter().filter(|(_, target, _)| *target == "own") {
-        world.canaries.forget_digest(body);
-    }
-    // Answers that are the same whoever they are about.
-    for (at, (body, target, _)) in learned.iter().enumerate() {
-        if learned[at + 1..].iter().any(|(other, whom, _)| other == body && whom != target) {
-            world.canaries.forget_digest(body);
-        }
-    }
-}
-
-/// For tests of the verdict: that a set is one that attackers never name.
-pub fn is_never_named(set: &str) -> bool {
-    [set::SILENT, set::ADMIN, set::REMOTE].contains(&set)
-}
-
-/// Whether what was found may be repeated to somebody who may have sent it.
-pub fn may_be_repeated(kind: Kind, set: &str) -> bool {
-    kind == Kind::Name && !is_never_named(set)
 }

@@ -1,6 +1,7 @@
 //! Whether canaries would be found: those who may see everything are answered them, on every route that reads.
 use crate::canary::Canaries;
 use crate::identities::unlimited;
+use crate::images::set;
 use crate::routes::Target;
 use crate::world::World;
 use serde_json::json;
@@ -66,6 +67,42 @@ fn others(foreign: &Target) -> Vec<Request> {
         post("/tools/bulk-content", json!({"Resources": [foreign.series]})),
         Request::post("/tools/lookup", foreign.patient_id.clone()),
     ]
+}
+
+/// What the administrator is answered of something foreign is remembered, so that images are known again, which hold no
+/// text; what is the same for something own says nothing.
+pub fn learn(world: &mut World, templates: &[String], targets: &[Target]) {
+    let admin = world.admin.clone();
+    let mut session = world.session();
+    let mut learned = Vec::new();
+    for template in templates.iter().filter(|template| template.contains('{')) {
+        for target in &targets[..5] {
+            let request = admin.sign(Request::get(&target.fill(template)));
+            let answer = session.send(&request);
+            if answer.status == 200 && answer.body.len() >= 32 {
+                learned.push((answer.body, target.name, template));
+            }
+        }
+    }
+    for (body, target, template) in &learned {
+        let set = match *target {
+            "own" => continue,
+            "foreign" => set::FOREIGN,
+            "unlabelled" => set::UNLABELLED,
+            "of a shared patient" => set::FOREIGN_SHARED,
+            _ => set::FOREIGN_TWIN,
+        };
+        world.canaries.insert_digest(body, set, template);
+    }
+    for (body, ..) in learned.iter().filter(|(_, target, _)| *target == "own") {
+        world.canaries.forget_digest(body);
+    }
+    // Answers that are the same whoever they are about.
+    for (at, (body, target, _)) in learned.iter().enumerate() {
+        if learned[at + 1..].iter().any(|(other, whom, _)| other == body && whom != target) {
+            world.canaries.forget_digest(body);
+        }
+    }
 }
 
 /// The routes where somebody who may see everything was answered nothing that would be recognised.

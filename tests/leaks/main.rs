@@ -73,7 +73,7 @@ fn nothing_leaks(version: Version) {
     let targets = routes::targets(&world);
     println!("  {} routes, {} canaries, {} identities", templates.len(), world.canaries.len(), identities.len());
 
-    attack::learn(&mut world, &templates, &targets);
+    found::learn(&mut world, &templates, &targets);
     let unrecognised = found::unrecognised(&world, &templates, &targets[1]);
     assert!(unrecognised.is_empty(), "nothing is recognised in:\n{}", unrecognised.join("\n"));
     can::can(&world, &identities, &targets[0]);

@@ -1,7 +1,7 @@
 //! Whether an answer tells what it must not. It must not know how the request came about.
-use crate::attack::may_be_repeated;
 use crate::canary::{Canaries, Canary, Kind};
 use crate::identities::Identity;
+use crate::images::set;
 use crate::plan::Attempt;
 use crate::tricks::Wire;
 use std::collections::BTreeSet;
@@ -14,6 +14,9 @@ pub enum Known<'a> {
     /// All that attackers ever name: a query or job repeats what was asked for some time ago.
     All,
 }
+
+/// Sets of which attackers name nothing.
+const NEVER_NAMED: [&str; 3] = [set::SILENT, set::ADMIN, set::REMOTE];
 
 /// What the answer tells that is not for the identity.
 pub fn judge(canaries: &Canaries, identity: &Identity, answer: &Answer, known: Known<'_>) -> Vec<String> {
@@ -32,7 +35,7 @@ pub fn judge(canaries: &Canaries, identity: &Identity, answer: &Answer, known: K
         |canary: &Canary| !canary.made_of.is_empty() && canary.made_of.iter().all(|text| sent.contains(text));
     let told = found.into_iter().filter(|(text, canary)| match known {
         Known::Of(..) => canary.kind == Kind::Content || !sent.contains(text) && !is_made_of_sent(canary),
-        Known::All => !may_be_repeated(canary.kind, canary.set),
+        Known::All => canary.kind == Kind::Content || NEVER_NAMED.contains(&canary.set),
     });
     told.map(|(text, canary)| format!("{} ({}): {text}", canary.place, canary.set)).collect()
 }

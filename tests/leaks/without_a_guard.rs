@@ -1,6 +1,7 @@
 //! The test of the test: with the guard of one route taken out, the attack must find it, and with all guards in place
 //! nothing. The library is a build of its own for it (feature `fault-injection`).
-use crate::attack::{attack, learn};
+use crate::attack::attack;
+use crate::found::learn;
 use crate::plan::{Attempt, Plan};
 use crate::report::{Culprits, Report, told};
 use crate::rng::Rng;
