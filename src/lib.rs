@@ -38,6 +38,8 @@ pub mod share;
 pub mod slot;
 pub mod store;
 pub mod top_level;
+#[cfg(feature = "fault-injection")]
+mod unguarded;
 pub mod uploads;
 
 #[cfg(any(test, feature = "fuzzing"))]

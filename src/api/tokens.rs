@@ -137,7 +137,10 @@ fn maker(
             Err(reason) => refusal = refusal.max(reason),
         }
     }
-    Err(call.refuse(refusal))
+    let error = call.refuse(refusal);
+    // To somebody limited, what is unknown and what is forbidden are the same: the log alone tells them apart.
+    let is_of_a_resource = matches!(refusal, Refusal::UnknownResource | Refusal::ForeignStudy | Refusal::OutsideLink);
+    Err(if is_of_a_resource { ApiError::forbidden("one of the resources is not yours to share") } else { error })
 }
 
 fn record(

@@ -202,6 +202,19 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
     if let Some(shown) = description.get_mut("Labels") {
         keep_labels(shown, labels);
     }
+    // What is attached to a patient is of all its studies.
+    let text = |member| description.get(member).and_then(Value::as_str);
+    let is_patient = text("Type").and_then(Level::parse) == Some(Level::Patient);
+    if is_patient && (description.contains_key("Metadata") || description.contains_key("Attachments")) {
+        let patient = Named::Orthanc(Level::Patient, text("ID").unwrap_or_default().into());
+        if !scope.allows_named(&context.gate.resources, &patient) {
+            for (member, nothing) in [("Metadata", json!({})), ("Attachments", json!([]))] {
+                if let Some(attached) = description.get_mut(member) {
+                    *attached = nothing;
+                }
+            }
+        }
+    }
     // A patient's description lists all its studies.
     if let Some(Value::Array(studies)) = description.get_mut("Studies") {
         studies.retain_mut(|study| match study {

@@ -89,6 +89,7 @@ impl Query {
         query.read_labels()?;
         query.check_parents()?;
         query.check_patient_tags()?;
+        query.check_patient_metadata()?;
         if query.asks_for_sibling_counts()? {
             log::info!(
                 "a search for the number of a patient's studies, series or instances is refused to somebody who does not hold all labels"
@@ -143,6 +144,18 @@ impl Query {
             count += 1;
         }
         if count > 1 { Err(HostError::BAD_REQUEST) } else { Ok(()) }
+    }
+
+    /// The metadata of a patient is of all its studies, also of those outside the labels.
+    fn check_patient_metadata(&self) -> Result<(), HostError> {
+        let orders = self.body.get("OrderBy").and_then(Value::as_array).into_iter().flatten();
+        let is_tag = |order: &Value| order.get("Type").and_then(Value::as_str) == Some("DicomTag");
+        if self.level != Level::Patient || (!self.body.contains_key("MetadataQuery") && orders.into_iter().all(is_tag))
+        {
+            return Ok(());
+        }
+        log::info!("a search for patients by their metadata is refused to somebody who does not hold all labels");
+        Err(HostError::FORBIDDEN)
     }
 
     /// Tags that the core does not keep for a patient it reads from whichever instance of the patient it likes, so also

@@ -77,3 +77,14 @@ fn patients_are_searched_by_what_is_kept_for_them() {
     }
     assert_eq!(read(json!({"Level": "Study", "Query": {"StudyDescription": "*"}})), Ok(()));
 }
+
+/// The metadata of a patient is one record for all of the patient's studies.
+#[test]
+fn patients_are_not_searched_by_metadata() {
+    let order = |kind: &str| json!([{"Type": kind, "Key": "LastUpdate", "Direction": "ASC"}]);
+    for (level, expected) in [("Patient", Err(HostError::FORBIDDEN)), ("Study", Ok(()))] {
+        assert_eq!(read(json!({"Level": level, "Query": {}, "MetadataQuery": {"note": "a*"}})), expected, "{level}");
+        assert_eq!(read(json!({"Level": level, "Query": {}, "OrderBy": order("Metadata")})), expected, "{level}");
+        assert_eq!(read(json!({"Level": level, "Query": {}, "OrderBy": order("DicomTag")})), Ok(()), "{level}");
+    }
+}

@@ -323,6 +323,23 @@ fn answers_show_only_what_may_be_known() {
     ));
 }
 
+/// Metadata and attachments of a patient are one record for all of the patient's studies.
+#[test]
+fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {
+    let (bed, askers) = bed(world());
+    let context = Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default() };
+    let scope = Scope::of(bed.gate.decide(&askers[0].request(Method::Post, "/tools/find", &[]), NOW).granted);
+    let shown = |patient: &str, kind: &str| {
+        let mut answer =
+            json!({"ID": id(patient), "Type": kind, "Metadata": {"note": "x"}, "Attachments": [{"Uuid": "y"}]});
+        answers::strip(&context, &scope, &scope.labels(), &mut answer);
+        (answer["Metadata"] == json!({"note": "x"}), answer["Attachments"] == json!([{"Uuid": "y"}]))
+    };
+    assert_eq!(shown("ph", "Patient"), (true, true));
+    assert_eq!(shown("pc", "Patient"), (false, false), "of whom a study is foreign");
+    assert_eq!(shown("c1", "Study"), (true, true));
+}
+
 #[test]
 fn a_lookup_finds_only_what_may_be_seen() {
     let (bed, askers) = bed(world());

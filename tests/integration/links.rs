@@ -120,6 +120,12 @@ fn bad_requests_for_links_are_told_what_is_wrong() {
                 assert!(!told["Details"].as_str().unwrap().is_empty(), "{version:?} {body}");
             }
         }
+        // Somebody limited is not told which of them is there.
+        let told = [&foreign, &unknown, &disagree].map(|resource| {
+            let body = json!({"Resources": [resource]});
+            site.put(&external, "/auth/tokens/stone-viewer-publication", &body).text()
+        });
+        assert!(told.iter().all(|text| *text == told[0]), "{version:?}: {told:?}");
         let broken = Request::put("/auth/tokens/stone-viewer-publication", "{\"Resources\":");
         assert_eq!(site.send(&doctor, broken).status, 400, "{version:?}");
     }

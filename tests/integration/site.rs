@@ -52,6 +52,15 @@ impl Who {
         Self { argument: Some(value.to_owned()), ..Self::default() }
     }
 
+    /// Puts the credentials on a request.
+    pub fn sign(&self, mut request: Request) -> Request {
+        if let Some(argument) = &self.argument {
+            let separator = if request.path.contains('?') { '&' } else { '?' };
+            request.path.push_str(&format!("{separator}token={argument}"));
+        }
+        request.headers(&self.headers)
+    }
+
     pub fn and(mut self, other: &Self) -> Self {
         self.headers.extend_from_slice(&other.headers);
         self.argument = self.argument.or_else(|| other.argument.clone());
@@ -139,9 +148,29 @@ pub struct Plan {
 
 impl Plan {
     pub fn new(version: Version) -> Self {
-        let builder =
-            Orthanc::builder(version).plugin(testbed::plugin_library().unwrap()).dicomweb().unwrap().verbose();
+        let mut plan = Self::with_library(version, &testbed::plugin_library().unwrap());
+        plan.builder = plan.builder.dicomweb().unwrap().verbose();
+        plan
+    }
+
+    /// With this library as the plugin and no other plugins.
+    pub fn with_library(version: Version, library: &Path) -> Self {
+        let builder = Orthanc::builder(version).plugin(library);
         Self { version, section: json!({}), roles: roles(), builder, folder: None }
+    }
+
+    /// Loads one more plugin.
+    #[allow(dead_code, reason = "the leaks are looked for with all plugins")]
+    pub fn plugin(mut self, library: &Path) -> Self {
+        self.builder = self.builder.plugin(library);
+        self
+    }
+
+    /// Sets an environment variable of the server.
+    #[allow(dead_code, reason = "the leaks are looked for with guards taken out")]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.builder = self.builder.env(name, value);
+        self
     }
 
     /// Merges this over section `Authorization`, member by member at its top.
@@ -251,13 +280,10 @@ pub struct Site {
 
 impl Site {
     /// Sends a request as somebody.
-    pub fn send(&self, who: &Who, mut request: Request) -> Answer {
-        if let Some(argument) = &who.argument {
-            let separator = if request.path.contains('?') { '&' } else { '?' };
-            request.path.push_str(&format!("{separator}token={argument}"));
-        }
+    pub fn send(&self, who: &Who, request: Request) -> Answer {
+        let request = who.sign(request);
         let shown = format!("{} {}", request.method, request.path);
-        let answer = self.server.client().send(request.headers(&who.headers));
+        let answer = self.server.client().send(request);
         answer.unwrap_or_else(|fault| panic!("{shown}: {fault:#}; the server's log ends:\n{}", self.end_of_log()))
     }
 

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: everything that must hold before a change goes in, step by step, with the time each took.
+//! `cargo xtask test`: everything that must hold before a change goes in, step by step, with the time each took; and
+//! `cargo xtask leaks`, which is a part of it, by itself.
 use anyhow::{Context, Result, bail, ensure};
 use std::process::Command;
 use std::time::Duration;
@@ -37,6 +38,28 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     for what in not_run {
         println!("NOT RUN: {what}");
     }
+    Ok(())
+}
+
+/// What the tests do in a short form: every route that the servers say they have is attacked by everybody from whom
+/// something is kept. On both versions unless one is named.
+pub(crate) fn leaks(version: Option<Version>, long: bool, seed: Option<u64>) -> Result<()> {
+    setup::ensure_all(&version.map_or(Version::ALL.to_vec(), |version| vec![version]))?;
+    let mut command = Command::new(workspace::cargo());
+    command.args(["test", "--package", "orthanc-gatehouse", "--test", "openapi", "--test", "leaks"]);
+    // One after the other, and with all that they say.
+    command.args(["--no-fail-fast", "--", "--nocapture", "--test-threads", "1"]).current_dir(workspace::root());
+    if let Some(version) = version {
+        command.env(testbed::orthanc::ONLY, version.suite());
+    }
+    if long {
+        command.env("GATEHOUSE_LEAKS", "long");
+    }
+    if let Some(seed) = seed {
+        command.env("GATEHOUSE_LEAKS_SEED", seed.to_string());
+    }
+    let status = command.status().context("cannot start cargo")?;
+    ensure!(status.success(), "something leaks, or could not be tried: {status}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The project's chores, one command each: `cargo xtask setup | test | demo | orthanc | bench`.
+//! The project's chores, one command each: `cargo xtask setup | test | leaks | demo | orthanc | bench`.
 #![deny(unsafe_code)]
 
 mod bench;
@@ -14,6 +14,8 @@ use testbed::Version;
 const HELP: &str = "\
 cargo xtask setup                     what is missing is installed (as root) or named, and the Orthancs are extracted
 cargo xtask test [--fast]             set-up, fmt, clippy, deny, all tests; --fast: one Orthanc only, and says so
+cargo xtask leaks [--orthanc V] [--long] [--seed N]
+                                      every route, attacked: a sample, as in the tests, or everything (over an hour for each V)
 cargo xtask demo [options]            a protected Orthanc with images, users, an API key and a link, and what each may
     --orthanc trixie|sid                  1.12.7 (the default) or 1.13.0
     --port N                              default 8042, or another when somebody else has it
@@ -29,7 +31,7 @@ cargo xtask bench --large MIB         the highest memory while an upload of this
 
 /// What was asked for on the command line.
 struct Options {
-    version: Version,
+    version: Option<Version>,
     port: Option<u16>,
     once: bool,
     fast: bool,
@@ -38,6 +40,8 @@ struct Options {
     rounds: usize,
     studies: Vec<usize>,
     large: Option<usize>,
+    long: bool,
+    seed: Option<u64>,
     configuration: Option<PathBuf>,
     plugin: Option<PathBuf>,
 }
@@ -54,7 +58,7 @@ fn run() -> Result<()> {
     let mut parser = lexopt::Parser::from_env();
     let mut command = None;
     let mut options = Options {
-        version: Version::Trixie,
+        version: None,
         port: None,
         once: false,
         fast: false,
@@ -63,6 +67,8 @@ fn run() -> Result<()> {
         rounds: 9,
         studies: Vec::new(),
         large: None,
+        long: false,
+        seed: None,
         configuration: None,
         plugin: None,
     };
@@ -74,6 +80,8 @@ fn run() -> Result<()> {
             Long("in-process") => options.in_process = true,
             Long("http") => options.http = true,
             Long("port") => options.port = Some(parser.value()?.parse()?),
+            Long("long") => options.long = true,
+            Long("seed") => options.seed = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
             Long("large") => options.large = Some(parser.value()?.parse()?),
             Long("studies") => options.studies.push(parser.value()?.parse()?),
@@ -86,25 +94,26 @@ fn run() -> Result<()> {
             Long("config") => options.configuration = Some(parser.value()?.into()),
             Long("orthanc") => {
                 let suite = parser.value()?.string()?;
-                options.version = Version::from_suite(&suite)
+                let version = Version::from_suite(&suite)
                     .with_context(|| format!("--orthanc {suite}: there are trixie (1.12.7) and sid (1.13.0)"))?;
+                options.version = Some(version);
             }
             Value(value) if command.is_none() => command = Some(value.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
+    let version = options.version.unwrap_or(Version::Trixie);
     match command.as_deref() {
         Some("setup") => testbed::setup::ensure_all(&Version::ALL),
         Some("test") => checks::test(options.fast),
-        Some("demo") => demo::demo(options.version, options.port, options.plugin, options.once),
-        Some("orthanc") => {
-            demo::orthanc(options.version, options.port, options.plugin, options.configuration.as_deref())
-        }
-        Some("bench") if let Some(mebibytes) = options.large => bench::memory(options.version, mebibytes),
-        Some("bench") if !options.studies.is_empty() => bench::searches(options.version, &options.studies),
+        Some("leaks") => checks::leaks(options.version, options.long, options.seed),
+        Some("demo") => demo::demo(version, options.port, options.plugin, options.once),
+        Some("orthanc") => demo::orthanc(version, options.port, options.plugin, options.configuration.as_deref()),
+        Some("bench") if let Some(mebibytes) = options.large => bench::memory(version, mebibytes),
+        Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;
-            bench::run(options.version, options.rounds, both || options.in_process, both || options.http)
+            bench::run(version, options.rounds, both || options.in_process, both || options.http)
         }
         Some("help") | None => {
             print!("{HELP}");

@@ -7,7 +7,7 @@
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
-//! - [`plugin`]: builds the library that the server loads
+//! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
 
 pub mod clock;
@@ -17,6 +17,7 @@ pub mod oidc;
 pub mod orthanc;
 mod password;
 pub mod plugin;
+pub mod routes;
 pub mod setup;
 mod spawn;
 pub mod workspace;

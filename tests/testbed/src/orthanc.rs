@@ -387,7 +387,7 @@ pub fn free_port() -> Result<u16> {
 
 /// The extracted server, run by its own loader on its own libraries: nothing of the machine's, whatever its age and
 /// architecture.
-fn command(folder: &Path) -> Result<Command> {
+pub(crate) fn command(folder: &Path) -> Result<Command> {
     let libraries = folder.join("usr/lib");
     let (triplet, loader) = find_loader(&libraries)?;
     let path =

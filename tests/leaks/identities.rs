@@ -1,0 +1,68 @@
+//! Who attacks, and what each may see. It must not know the attacks.
+use crate::images::set;
+use crate::site::Who;
+use crate::world::World;
+use serde_json::json;
+use testbed::clock::unix_seconds;
+
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub name: &'static str,
+    pub who: Who,
+    /// The sets of resources whose canaries it may be answered.
+    sees: &'static [&'static str],
+    /// Holds the permission that lets anybody change the roles, which is no leak (decision 13).
+    pub administers: bool,
+}
+
+const ALL_OWN: &[&str] = &[set::OWN, set::OWN_SECOND_SERIES, set::OWN_OTHER, set::OWN_SHARED, set::OWN_TWIN];
+
+impl Identity {
+    /// The same with another credential, which it was given.
+    pub fn showing(&self, who: Who) -> Self {
+        Self { who, ..self.clone() }
+    }
+
+    pub fn sees(&self, set: &str) -> bool {
+        self.sees.contains(&set)
+    }
+}
+
+/// Those from whom something is kept, as of now: what they show holds for some hours.
+pub fn attackers(world: &World) -> Vec<Identity> {
+    let site = &world.site;
+    let limited = Who::user("external");
+    let own = world.image(set::OWN);
+    let (_, key) = site.make_key(&limited, &json!({"Name": "a limited user's"}));
+    let mut claims = site.provider.claims("somebody", &[]);
+    claims["exp"] = json!(unix_seconds() + 6 * 3600);
+    let roleless = site.provider.key.token(&claims).unwrap();
+    let series = json!({"OrthancId": own.ids.series, "DicomUid": own.series_uid, "Level": "series"});
+    let body =
+        json!({"ID": "link", "Resources": [series], "Type": "ohif-viewer-publication", "ValidityDuration": 36000});
+    let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
+    assert_eq!(answer.status, 200, "a link to a series: {}", answer.text());
+    let series_link = answer.json().unwrap()["Token"].as_str().unwrap().to_owned();
+
+    let study: &[&str] = &[set::OWN, set::OWN_SECOND_SERIES];
+    let identity = |name, who, sees| Identity { name, who, sees, administers: false };
+    vec![
+        Identity { administers: true, ..identity("limited user, every permission", limited.clone(), ALL_OWN) },
+        identity("limited viewer", Who::user("viewer"), ALL_OWN),
+        identity(
+            "publication link",
+            Who::token(&site.make_link(&Who::user("doctor"), "stone-viewer-publication", &own)),
+            study,
+        ),
+        identity("instant link", Who::argument(&site.make_link(&limited, "viewer-instant-link", &own)), study),
+        identity("link to a series", Who::token(&series_link), &[set::OWN]),
+        Identity { administers: true, ..identity("API key of a limited user", Who::key(&key), ALL_OWN) },
+        identity("token without roles", Who::bearer(&roleless), &[]),
+        identity("stranger", Who::nobody(), &[]),
+    ]
+}
+
+/// Those who may see everything: what they are answered shows that canaries would be found.
+pub fn unlimited() -> [(&'static str, Who); 2] {
+    [("administrator", Who::user("admin")), ("doctor with all labels", Who::user("doctor"))]
+}
