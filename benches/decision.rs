@@ -192,10 +192,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// The time of each single run in nanoseconds, sorted; the reading of the clock, some 20 ns, is in each of them.
+/// What each run needs is prepared before, so that the processor's caches are not full of how it is made.
 fn timed<T>(count: usize, mut prepare: impl FnMut() -> T, mut run: impl FnMut(T)) -> Vec<u64> {
-    let mut times: Vec<u64> = (0..count)
-        .map(|_| {
-            let input = std::hint::black_box(prepare());
+    let inputs: Vec<T> = (0..count).map(|_| prepare()).collect();
+    let mut times: Vec<u64> = inputs
+        .into_iter()
+        .map(|input| {
+            let input = std::hint::black_box(input);
             let start = testbed::clock::monotonic();
             run(input);
             u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
