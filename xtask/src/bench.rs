@@ -5,13 +5,14 @@
 //! comparisons of their own.
 mod load;
 mod memory;
+mod processor;
 mod search;
 mod variants;
 
 use crate::checks;
 use anyhow::{Context, Result};
 use testbed::{OrthancBuilder, Version, setup};
-use variants::Site;
+use variants::{Row, Site};
 
 /// The cost of searches, for so many studies each.
 pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
@@ -32,47 +33,65 @@ pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool)
         checks::cargo(&["bench", "--package", "orthanc-gatehouse"], false)?;
     }
     if http {
-        let site = Site::build(version, rounds)?;
-        ratios(&site, rounds.max(1))?;
-        footprint(&site, rounds.clamp(3, 9))?;
+        let mut site = Site::build(version, rounds)?;
+        ratios(&mut site, rounds.max(1))?;
+        let builders = [site.bare_builder().clone(), site.plugin_builder().clone()];
+        site.finish()?;
+        footprint(builders, rounds.clamp(3, 9))?;
     }
     Ok(())
 }
 
 /// The p50 of each row and of what it is compared with, measured in turns, and the median of the rounds' ratios with
-/// their lowest and highest.
-fn ratios(site: &Site, rounds: usize) -> Result<()> {
+/// their lowest and highest. Each round has servers that were started anew.
+fn ratios(site: &mut Site, rounds: usize) -> Result<()> {
+    let mut lines: Vec<Line> = Vec::new();
+    for round in 1..=rounds {
+        eprintln!("bench: round {round} of {rounds}");
+        site.restart()?;
+        let kinds = site.rows().iter().flat_map(|row| [(row, 1, row.goals[0]), (row, 8, row.goals[1])]);
+        for (number, (row, connections, goal)) in kinds.enumerate() {
+            let sides = [site.variant(row.variant)?, site.variant(row.against)?];
+            let times = load::measure(sides, site.request(row.route)?, connections, row.requests / connections)
+                .with_context(|| format!("{} as {}", row.route, row.variant))?;
+            if round == 1 {
+                lines.push(Line { row, connections, goal, ours: Vec::new(), theirs: Vec::new(), ratios: Vec::new() });
+            }
+            let line = lines.get_mut(number).context("the rows do not change")?;
+            let (a, b) = (p50(&times.ours), p50(&times.theirs));
+            line.ours.push(a);
+            line.theirs.push(b);
+            line.ratios.push(a / b);
+        }
+    }
     println!("| route | variant | against | connections | p50 | p50 against | ratio | lowest–highest | goal |");
     println!("|---|---|---|--:|--:|--:|--:|--:|--:|");
-    for row in site.rows() {
-        for (connections, goal) in [(1, row.goals[0]), (8, row.goals[1])] {
-            eprintln!("bench: {} as {}, {connections} connections", row.route, row.variant);
-            let sides = [site.variant(row.variant)?, site.variant(row.against)?];
-            let request = site.request(row.route)?;
-            let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-            for _ in 0..rounds {
-                let times = load::measure(sides, request, connections, row.requests / connections)
-                    .with_context(|| format!("{} as {}", row.route, row.variant))?;
-                let (a, b) = (p50(&times.ours), p50(&times.theirs));
-                ours.push(a);
-                theirs.push(b);
-                ratios.push(a / b);
-            }
-            let goal = if goal.is_finite() { format!("≤ {goal:.2}") } else { "–".to_owned() };
-            let ratio = median(&mut ratios);
-            let (lowest, highest) = ratios.first().zip(ratios.last()).context("no rounds")?;
-            println!(
-                "| {} | {} | {} | {connections} | {:.0} µs | {:.0} µs | {ratio:.2} | {lowest:.2}–{highest:.2} | {goal} |",
-                row.route,
-                row.variant,
-                row.against,
-                median(&mut ours),
-                median(&mut theirs),
-            );
-        }
+    for mut line in lines {
+        let goal = if line.goal.is_finite() { format!("≤ {:.2}", line.goal) } else { "–".to_owned() };
+        let ratio = median(&mut line.ratios);
+        let (lowest, highest) = line.ratios.first().zip(line.ratios.last()).context("no rounds")?;
+        println!(
+            "| {} | {} | {} | {} | {:.0} µs | {:.0} µs | {ratio:.2} | {lowest:.2}–{highest:.2} | {goal} |",
+            line.row.route,
+            line.row.variant,
+            line.row.against,
+            line.connections,
+            median(&mut line.ours),
+            median(&mut line.theirs),
+        );
     }
     println!();
     Ok(())
+}
+
+/// A line of the table: what each round gave.
+struct Line {
+    row: &'static Row,
+    connections: usize,
+    goal: f64,
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+    ratios: Vec<f64>,
 }
 
 /// The median in microseconds.
@@ -82,9 +101,9 @@ fn p50(times: &[std::time::Duration]) -> f64 {
 }
 
 /// Memory after a few requests, and the time until the first answer; started in turns.
-fn footprint(site: &Site, rounds: usize) -> Result<()> {
+fn footprint([bare, plugin]: [OrthancBuilder; 2], rounds: usize) -> Result<()> {
     println!("| | start-up | resident | proportional |\n|---|--:|--:|--:|");
-    let contenders: [(&str, &OrthancBuilder); 2] = [("without", site.bare_builder()), ("with", site.plugin_builder())];
+    let contenders: [(&str, &OrthancBuilder); 2] = [("without", &bare), ("with", &plugin)];
     let mut figures = contenders.map(|_| (Vec::new(), Vec::new(), Vec::new()));
     for round in 0..rounds {
         eprintln!("bench: start-up and memory, round {}", round + 1);

@@ -16,8 +16,9 @@ pub(super) struct Times {
 }
 
 /// Requests that one connection sends to one side before the other side's turn. Short, so that whatever else the machine
-/// does meets both; with several connections long enough that they press upon the server together.
-const TURN_ALONE: usize = 1;
+/// does meets both; but not so short that each side finds the processor's caches full of the other: a server that has
+/// something to do does not.
+const TURN_ALONE: usize = 20;
 const TURN_TOGETHER: usize = 6;
 
 /// The time of each answer, `requests_each` of them per connection and side. Connecting and one first request per

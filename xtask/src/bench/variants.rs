@@ -1,10 +1,14 @@
 //! What is compared with what: servers, credentials, routes and goals, as data.
-use anyhow::{Context, Result, ensure};
+use super::processor::Processors;
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+use testbed::clock::wait_until;
 use testbed::dicom::{self, Instance};
 use testbed::oidc::Provider;
 use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, plugin, workspace};
@@ -59,6 +63,7 @@ const QIDO: &str = "GET /dicom-web/studies";
 const ROWS: &[Row] = &[
     row(SYSTEM, "API key", "bare", 1.03, 1.03, MANY),
     row(METADATA, "API key", "bare", 1.05, 1.05, MANY),
+    row(METADATA, "empty override", "bare", f64::INFINITY, f64::INFINITY, MANY),
     row(METADATA, "JWT", "bare", 1.05, 1.05, MANY),
     row(METADATA, "local user", "bare", 1.05, 1.05, MANY),
     row(METADATA, "link", "bare", 1.05, 1.05, MANY),
@@ -82,32 +87,47 @@ pub(super) struct Site {
     requests: Vec<(&'static str, Request)>,
     bare_builder: OrthancBuilder,
     plugin_builder: OrthancBuilder,
-    _servers: Vec<Orthanc>,
+    builders: Vec<OrthancBuilder>,
+    servers: Vec<Orthanc>,
+    processors: Option<Processors>,
+    _folder: TempDir,
     _provider: Provider,
 }
 
 impl Site {
     /// Builds the plugin in release, starts the servers and makes enough credentials for so many rounds.
+    /// From then on this thread is load.
     pub(super) fn build(version: Version, rounds: usize) -> Result<Self> {
         let library = plugin::release_library()?;
         let provider = Provider::start()?;
-        let bare_builder = Orthanc::builder(version).dicomweb()?;
+        // Longer than the other side's turn lasts.
+        let bare_builder = Orthanc::builder(version).dicomweb()?.configure(&json!({"KeepAliveTimeout": 60}));
         let empty_builder = bare_builder.clone().plugin(empty_override(version)?);
         let plugin_builder = bare_builder.clone().plugin(library).configure(&configuration(&provider)?);
         let miss_builder = plugin_builder.clone().configure(&json!({"Authorization": {"LabelsValidity": 0}}));
 
         eprintln!("bench: starting four servers with {STUDIES} studies each");
-        let (bare, empty) = (bare_builder.start()?, empty_builder.start()?);
-        let (gated, miss) = (plugin_builder.start()?, miss_builder.start()?);
+        let folder = tempfile::tempdir()?;
+        let contenders = [bare_builder, empty_builder, plugin_builder, miss_builder];
+        let mut builders = Vec::new();
+        for (number, builder) in contenders.iter().enumerate() {
+            // To be started again with the same images, at the same place.
+            let own = folder.path().join(number.to_string());
+            builders.push(builder.clone().folder(own).port(testbed::orthanc::free_port()?));
+        }
+        let [bare_builder, _, plugin_builder, _] = contenders;
+        let processors = Processors::find()?;
+        let servers = start(&builders, processors.as_ref())?;
+        let [bare, empty, gated, miss] = servers.as_slice() else { bail!("four servers") };
         let admin = |server: &Orthanc| server.client().with_basic("admin", "admin");
         let mut study = None;
-        for client in [bare.client(), empty.client(), admin(&gated), admin(&miss)] {
+        for client in [bare.client(), empty.client(), admin(gated), admin(miss)] {
             study = Some(fill(&client)?);
         }
         let (study, study_uid) = study.context("no study")?;
 
         eprintln!("bench: making keys and links");
-        let admin = admin(&gated);
+        let admin = admin(gated);
         let fresh = (rounds + 1) * FRESH * 2;
         let key = || -> Result<String> {
             let answer = admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
@@ -152,8 +172,41 @@ impl Site {
             (FIND_LABELLED, post(&labelled)),
             (QIDO, Request::get("/dicom-web/studies?PatientID=bench-1*&limit=20")),
         ];
-        let _servers = vec![bare, empty, gated, miss];
-        Ok(Self { variants, requests, bare_builder, plugin_builder, _servers, _provider: provider })
+        let site = Self {
+            variants,
+            requests,
+            bare_builder,
+            plugin_builder,
+            builders,
+            servers,
+            processors,
+            _folder: folder,
+            _provider: provider,
+        };
+        Ok(site)
+    }
+
+    /// Stops and starts all servers: two processes of the same program differ by a few percent for as long as they live.
+    pub(super) fn restart(&mut self) -> Result<()> {
+        for server in &mut self.servers {
+            server.stop()?;
+        }
+        self.servers = start(&self.builders, self.processors.as_ref())?;
+        let jwt = self.variant("JWT")?;
+        let client = Client::new(jwt.address);
+        let known = || {
+            let answer = client.send(Request::get("/system").headers(&(jwt.headers)())).ok()?;
+            (answer.status == 200).then_some(())
+        };
+        wait_until(Duration::from_secs(10), known).context("the provider's keys do not come")
+    }
+
+    /// Ends the servers, and gives this thread all processors back.
+    pub(super) fn finish(mut self) -> Result<()> {
+        for server in &mut self.servers {
+            server.stop()?;
+        }
+        self.processors.as_ref().map_or(Ok(()), Processors::free)
     }
 
     /// Every comparison, in the order of the table.
@@ -177,6 +230,14 @@ impl Site {
     pub(super) fn plugin_builder(&self) -> &OrthancBuilder {
         &self.plugin_builder
     }
+}
+
+/// Starts them where servers run, and leaves this thread where load runs.
+fn start(builders: &[OrthancBuilder], processors: Option<&Processors>) -> Result<Vec<Orthanc>> {
+    processors.map_or(Ok(()), Processors::start_servers)?;
+    let servers = builders.iter().map(OrthancBuilder::start).collect::<Result<Vec<_>>>()?;
+    processors.map_or(Ok(()), Processors::start_load)?;
+    Ok(servers)
 }
 
 fn always(name: &'static str, address: SocketAddr, header: Option<(&str, String)>) -> Variant {
