@@ -100,8 +100,13 @@ impl Site {
     pub(super) fn build(version: Version, rounds: usize) -> Result<Self> {
         let library = plugin::release_library()?;
         let provider = Provider::start()?;
-        // Longer than the other side's turn lasts.
-        let bare_builder = Orthanc::builder(version).dicomweb()?.configure(&json!({"KeepAliveTimeout": 60}));
+        let bare_builder = Orthanc::builder(version)
+            .dicomweb()?
+            // Longer than the other side's turn lasts.
+            .configure(&json!({"KeepAliveTimeout": 60}))
+            // Whether a thread's memory happens to shrink after each request, and to grow again with the next, differs
+            // from process to process, and is worth more than what is measured here.
+            .env("MALLOC_TRIM_THRESHOLD_", "1073741824");
         let empty_builder = bare_builder.clone().plugin(empty_override(version)?);
         let plugin_builder = bare_builder.clone().plugin(library).configure(&configuration(&provider)?);
         let miss_builder = plugin_builder.clone().configure(&json!({"Authorization": {"LabelsValidity": 0}}));
