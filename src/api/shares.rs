@@ -111,6 +111,7 @@ fn describe(share: &ShareRecord) -> Value {
         "Resources": serde_json::from_str::<Value>(&share.resources_json).unwrap_or_default(),
         "CreatedBy": share.owner_name,
         "CreationDate": date::format(share.created_at),
+        "NotBefore": share.not_before.map(date::format),
         "ExpirationDate": share.expires_at.map(date::format),
         "Uses": share.uses,
         "LastUse": share.last_use.map(date::format),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Answer, ApiError, Call, ok};
+use crate::clock::UnixTime;
 use crate::gate::facts;
 use crate::identity::api_key::{hex, random};
 use crate::identity::{Identity, IdentityKind, MadeWith, Rejection};
@@ -38,7 +39,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let id = hex(&random::<16>()?);
     let resources: Vec<ShareResource> = located.iter().map(|(asked, located)| precise(asked, located)).collect();
     let request = LinkRequest { resources: resources.clone(), ..request };
-    let expires_at = request.expires_at;
+    let (not_before, expires_at) = (request.not_before, request.expires_at);
     let claims = request.into_claims(Registered {
         jti: id.clone(),
         issued_at: call.now,
@@ -49,7 +50,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
     let url = viewer::public_url(link_type, &call.api.shares, &call.api.oe2_root, &studies, &token)
         .map_err(|missing| ApiError::new(409, missing.to_string()))?;
-    record(call, &maker, link_type, &id, &resources, expires_at)?;
+    record(call, &maker, link_type, &id, &resources, (not_before, expires_at))?;
     Ok(ok(&json!({"Token": token, "Url": url})))
 }
 
@@ -149,7 +150,7 @@ fn record(
     link_type: LinkType,
     id: &str,
     resources: &[ShareResource],
-    expires_at: Option<crate::clock::UnixTime>,
+    (not_before, expires_at): (Option<UnixTime>, Option<UnixTime>),
 ) -> Result<(), ApiError> {
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
@@ -168,7 +169,7 @@ fn record(
         owner,
         owner_name: maker.name.clone(),
         created_at: call.now,
-        not_before: None,
+        not_before,
         expires_at,
         options_json: serde_json::to_string(&made_with).map_err(|error| ApiError::internal(&error))?,
         revoked_at: None,

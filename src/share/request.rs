@@ -39,9 +39,11 @@ pub struct LinkRequest {
     pub resources: Vec<ShareResource>,
     /// `Username`: for whom an inbox link is; one or more addresses, as typed.
     pub username: Option<String>,
+    /// When it begins; `None`: at once. Kept in its record only: validators that read old tokens know no beginning.
+    pub not_before: Option<UnixTime>,
     /// When it ends; `None`: never.
     pub expires_at: Option<UnixTime>,
-    /// The validity in seconds that was asked for.
+    /// The validity in seconds that was asked for, from when it is made.
     pub validity_duration: Option<u64>,
 }
 
@@ -57,7 +59,7 @@ impl LinkRequest {
         }
         let Unique(body) =
             crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
-        let [id, resources, link_type, date, duration, username] = members(&body, "", &REQUEST)?;
+        let [id, resources, link_type, date, duration, username, beginning] = members(&body, "", &REQUEST)?;
         check_type(type_in_path, link_type)?;
         let username = text("Username", username, LONGEST_TEXT)?;
         if username.is_some() && type_in_path != LinkType::Inbox {
@@ -65,12 +67,18 @@ impl LinkRequest {
         }
         let validity_duration = validity(duration)?;
         let date = expiration_date(date, now)?;
+        let expires_at = end(type_in_path, date, validity_duration, now, shares)?;
+        let not_before = moment("NotBefore", beginning)?;
+        if not_before.zip(expires_at).is_some_and(|(beginning, end)| beginning >= end) {
+            return Err(bad("NotBefore", "is not before the end of the link"));
+        }
         Ok(Self {
             link_type: type_in_path,
             id: text("ID", id, LONGEST_ID)?,
             resources: read_resources(type_in_path, resources)?,
             username,
-            expires_at: end(type_in_path, date, validity_duration, now, shares)?,
+            not_before,
+            expires_at,
             validity_duration,
         })
     }
@@ -101,13 +109,14 @@ impl From<TooLong> for BadRequest {
 /// The spellings of a member; the first is the one that messages use.
 type Spellings = &'static [&'static str];
 
-const REQUEST: [Spellings; 6] = [
+const REQUEST: [Spellings; 7] = [
     &["ID", "Id", "id"],
     &["Resources", "resources"],
     &["Type", "type"],
     &["ExpirationDate", "expiration-date", "expiration_date"],
     &["ValidityDuration", "validity-duration", "validity_duration"],
     &["Username", "username"],
+    &["NotBefore", "not-before", "not_before"],
 ];
 
 const RESOURCE: [Spellings; 4] = [
@@ -236,11 +245,21 @@ fn validity(value: Option<&Value>) -> Result<Option<u64>, BadRequest> {
 
 fn expiration_date(value: Option<&Value>, now: UnixTime) -> Result<Option<UnixTime>, BadRequest> {
     const PLACE: &str = "ExpirationDate";
-    let Some(text) = text(PLACE, value, LONGEST_TEXT)? else { return Ok(None) };
+    match moment(PLACE, value)? {
+        Some(date) if date <= now => Err(bad(
+            PLACE,
+            format_args!("{} lies in the past", shown(value.and_then(Value::as_str).unwrap_or_default())),
+        )),
+        date => Ok(date),
+    }
+}
+
+fn moment(place: &str, value: Option<&Value>) -> Result<Option<UnixTime>, BadRequest> {
+    let Some(text) = text(place, value, LONGEST_TEXT)? else { return Ok(None) };
     let date = date::parse(&text).ok_or_else(|| {
-        bad(PLACE, format_args!("{} is no ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
+        bad(place, format_args!("{} is no ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
     })?;
-    if date > now { Ok(Some(date)) } else { Err(bad(PLACE, format_args!("{} lies in the past", shown(&text)))) }
+    Ok(Some(date))
 }
 
 /// When the link ends: the earlier of date and duration, within `MaxValidity`.

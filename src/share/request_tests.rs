@@ -49,6 +49,7 @@ fn every_spelling_says_the_same() {
         id: Some("my-id".to_owned()),
         resources: vec![ShareResource { url: Some("/x".to_owned()), ..study() }],
         username: None,
+        not_before: None,
         expires_at: Some(NOW.plus(3600)),
         validity_duration: Some(3600),
     };
@@ -151,6 +152,28 @@ fn inbox_links() {
     assert_eq!(longer.expires_at, Some(NOW.plus(700_000)));
     assert!(parse(Some(60), r#"{"ValidityDuration": 61}"#).unwrap_err().contains("60 seconds at most"));
     assert_eq!(parse(None, &with("")).unwrap_err(), "Resources: inbox-link opens none, so the list must be empty");
+}
+
+#[test]
+fn a_link_begins_before_it_ends() {
+    let asked = |members: &str| parse_as(LinkType::Stone, None, &with(members)).map(|request| request.not_before);
+    let later = date::format(NOW.plus(60));
+    assert_eq!(asked(""), Ok(None));
+    assert_eq!(asked(&format!(r#", "NotBefore": "{later}""#)), Ok(Some(NOW.plus(60))));
+    assert_eq!(asked(&format!(r#", "not-before": "{later}", "ValidityDuration": 61"#)), Ok(Some(NOW.plus(60))));
+    assert_eq!(asked(r#", "NotBefore": "2001-01-01T00:00:00Z""#).map(|at| at.is_some()), Ok(true), "long since");
+    for (members, expected) in [
+        (
+            format!(r#", "NotBefore": "{later}", "ValidityDuration": 60"#),
+            "NotBefore: is not before the end of the link",
+        ),
+        (
+            r#", "NotBefore": "soon""#.to_owned(),
+            r#"NotBefore: "soon" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#,
+        ),
+    ] {
+        assert_eq!(asked(&members), Err(expected.to_owned()));
+    }
 }
 
 #[test]

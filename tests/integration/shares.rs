@@ -2,7 +2,7 @@
 use crate::site::{Plan, Site, Who};
 use serde_json::{Value, json};
 use std::time::Duration;
-use testbed::clock::wait_until;
+use testbed::clock::{unix_seconds, wait_until};
 use testbed::dicom::Instance;
 use testbed::{Request, Version};
 
@@ -126,6 +126,33 @@ fn a_link_that_was_taken_back_opens_nothing() {
         assert_eq!(site.delete(&site.admin(), "/auth/shares/0123").status, 404, "{version:?}");
         assert_eq!(site.send(&site.admin(), Request::new("POST", &place)).status, 405, "{version:?}");
     }
+}
+
+#[test]
+fn a_link_opens_nothing_before_it_begins() {
+    let site = Plan::new(Version::tested()[0]).start();
+    let study = site.upload(&Instance::named("one", "study", "series", "image"), &["external"]);
+    let (maker, path) = (Who::user("external"), study.fill("/studies/{study}"));
+    // A machine under load may need longer than a few seconds for two requests: then the link begins later.
+    let (link, beginning) = [3, 15, 60]
+        .into_iter()
+        .find_map(|seconds| {
+            let beginning = unix_seconds() + seconds;
+            let date = jiff::Timestamp::from_second(beginning).unwrap().to_string();
+            let body = json!({"Resources": [{"OrthancId": study.ids.study, "Level": "study"}],
+                "ValidityDuration": 600, "NotBefore": date});
+            let answer = site.put(&maker, &format!("/auth/tokens/{STONE}"), &body).expect_status(200).unwrap();
+            let link = Who::token(answer.json().unwrap()["Token"].as_str().unwrap());
+            let status = site.get(&link, &path).status;
+            (unix_seconds() < beginning).then(|| {
+                assert_eq!(status, 403);
+                (link, beginning)
+            })
+        })
+        .expect("two requests within a minute");
+    let opens = || (site.get(&link, &path).status == 200).then(unix_seconds);
+    assert!(wait_until(Duration::from_secs(90), opens).unwrap() >= beginning);
+    assert!(list(&site, &maker, "")[0]["NotBefore"].is_string());
 }
 
 /// Two servers, one state: what one takes back, the other refuses within a second.
