@@ -10,9 +10,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::ffi::ErrorCode;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use super::fault::{PATIENCE_MS, fault};
+use crate::clock;
 use crate::store::StoreError;
 use crate::store::epoch::directory;
 use crate::store::migrations::{APPLICATION_ID, MIGRATIONS, migrate, version};
@@ -69,7 +71,7 @@ pub(super) fn open_reader(path: &Path, place: &str) -> Result<Connection, StoreE
 }
 
 fn settle_writer(connection: &Connection) -> rusqlite::Result<()> {
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    let mode = log_ahead(connection)?;
     if mode != "wal" {
         // Some file systems cannot share memory between processes.
         let reason = format!("the file system does not support write-ahead logging (journal mode {mode})");
@@ -79,6 +81,24 @@ fn settle_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     settle(connection)
+}
+
+/// Switches write-ahead logging on. While somebody else who opens the new file reads it, SQLite refuses that at once,
+/// whatever its patience, so it is tried again as long as that lasts.
+fn log_ahead(connection: &Connection) -> rusqlite::Result<String> {
+    let start = clock::monotonic();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && start.elapsed() < Duration::from_millis(PATIENCE_MS) =>
+            {
+                // Waits with patience for whoever writes.
+                connection.execute_batch("BEGIN IMMEDIATE; COMMIT")?;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
