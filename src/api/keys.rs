@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
 use crate::clock::UnixTime;
 use crate::host::Method;
 use crate::identity::api_key::{self, hex, random};
 use crate::identity::{Identity, IdentityKind};
-use crate::person::Person;
 use crate::policy::rights::{ADMIN, Labels, Rights};
 use crate::policy::roles::Unique;
 use crate::share::{bad, date};
@@ -182,43 +182,9 @@ pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Which keys a call may see.
-enum Seen {
-    All,
-    Of(Person),
-    /// A key without administrator's rights sees itself: it may have been given to somebody else.
-    Itself(Person, String),
-}
-
-impl Seen {
-    const fn owner(&self) -> Option<&Person> {
-        match self {
-            Self::All => None,
-            Self::Of(owner) | Self::Itself(owner, _) => Some(owner),
-        }
-    }
-
-    fn holds(&self, id: &str) -> bool {
-        match self {
-            Self::All | Self::Of(_) => true,
-            Self::Itself(_, own) => own == id,
-        }
-    }
-}
-
+/// A key sees itself.
 fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
-    if call.holder_of(ADMIN).is_some_and(|identity| identity.kind != IdentityKind::Anonymous) {
-        return Ok(Seen::All);
-    }
-    let by = |wanted: fn(&Identity) -> bool| call.verified.iter().find(|identity| wanted(identity));
-    if let Some(person) = by(Identity::is_person).and_then(|identity| identity.person.clone()) {
-        return Ok(Seen::Of(person));
-    }
-    let key = by(|identity| identity.kind == IdentityKind::ApiKey);
-    match key.and_then(|key| key.person.clone().zip(key.id.clone())) {
-        Some((owner, id)) => Ok(Seen::Itself(owner, id)),
-        None => Err(call.refuse("only people have API keys")),
-    }
+    Seen::of(call, "only people have API keys")
 }
 
 fn list(call: &Call<'_>) -> Answer {
@@ -226,7 +192,7 @@ fn list(call: &Call<'_>) -> Answer {
     let keys = call.api.gate.identities.verifiers().store.api_keys(seen.owner())?;
     let list: Vec<Value> = keys
         .iter()
-        .filter(|key| seen.holds(&key.id))
+        .filter(|key| seen.holds(Some(&key.id)))
         .map(|key| {
             json!({
                 "ID": key.id,
@@ -247,7 +213,7 @@ fn list(call: &Call<'_>) -> Answer {
 /// `DELETE /auth/api-keys/{id}`: refused before the answer is given.
 pub fn delete(call: &Call<'_>, id: &str) -> Answer {
     let seen = seen(call)?;
-    if !seen.holds(id) || !call.api.gate.identities.verifiers().store.delete_api_key(id, seen.owner())? {
+    if !seen.holds(Some(id)) || !call.api.gate.identities.verifiers().store.delete_api_key(id, seen.owner())? {
         return Err(ApiError::new(404, "there is no such key"));
     }
     call.api.gate.identities.forget();

@@ -5,6 +5,7 @@
 
 mod keys;
 mod profile;
+mod seen;
 mod settings;
 mod shares;
 mod tokens;

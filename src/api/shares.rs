@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
-use crate::identity::{Identity, IdentityKind, MadeWith};
-use crate::person::Person;
-use crate::policy::rights::ADMIN;
+use crate::identity::MadeWith;
 use crate::request::Reply;
 use crate::share::viewer::encoded;
 use crate::share::{bad, date};
@@ -16,44 +15,13 @@ use crate::store::{ShareFilter, ShareRecord};
 /// How many links one answer has at most, unless fewer are asked for.
 const PAGE: u32 = 1_000;
 
-/// Which links a call may see and take back.
-enum Seen {
-    All,
-    Of(Person),
-    /// Those that were made with this API key, which may have been given to somebody else.
-    MadeWith(Person, String),
-}
-
-impl Seen {
-    const fn owner(&self) -> Option<&Person> {
-        match self {
-            Self::All => None,
-            Self::Of(owner) | Self::MadeWith(owner, _) => Some(owner),
-        }
-    }
-
-    fn holds(&self, share: &ShareRecord) -> bool {
-        match self {
-            Self::All | Self::Of(_) => true,
-            Self::MadeWith(_, key) => MadeWith::of(share).api_key.as_ref() == Some(key),
-        }
-    }
+/// A key sees the links that were made with it.
+fn is_seen(seen: &Seen, share: &ShareRecord) -> bool {
+    seen.holds(MadeWith::of(share).api_key.as_deref())
 }
 
 fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
-    let is_known = |identity: &Identity| !matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
-    if call.holder_of(ADMIN).is_some_and(|identity| is_known(identity)) {
-        return Ok(Seen::All);
-    }
-    let by = |wanted: fn(&Identity) -> bool| call.verified.iter().find(|identity| wanted(identity));
-    if let Some(person) = by(Identity::is_person).and_then(|identity| identity.person.clone()) {
-        return Ok(Seen::Of(person));
-    }
-    let key = by(|identity| identity.kind == IdentityKind::ApiKey);
-    match key.and_then(|key| key.person.clone().zip(key.id.clone())) {
-        Some((owner, id)) => Ok(Seen::MadeWith(owner, id)),
-        None => Err(call.refuse("only people and their API keys have links")),
-    }
+    Seen::of(call, "only people and their API keys have links")
 }
 
 /// `GET /auth/shares`, newest first. `resource` (an Orthanc identifier or a UID) and `user` (the maker's name or
@@ -63,7 +31,7 @@ pub fn list(call: &Call<'_>) -> Answer {
     let seen = seen(call)?;
     let filter = ShareFilter { owner: seen.owner().cloned(), ..filter(call)? };
     let shares = call.api.gate.identities.verifiers().store.shares(&filter)?;
-    let shown: Vec<Value> = shares.iter().filter(|share| seen.holds(share)).map(describe).collect();
+    let shown: Vec<Value> = shares.iter().filter(|share| is_seen(&seen, share)).map(describe).collect();
     let limit = filter.limit.unwrap_or(PAGE);
     let is_full = u32::try_from(shares.len()).is_ok_and(|count| count >= limit);
     let mut headers = Vec::new();
@@ -125,7 +93,7 @@ pub fn delete(call: &Call<'_>, id: &str) -> Answer {
     let seen = seen(call)?;
     let unknown = || ApiError::new(404, "there is no such link");
     let verifiers = call.api.gate.identities.verifiers();
-    let share = verifiers.store.share(id)?.filter(|share| seen.holds(share)).ok_or_else(unknown)?;
+    let share = verifiers.store.share(id)?.filter(|share| is_seen(&seen, share)).ok_or_else(unknown)?;
     if !verifiers.store.revoke_share(id, seen.owner(), call.now)? {
         return Err(unknown());
     }

@@ -5,42 +5,8 @@ use crate::site::{Plan, Site, Who, shared};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use testbed::dicom::{self, Instance};
+use testbed::random::{Random, number};
 use testbed::{Answer, Orthanc, Request, Version};
-
-/// A number from the environment, for longer runs.
-pub fn number(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}: a number")))
-}
-
-/// SplitMix64: small, and the same everywhere.
-pub struct Chance(u64);
-
-impl Chance {
-    /// The series that begins here.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound).unwrap()).unwrap()
-    }
-
-    pub fn one_in(&mut self, n: usize) -> bool {
-        self.below(n) == 0
-    }
-
-    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
-    }
-}
 
 const OWN: [&str; 3] = ["a", "b", "c"];
 const FOREIGN: [&str; 3] = ["x", "y", "z"];
@@ -59,13 +25,13 @@ impl Study {
 }
 
 /// Studies of six patients, labelled at random.
-fn studies(chance: &mut Chance) -> Vec<Study> {
+fn studies(chance: &mut Random) -> Vec<Study> {
     (0..24)
         .map(|number| {
             let patient = format!("P{}", number % 6);
             let all: Vec<&'static str> = OWN.into_iter().chain(FOREIGN).collect();
-            let labels: BTreeSet<&'static str> = (0..chance.below(4)).map(|_| *chance.of(&all)).collect();
-            let modality = *chance.of(&["CT", "MR", "US"]);
+            let labels: BTreeSet<&'static str> = (0..chance.below(4)).map(|_| *chance.pick(&all)).collect();
+            let modality = *chance.pick(&["CT", "MR", "US"]);
             let date = format!("2024010{}", 1 + chance.below(9));
             let instances = (0..1 + chance.below(2))
                 .flat_map(|series| (0..2).map(move |instance| (series, instance)))
@@ -162,35 +128,35 @@ struct Query {
     forbidden: bool,
 }
 
-fn random_query(chance: &mut Chance, studies: &[Study]) -> Query {
+fn random_query(chance: &mut Random, studies: &[Study]) -> Query {
     let allowed_patient = |patient: &str| studies.iter().any(|study| study.patient == patient && study.is_allowed());
     let mut body = Map::new();
     let mut tags = Map::new();
     let mut forbidden = false;
-    let level = *chance.of(&["Patient", "Study", "Study", "Series", "Instance"]);
+    let level = *chance.pick(&["Patient", "Study", "Study", "Series", "Instance"]);
     body.insert("Level".into(), json!(level));
-    let study = chance.of(studies).clone();
-    let instance = chance.of(&study.instances).clone();
+    let study = chance.pick(studies).clone();
+    let instance = chance.pick(&study.instances).clone();
     if chance.one_in(4) {
         let pattern = [study.patient.clone(), "P*".into(), "P?".into(), "P1\\P2".into(), "nobody".into(), "*".into()];
-        tags.insert("PatientID".into(), json!(chance.of(&pattern)));
+        tags.insert("PatientID".into(), json!(chance.pick(&pattern)));
     }
     if chance.one_in(8) {
-        tags.insert("PatientName".into(), json!(chance.of(&["name^p1", "Name^*", "NAME^P2"])));
+        tags.insert("PatientName".into(), json!(chance.pick(&["name^p1", "Name^*", "NAME^P2"])));
     }
     if level != "Patient" {
         if chance.one_in(6) {
-            tags.insert("AccessionNumber".into(), json!(chance.of(&["ACC1", "ACC*", "ACC2\\ACC3", "none"])));
+            tags.insert("AccessionNumber".into(), json!(chance.pick(&["ACC1", "ACC*", "ACC2\\ACC3", "none"])));
         }
         if chance.one_in(6) {
             tags.insert(
                 "StudyDate".into(),
-                json!(chance.of(&["20240101-20240105", "20240104", "-20240103", "20240107-"])),
+                json!(chance.pick(&["20240101-20240105", "20240104", "-20240103", "20240107-"])),
             );
         }
         if chance.one_in(4) {
             let uid = study.instances[0].get((0x0020, 0x000d));
-            let other = chance.of(studies);
+            let other = chance.pick(studies);
             let (form, whole): (String, Vec<&Study>) = match chance.below(5) {
                 0 => (uid.clone(), vec![&study]),
                 1 => (format!("{uid}\\{}", other.instances[0].get((0x0020, 0x000d))), vec![&study, other]),
@@ -199,14 +165,14 @@ fn random_query(chance: &mut Chance, studies: &[Study]) -> Query {
                 _ => (String::new(), vec![]),
             };
             forbidden |= whole.iter().any(|named| !named.is_allowed());
-            tags.insert(chance.of(&["StudyInstanceUID", "0020,000d"]).to_string(), json!(form));
+            tags.insert(chance.pick(&["StudyInstanceUID", "0020,000d"]).to_string(), json!(form));
         }
     }
     if matches!(level, "Series" | "Instance") && chance.one_in(4) {
-        tags.insert("Modality".into(), json!(chance.of(&["CT", "MR\\US", "*"])));
+        tags.insert("Modality".into(), json!(chance.pick(&["CT", "MR\\US", "*"])));
     }
     if level == "Instance" && chance.one_in(4) {
-        tags.insert("InstanceNumber".into(), json!(chance.of(&["0", "1", "*"])));
+        tags.insert("InstanceNumber".into(), json!(chance.pick(&["0", "1", "*"])));
     }
     match (level, chance.below(6)) {
         ("Series" | "Instance", 0) => {
@@ -226,9 +192,9 @@ fn random_query(chance: &mut Chance, studies: &[Study]) -> Query {
     // At the other levels the labels are the resource's own, of which there are none.
     if level == "Study" && chance.one_in(2) {
         let all: Vec<&str> = OWN.into_iter().chain(FOREIGN).chain(["unknown"]).collect();
-        let labels: BTreeSet<&str> = (0..1 + chance.below(3)).map(|_| *chance.of(&all)).collect();
+        let labels: BTreeSet<&str> = (0..1 + chance.below(3)).map(|_| *chance.pick(&all)).collect();
         let own = labels.iter().filter(|label| OWN.contains(label)).count();
-        let constraint = *chance.of(&["Any", "All", "None", ""]);
+        let constraint = *chance.pick(&["Any", "All", "None", ""]);
         match constraint {
             "Any" => forbidden |= own == 0,
             "None" => {}
@@ -299,7 +265,7 @@ fn a_limited_search_answers_like_a_server_with_only_the_allowed_studies() {
     let mut cases = (0, 0, 0);
     let mut faults = Vec::new();
     for version in Version::tested() {
-        let mut chance = Chance(number("GATEHOUSE_SEED", 2));
+        let mut chance = Random::new(number("GATEHOUSE_SEED", 2));
         let pair = Pair::start(version, studies(&mut chance));
         assert!(pair.studies.iter().any(Study::is_allowed) && !pair.studies.iter().all(Study::is_allowed));
         for _ in 0..number("GATEHOUSE_SEARCHES", 400) {
@@ -351,10 +317,10 @@ fn narrow_labels(body: &mut Value) {
     }
 }
 
-fn qido(pair: &Pair, chance: &mut Chance, faults: &mut Vec<String>) -> usize {
+fn qido(pair: &Pair, chance: &mut Random, faults: &mut Vec<String>) -> usize {
     let version = pair.site.version;
     for _ in 0..120 {
-        let study = chance.of(&pair.studies).clone();
+        let study = chance.pick(&pair.studies).clone();
         let uid = study.instances[0].get((0x0020, 0x000d));
         let mut forbidden = false;
         let mut path = match chance.below(6) {
@@ -363,15 +329,19 @@ fn qido(pair: &Pair, chance: &mut Chance, faults: &mut Vec<String>) -> usize {
             3 => "/dicom-web/instances".to_owned(),
             _ => {
                 forbidden |= !study.is_allowed();
-                format!("/dicom-web/studies/{uid}/{}", chance.of(&["series", "instances"]))
+                format!("/dicom-web/studies/{uid}/{}", chance.pick(&["series", "instances"]))
             }
         };
         let mut arguments = Vec::new();
         if chance.one_in(3) {
-            arguments.push(format!("PatientID={}", chance.of(&["P1", "P*", "P?", "nobody"])));
+            arguments.push(format!("PatientID={}", chance.pick(&["P1", "P*", "P?", "nobody"])));
         }
         if chance.one_in(3) {
-            arguments.push(format!("{}={}", chance.of(&["AccessionNumber", "00080050"]), chance.of(&["ACC1", "ACC*"])));
+            arguments.push(format!(
+                "{}={}",
+                chance.pick(&["AccessionNumber", "00080050"]),
+                chance.pick(&["ACC1", "ACC*"])
+            ));
         }
         if chance.one_in(3) {
             arguments.push("ModalitiesInStudy=CT".to_owned());
@@ -380,7 +350,7 @@ fn qido(pair: &Pair, chance: &mut Chance, faults: &mut Vec<String>) -> usize {
             let whole = chance.one_in(2);
             forbidden |= whole && !study.is_allowed();
             let value = if whole { uid.clone() } else { "2.25.*".to_owned() };
-            arguments.push(format!("{}={value}", chance.of(&["StudyInstanceUID", "0020000D", "0020000d"])));
+            arguments.push(format!("{}={value}", chance.pick(&["StudyInstanceUID", "0020000D", "0020000d"])));
         }
         if chance.one_in(4) {
             arguments.push(format!("limit={}&offset={}", 1 + chance.below(4), chance.below(3)));

@@ -4,7 +4,6 @@
 //! Three servers of one version: bare, protected, and bare with only the allowed studies. A request of somebody limited
 //! is refused here, or answered as the third would answer it. `GATEHOUSE_URIS` is how many requests are made,
 //! `GATEHOUSE_SEED` where the series begins; a failure names both.
-use crate::search::{Chance, number};
 use crate::site::{Image, Plan, Site, Who};
 use orthanc_gatehouse::host::Method;
 use orthanc_gatehouse::policy::rights::KNOWN_PERMISSIONS;
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use testbed::dicom::Instance;
 use testbed::http::Connection;
+use testbed::random::{Random, number};
 use testbed::{Orthanc, Request, Version};
 
 /// Stands in tags and labels of what is foreign.
@@ -318,16 +318,16 @@ const AT_THE_START: [&str; 17] = [
 ];
 
 /// A request as a client would make it, for something that is there.
-fn sound(chance: &mut Chance, images: &[Image]) -> Try {
-    let fill = |template: &str, chance: &mut Chance| {
-        let image = chance.of(images);
+fn sound(chance: &mut Random, images: &[Image]) -> Try {
+    let fill = |template: &str, chance: &mut Random| {
+        let image = chance.pick(images);
         if chance.one_in(8) {
             // Parts of several studies in one path.
             let mut text = template.to_owned();
             for name in
                 ["{patient}", "{study}", "{series}", "{instance}", "{study-uid}", "{series-uid}", "{instance-uid}"]
             {
-                text = text.replace(name, &chance.of(images).fill(name));
+                text = text.replace(name, &chance.pick(images).fill(name));
             }
             return text;
         }
@@ -366,14 +366,14 @@ fn sound(chance: &mut Chance, images: &[Image]) -> Try {
         // Half of the table are attachments, which few resources have.
         .filter(|path| !path.contains("/attachments/") || chance.one_in(8))
         .collect();
-    let row = *chance.of(&rows);
-    let any = *chance.of(&["0", "1", "dicom", "LastUpdate", "ReceptionDate", "IndexInSeries", "1024", "0008-1030"]);
+    let row = *chance.pick(&rows);
+    let any = *chance.pick(&["0", "1", "dicom", "LastUpdate", "ReceptionDate", "IndexInSeries", "1024", "0008-1030"]);
     let mut target = row
         .replace("{dicom-web}", "/dicom-web")
         .replace("{wado}", "/wado")
-        .replace("{label}", chance.of::<&str>(&["tried", "second", "external"]))
+        .replace("{label}", chance.pick::<&str>(&["tried", "second", "external"]))
         .replace("{any}", any)
-        .replace("{*rest}", chance.of::<&str>(&["0008-1030", "00081030", "7fe0-0010/0"]));
+        .replace("{*rest}", chance.pick::<&str>(&["0008-1030", "00081030", "7fe0-0010/0"]));
     let mut arguments: Vec<&str> = Vec::new();
     if row == "{wado}" {
         arguments.extend([
@@ -384,10 +384,10 @@ fn sound(chance: &mut Chance, images: &[Image]) -> Try {
         ]);
     }
     if row.starts_with("/tools/create-") {
-        arguments.push(*chance.of(&["resources={study}", "resources={study},{series}", "resources={patient}"]));
+        arguments.push(*chance.pick(&["resources={study}", "resources={study},{series}", "resources={patient}"]));
     }
     if chance.one_in(3) {
-        arguments.extend((0..1 + chance.below(3)).map(|_| *chance.of(&ARGUMENTS)));
+        arguments.extend((0..1 + chance.below(3)).map(|_| *chance.pick(&ARGUMENTS)));
     }
     for (at, argument) in arguments.into_iter().enumerate() {
         target.push(if at == 0 { '?' } else { '&' });
@@ -396,12 +396,12 @@ fn sound(chance: &mut Chance, images: &[Image]) -> Try {
     Try { method, target: fill(&target, chance).into_bytes(), headers: Vec::new() }
 }
 
-fn percent(byte: u8, chance: &mut Chance) -> Vec<u8> {
+fn percent(byte: u8, chance: &mut Random) -> Vec<u8> {
     if chance.one_in(2) { format!("%{byte:02x}") } else { format!("%{byte:02X}") }.into_bytes()
 }
 
 /// Writes it in another way, which the server may or may not take for the same.
-fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
+fn mutate(attempt: &mut Try, chance: &mut Random, images: &[Image]) {
     let target = &mut attempt.target;
     if target.is_empty() {
         return;
@@ -427,14 +427,14 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
             target.splice(at..=at, twice.into_bytes());
         }
         5..=8 if !slashes.is_empty() => {
-            let at = *chance.of(&slashes);
-            target.splice(at..=at, chance.of(&AT_A_SLASH).bytes());
+            let at = *chance.pick(&slashes);
+            target.splice(at..=at, chance.pick(&AT_A_SLASH).bytes());
         }
         9..=11 => {
-            target.splice(end_of_path..end_of_path, chance.of(&AT_THE_END).bytes());
+            target.splice(end_of_path..end_of_path, chance.pick(&AT_THE_END).bytes());
         }
         12 => {
-            target.splice(0..0, chance.of(&AT_THE_START).bytes());
+            target.splice(0..0, chance.pick(&AT_THE_START).bytes());
         }
         13 => {
             let to = if chance.one_in(3) { target.len() } else { at + 1 };
@@ -445,23 +445,23 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
             target.splice(at..to, changed);
         }
         14 | 15 => {
-            let separator = *chance.of(if target.contains(&b'?') {
+            let separator = *chance.pick(if target.contains(&b'?') {
                 &["&", "&", ";", "?", "&&"]
             } else {
                 &["?", "?", "%3f", "??", "&"]
             });
-            let argument = chance.of(images).fill(chance.of::<&str>(&ARGUMENTS));
+            let argument = chance.pick(images).fill(chance.pick::<&str>(&ARGUMENTS));
             target.extend(separator.bytes().chain(argument.bytes()));
         }
         16 => {
             let separator = if target.contains(&b'?') { '&' } else { '?' };
-            let name = *chance.of(&["_method", "_method", "_METHOD", "%5fmethod"]);
-            let method = *chance.of(&["DELETE", "DELETE", "delete", "PUT", "GET", "HEAD"]);
+            let name = *chance.pick(&["_method", "_method", "_METHOD", "%5fmethod"]);
+            let method = *chance.pick(&["DELETE", "DELETE", "delete", "PUT", "GET", "HEAD"]);
             target.extend(format!("{separator}{name}={method}").bytes());
         }
         17 => {
             // A way through something allowed to something else, and back.
-            let way = chance.of(images).fill(chance.of::<&str>(&[
+            let way = chance.pick(images).fill(chance.pick::<&str>(&[
                 "/studies/{study}/..",
                 "/{study}/..",
                 "/studies/{study}/%2e%2e",
@@ -481,15 +481,15 @@ fn mutate(attempt: &mut Try, chance: &mut Chance, images: &[Image]) {
         }
         20 => {
             let odd =
-                *chance.of(&[0xff, 0xc0, 0x80, b'%', b'+', b'{', b'|', b'"', b'<', 0x7f, 0x01, b'~', b'\'', b'^']);
+                *chance.pick(&[0xff, 0xc0, 0x80, b'%', b'+', b'{', b'|', b'"', b'<', 0x7f, 0x01, b'~', b'\'', b'^']);
             target.insert(at, odd);
         }
         _ => {
             let methods: [&'static str; 4] = ["HEAD", "PROPFIND", "get", "DELETE"];
             if chance.one_in(2) {
-                attempt.method = *chance.of(&methods);
+                attempt.method = *chance.pick(&methods);
             } else {
-                let value = *chance.of(&["DELETE", "delete", "PUT", "GET"]);
+                let value = *chance.pick(&["DELETE", "delete", "PUT", "GET"]);
                 attempt.headers.push(("X-HTTP-Method-Override", value));
             }
         }
@@ -676,11 +676,11 @@ fn odd_uris_reach_nothing_foreign(version: Version) {
     let mut servers = Servers::start(version);
     let images = servers.images.all().map(|(image, _)| Image::of(image));
     let (tries, seed) = (number("GATEHOUSE_URIS", 3_000), number("GATEHOUSE_SEED", 20_261_121));
-    let mut chance = Chance::new(seed);
+    let mut chance = Random::new(seed);
     let (mut counts, mut wrong) = (Counts::default(), Vec::new());
     for _ in 0..tries {
         let mut attempt = sound(&mut chance, &images);
-        for _ in 0..*chance.of(&[0, 1, 1, 2, 2, 3]) {
+        for _ in 0..*chance.pick(&[0, 1, 1, 2, 2, 3]) {
             mutate(&mut attempt, &mut chance, &images);
         }
         let faults = servers.judge(&attempt, &mut counts);

@@ -1,7 +1,7 @@
 //! Unique strings in everything that is stored, and how they are found again. It must not know who may see what.
-use crate::rng::Rng;
 use crate::unpack;
 use std::collections::{BTreeSet, HashMap};
+use testbed::random::Random;
 
 /// Where a string was put.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Canaries {
     prefix: String,
-    rng: Rng,
+    rng: Random,
     by_text: HashMap<String, Canary>,
     /// Answers of which the administrator got exactly these bytes for something foreign: images, which hold no text.
     digests: HashMap<u64, Canary>,
@@ -37,7 +37,7 @@ const LENGTH: usize = 14;
 
 impl Canaries {
     pub fn new(seed: u64) -> Self {
-        let mut rng = Rng::new(seed);
+        let mut rng = Random::new(seed);
         let prefix = format!("Q{}X", letters(&mut rng, 3));
         Self { prefix, rng, by_text: HashMap::new(), digests: HashMap::new() }
     }
@@ -137,7 +137,7 @@ impl Canaries {
     }
 }
 
-fn letters(rng: &mut Rng, count: usize) -> String {
+fn letters(rng: &mut Random, count: usize) -> String {
     (0..count).map(|_| char::from(b'A' + rng.below(26) as u8)).collect()
 }
 

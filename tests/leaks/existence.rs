@@ -2,11 +2,11 @@
 use crate::arguments::arguments;
 use crate::bodies::bodies;
 use crate::identities::Identity;
-use crate::rng::Rng;
 use crate::routes::Target;
 use crate::tricks::Wire;
 use crate::verdict::shown;
 use crate::world::World;
+use testbed::random::Random;
 use testbed::{Answer, Request};
 
 /// Where it is told, as `docs/security.md` says: that a UID or PatientID is taken shows when something is to get it.
@@ -33,7 +33,7 @@ pub fn told(
     identities: &[Identity],
     [own, foreign, unknown]: [&Target; 3],
     each: usize,
-    rng: &mut Rng,
+    rng: &mut Random,
 ) -> Vec<String> {
     let mut differences = Vec::new();
     let (mut session, mut pairs) = (world.session(), 0);

@@ -17,7 +17,6 @@ mod identities;
 mod images;
 mod plan;
 mod report;
-mod rng;
 mod routes;
 mod session;
 #[allow(dead_code, reason = "shared with the integration tests, which use more of it")]
@@ -32,10 +31,10 @@ mod world;
 
 use crate::plan::Plan;
 use crate::report::Report;
-use crate::rng::Rng;
 use crate::world::World;
 use testbed::Version;
 use testbed::clock::{monotonic, unix_seconds};
+use testbed::random::{Random, number};
 
 /// An environment variable: `long` sends everything.
 const FORM: &str = "GATEHOUSE_LEAKS";
@@ -54,16 +53,11 @@ fn nothing_leaks_1_13_0() {
     nothing_leaks(Version::Sid);
 }
 
-fn seed() -> u64 {
-    let given = std::env::var(SEED).ok().map(|text| text.parse().expect("the seed is a number"));
-    given.unwrap_or_else(|| unix_seconds().unsigned_abs())
-}
-
 fn nothing_leaks(version: Version) {
     if !Version::tested().contains(&version) {
         return;
     }
-    let (seed, start) = (seed(), monotonic());
+    let (seed, start) = (number(SEED, unix_seconds().unsigned_abs()), monotonic());
     let long = std::env::var(FORM).is_ok_and(|form| form == "long");
     println!("leaks: {version:?}, {} form, {SEED}={seed}", if long { "long" } else { "short" });
     let listing = std::thread::spawn(move || routes::templates(version));
@@ -78,7 +72,7 @@ fn nothing_leaks(version: Version) {
     assert!(unrecognised.is_empty(), "nothing is recognised in:\n{}", unrecognised.join("\n"));
     can::can(&world, &identities, &targets[0]);
 
-    let mut rng = Rng::new(seed);
+    let mut rng = Random::new(seed);
     let unknown = routes::unknown(&mut rng);
     let each = if long { 40 } else { 2 };
     let told = existence::told(&world, &templates, &identities, [&targets[0], &targets[1], &unknown], each, &mut rng);

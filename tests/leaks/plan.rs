@@ -3,7 +3,6 @@
 use crate::arguments::arguments;
 use crate::bodies::{Body, bodies};
 use crate::identities::Identity;
-use crate::rng::Rng;
 use crate::routes::Target;
 use crate::tricks::{TRICKS, Wire};
 use serde_json::json;
@@ -11,6 +10,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use testbed::Request;
+use testbed::random::Random;
 
 pub const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PROPFIND", "OPTIONS", "PATCH"];
 
@@ -34,7 +34,7 @@ pub struct Plan<'a> {
 
 impl Plan<'_> {
     /// Some requests to a route, chosen by `rng`: for each method some, and for those with bodies more.
-    pub fn sample(&self, template: &str, each: usize, rng: &mut Rng) -> Vec<Attempt> {
+    pub fn sample(&self, template: &str, each: usize, rng: &mut Random) -> Vec<Attempt> {
         let mut all = Vec::new();
         for method in METHODS {
             let wanted = match method {

@@ -1,9 +1,9 @@
 //! The servers' own list of routes, and what is put in the place of placeholders. It must not know who asks.
 use crate::images::{Study, set};
-use crate::rng::Rng;
 use crate::world::{OWN_NUMBER, World};
 use orthanc_gatehouse::route::ROUTES;
 use std::collections::BTreeSet;
+use testbed::random::Random;
 use testbed::{Version, routes};
 
 /// Beside what the servers say they have: what is reached without being listed, what only other versions and plugins
@@ -134,7 +134,7 @@ impl Target {
 }
 
 /// A target that is nowhere.
-pub fn unknown(rng: &mut Rng) -> Target {
+pub fn unknown(rng: &mut Random) -> Target {
     let mut number = || rng.next() as u32;
     let mut id = || (0..5).map(|_| format!("{:08x}", number())).collect::<Vec<_>>().join("-");
     let [patient, study, series, instance] = [id(), id(), id(), id()];

@@ -4,11 +4,11 @@ use crate::attack::attack;
 use crate::found::learn;
 use crate::plan::{Attempt, Plan};
 use crate::report::{Culprits, Report, told};
-use crate::rng::Rng;
 use crate::world::World;
 use crate::{identities, routes};
 use std::fs;
 use testbed::Version;
+use testbed::random::Random;
 
 /// A route of our table whose guard is taken out, and the same route as the server lists it.
 const GUARDS: &[(&str, &str)] = &[
@@ -57,7 +57,7 @@ fn a_guard_that_is_taken_out_is_missed() {
     let templates: Vec<String> = GUARDS.iter().map(|(_, template)| (*template).to_owned()).collect();
     learn(&mut world, &templates, &targets);
     let plan = Plan { identities: &identities, targets: &targets };
-    let mut rng = Rng::new(1);
+    let mut rng = Random::new(1);
     let attempts: Vec<Vec<Attempt>> = templates.iter().map(|template| plan.sample(template, 24, &mut rng)).collect();
 
     let mut report = Report::default();

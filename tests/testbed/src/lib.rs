@@ -17,6 +17,7 @@ pub mod oidc;
 pub mod orthanc;
 mod password;
 pub mod plugin;
+pub mod random;
 pub mod routes;
 pub mod setup;
 mod spawn;
