@@ -15,8 +15,11 @@ use super::{Allowed, allowed_studies, carriers, found_by, is_one_of, name_studie
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
 
-/// How many studies are named at first, and as long as much is found.
+/// How many studies are named at first, for an answer that is short.
 pub(super) const FIRST: usize = 100;
+
+/// How many are named then, as long as much is found: each query costs something by itself, the more there is to search.
+const NEXT: usize = 250;
 
 /// How many are named at most, when little is found.
 const MOST: usize = 6_400;
@@ -90,7 +93,7 @@ fn among(
             }
         }
         let is_little = (found.len() - before) * 4 < part.len();
-        size = if is_little { (size * 2).min(MOST) } else { FIRST };
+        size = if is_little { (size * 2).min(MOST) } else { NEXT };
     }
     Ok(Ok(found))
 }

@@ -86,24 +86,24 @@ fn pages_of_parts_are_pages_of_the_whole() {
 
 #[test]
 fn no_more_is_named_than_the_answer_needs() {
-    let (bed, askers) = bed_with_validity(studies(230), 3_600);
+    let (bed, askers) = bed_with_validity(studies(360), 3_600);
     let ext = &askers[0];
     ask(&bed, ext, &json!({"Level": "Series", "Query": {}}));
-    assert_eq!(named(&bed), [100, 100, 30]);
+    assert_eq!(named(&bed), [100, 250, 10]);
     ask(&bed, ext, &json!({"Level": "Series", "Query": {}, "Limit": 20}));
     assert_eq!(named(&bed), [100]);
     // Where little is found, more are named at a time.
     let one = json!({"Level": "Series", "Query": {"SeriesInstanceUID": uid("s0x")}});
     assert_eq!(ids(&ask(&bed, ext, &one)), [id("s0x")]);
-    assert_eq!(named(&bed), [100, 130]);
+    assert_eq!(named(&bed), [100, 200, 60]);
     // How many there are is asked at once, unless the core has to be asked which.
     let count = |case_sensitive: bool| {
         let query = json!({"Level": "Series", "Query": {"PatientID": "*", "SeriesInstanceUID": "1.*"}, "CaseSensitive": case_sensitive});
         let reply = ext.call(&bed, Method::Post, "/tools/count-resources", query.to_string().as_bytes()).unwrap();
         value(&reply)["Count"].as_u64().unwrap()
     };
-    assert_eq!((count(false), named(&bed)), (460, vec![]));
-    assert_eq!((count(true), named(&bed)), (460, vec![100, 100, 30]));
+    assert_eq!((count(false), named(&bed)), (720, vec![]));
+    assert_eq!((count(true), named(&bed)), (720, vec![100, 250, 10]));
 }
 
 #[test]
