@@ -247,6 +247,9 @@ fn study_by_study<'a>(
     Ok(bodies)
 }
 
+/// The labels that a kept list was made for.
+type LabelSet = Arc<BTreeSet<String>>;
+
 /// Studies by Orthanc identifier.
 type Allowed = BTreeMap<Arc<str>, Listed>;
 
@@ -266,7 +269,7 @@ fn allowed_studies(
     scope: &Scope,
     query: &Query,
     now: bool,
-) -> Result<(Allowed, Option<Arc<BTreeSet<String>>>), HostError> {
+) -> Result<(Allowed, Option<LabelSet>), HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let resources = &context.gate.resources;
     let mut found = Allowed::new();

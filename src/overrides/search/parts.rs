@@ -3,15 +3,14 @@
 //!
 //! Knows nothing of how the allowed studies are found.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
-use super::{Allowed, allowed_studies, carriers, found_by, is_one_of, name_studies, page, paged, study_by_study, uids};
+use super::{
+    Allowed, LabelSet, allowed_studies, carriers, found_by, is_one_of, name_studies, page, paged, study_by_study, uids,
+};
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
 
@@ -35,7 +34,7 @@ pub(super) struct Parts {
     /// Where something may be found.
     pub(super) allowed: Allowed,
     /// With which labels that was listed some time ago; `None`: just now.
-    pub(super) kept_for: Option<Arc<BTreeSet<String>>>,
+    pub(super) kept_for: Option<LabelSet>,
 }
 
 impl Parts {
@@ -57,7 +56,7 @@ fn among(
     query: &Query,
     body: &Map<String, Value>,
     allowed: &Allowed,
-    kept_for: Option<&Arc<BTreeSet<String>>>,
+    kept_for: Option<&LabelSet>,
 ) -> Result<Result<Vec<Value>, Outdated>, HostError> {
     let mut studies: Vec<&Listed> = allowed.values().collect();
     studies.sort_by(|a, b| (&a.study.uid, &a.study.id).cmp(&(&b.study.uid, &b.study.id)));
