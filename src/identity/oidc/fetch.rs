@@ -14,6 +14,7 @@ use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::client::{Endpoints, Line};
 use super::ring::Ring;
 use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
@@ -50,6 +51,9 @@ enum FetchError {
 struct Discovery {
     issuer: String,
     jwks_uri: Option<String>,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
 }
 
 /// Reads the certificate authorities of a provider; empty when none are configured.
@@ -121,6 +125,9 @@ fn run(
             return;
         }
     };
+    let line = Line { runtime: runtime.handle().clone(), clients: clients.clone() };
+    // Set once: this thread starts once.
+    let _ = shared.line.set(line);
     let _ = ready.send(Ok(()));
     runtime.block_on(async {
         for (index, client) in clients.into_iter().enumerate() {
@@ -174,6 +181,7 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     let mut known = Known::default();
     loop {
         let complete = refresh(&shared, state, &client, &mut known).await;
+        state.attempt_ended();
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -207,7 +215,10 @@ fn is_news(known: &mut Option<Discriminant<FetchError>>, error: &FetchError) -> 
 async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
     let path = &state.config.path;
     match fetch_keys(&state.config, client).await {
-        Ok(ring) => {
+        Ok((ring, discovery)) => {
+            if let Some(discovery) = discovery {
+                take_endpoints(state, &discovery);
+            }
             if known.keys.take().is_some() {
                 log::info!("{path}: the provider's keys can be fetched again");
             }
@@ -228,6 +239,7 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
     match discover(&state.config, client).await {
         Ok(discovery) => {
             known.discovery = None;
+            take_endpoints(state, &discovery);
             take_issuer(shared, state, discovery.issuer);
             true
         }
@@ -248,7 +260,8 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
         let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
         let more = if count > kids.len() { ", …" } else { "" };
         log::info!("{}: {count} keys in force: {}{more}", state.config.path, kids.join(", "));
-        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: old.shown_issuer.clone() }));
+        let (shown_issuer, endpoints) = (old.shown_issuer.clone(), old.endpoints.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
     }
     {
         let mut health = state.health.lock();
@@ -269,24 +282,47 @@ fn take_issuer(shared: &Shared, state: &ProviderState, issuer: String) {
     }
     log::info!("{}: the provider calls itself {}", state.config.path, printable(&issuer));
     state.health.lock().shown_issuer = Some(issuer.clone());
-    state.snapshot.store(Arc::new(Snapshot { ring: old.ring.clone(), shown_issuer: Some(issuer) }));
+    let (ring, endpoints) = (old.ring.clone(), old.endpoints.clone());
+    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: Some(issuer), endpoints }));
     (shared.on_change)();
 }
 
-async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Ring, FetchError> {
+/// Keeps where browsers log in. In Keycloak mode the server itself asks at the configured address only.
+fn take_endpoints(state: &ProviderState, discovery: &Discovery) {
+    let usable = |url: &Option<String>| url.clone().filter(|url| crate::browser::origin_of(url).is_some());
+    let config = &state.config;
+    let token = if config.keycloak {
+        Some(format!("{}/protocol/openid-connect/token", config.issuer))
+    } else {
+        usable(&discovery.token_endpoint).filter(|url| safe_keys_address(&config.issuer, url))
+    };
+    let endpoints = Endpoints {
+        authorization: usable(&discovery.authorization_endpoint),
+        token,
+        end_session: usable(&discovery.end_session_endpoint),
+    };
+    let old = state.snapshot.load_full();
+    if old.endpoints != endpoints {
+        let (ring, shown_issuer) = (old.ring.clone(), old.shown_issuer.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
+    }
+}
+
+/// The keys, and in issuer mode the discovery document that named them.
+async fn fetch_keys(provider: &Provider, client: &Client) -> Result<(Ring, Option<Discovery>), FetchError> {
     if let Some(url) = &provider.jwks_url {
         // From the configured address, whatever discovery says.
-        return keys_at(client, url).await;
+        return Ok((keys_at(client, url).await?, None));
     }
     let discovery = discover(provider, client).await?;
     if discovery.issuer != provider.issuer {
         return Err(FetchError::OtherIssuer(printable(&discovery.issuer)));
     }
-    let address = discovery.jwks_uri.ok_or(FetchError::Unreadable("the discovery document"))?;
-    if !safe_keys_address(&provider.issuer, &address) {
-        return Err(FetchError::KeysAddress(printable(&address)));
+    let address = discovery.jwks_uri.as_deref().ok_or(FetchError::Unreadable("the discovery document"))?;
+    if !safe_keys_address(&provider.issuer, address) {
+        return Err(FetchError::KeysAddress(printable(address)));
     }
-    keys_at(client, &address).await
+    Ok((keys_at(client, address).await?, Some(discovery)))
 }
 
 /// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document
@@ -333,7 +369,7 @@ async fn get(client: &Client, url: &str, what: &'static str) -> Result<Vec<u8>, 
 }
 
 /// An error with its causes after colons.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,13 +1,15 @@
 //! OpenID Connect access tokens: verified against keys that one background thread keeps, without any I/O.
 //!
 //! Knows nothing of other credentials, of caches of verified tokens, or of what roles may do.
-//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly.
+//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly; `client` logs browsers in.
 
+pub mod client;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 pub(crate) mod fuzzing;
 mod json;
+mod other_tokens;
 mod ring;
 #[cfg(test)]
 pub(in crate::identity) mod testing;
@@ -18,17 +20,18 @@ mod token;
 mod token_tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
+pub use other_tokens::LogoutToken;
 pub use token::{TokenError, VerifiedToken};
 
 /// Why the verification of tokens cannot start.
@@ -107,6 +110,7 @@ struct Snapshot {
     ring: ring::Ring,
     /// The `issuer` of the discovery document, in Keycloak mode: the URL as browsers see it.
     shown_issuer: Option<String>,
+    endpoints: client::Endpoints,
 }
 
 /// A provider: what is configured, what is known, and the way to ask for more.
@@ -115,6 +119,8 @@ struct ProviderState {
     snapshot: ArcSwap<Snapshot>,
     health: Mutex<ProviderHealth>,
     wake: Notify,
+    /// Told after each attempt to fetch, with their number.
+    attempts: (Mutex<u64>, Condvar),
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
 }
@@ -124,6 +130,7 @@ struct Shared {
     on_change: Box<dyn Fn() + Send + Sync>,
     pace: Pace,
     started: Instant,
+    line: OnceLock<client::Line>,
 }
 
 /// Verifies access tokens of the configured providers.
@@ -151,7 +158,7 @@ impl Oidc {
     ) -> Result<Self, OidcError> {
         let authorities = providers.iter().map(fetch::authorities).collect::<Result<Vec<_>, _>>()?;
         let providers = providers.into_iter().map(ProviderState::new).collect();
-        let shared = Arc::new(Shared { providers, on_change, pace, started: monotonic() });
+        let shared = Arc::new(Shared { providers, on_change, pace, started: monotonic(), line: OnceLock::new() });
         let (stop, stopping) = watch::channel(false);
         let thread = match authorities.is_empty() {
             true => None,
@@ -225,7 +232,28 @@ impl ProviderState {
             snapshot: ArcSwap::default(),
             health: Mutex::new(health),
             wake: Notify::new(),
+            attempts: (Mutex::new(0), Condvar::new()),
             asked: AtomicU64::new(0),
         }
+    }
+
+    /// Waits until an attempt to fetch has ended that began after `seen` was read, or something new is there.
+    fn await_news(&self, seen: &Arc<Snapshot>, patience: Duration) {
+        let (attempts, ended) = &self.attempts;
+        let until = monotonic() + patience;
+        let mut count = attempts.lock();
+        // One may be under way that asked too early.
+        let enough = count.saturating_add(2);
+        while *count < enough && Arc::ptr_eq(seen, &self.snapshot.load()) {
+            if ended.wait_until(&mut count, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn attempt_ended(&self) {
+        let (attempts, ended) = &self.attempts;
+        *attempts.lock() += 1;
+        ended.notify_all();
     }
 }
