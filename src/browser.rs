@@ -129,9 +129,8 @@ mod tests {
         let get = |headers: &[_]| counts(Method::Get, headers);
         assert_eq!(get(&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")]), Yes);
         assert_eq!(get(&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "no-cors")]), Yes);
-        let navigate = |site, dest| {
-            get(&[("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)])
-        };
+        let navigate =
+            |site, dest| get(&[("sec-fetch-site", site), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", dest)]);
         assert_eq!(navigate("none", "document"), AsPage);
         assert_eq!(navigate("same-origin", "document"), AsPage);
         assert_eq!(navigate("same-origin", "iframe"), AsPage);
@@ -141,7 +140,10 @@ mod tests {
         assert_eq!(navigate("same-site", "object"), No);
         assert_eq!(get(&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")]), No);
         assert_eq!(get(&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")]), No);
-        assert_eq!(get(&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors"), ("origin", "https://evil")]), No);
+        assert_eq!(
+            get(&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "cors"), ("origin", "https://evil")]),
+            No
+        );
     }
 
     #[test]

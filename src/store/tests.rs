@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ApiKeyRecord, CreatedStudy, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store, StoreError,
-    UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, CreatedStudy, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
+    StoreError, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;

@@ -11,7 +11,8 @@ const COLUMNS: &str = "id, hash, issuer, subject, name, roles, groups, provider_
                        valid_until, sealed, last_use";
 
 pub(super) fn insert(connection: &Connection, session: &SessionRecord) -> rusqlite::Result<()> {
-    let sql = format!("INSERT INTO sessions ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    let sql =
+        format!("INSERT INTO sessions ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
     connection
         .prepare_cached(&sql)?
         .execute(params![
