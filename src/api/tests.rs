@@ -10,7 +10,7 @@ fn api(bed: &Bed) -> Api {
     let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
     let environment: &dyn Environment = &ProcessEnvironment::new(None);
     let shares = crate::config::read(&text, environment).unwrap().unwrap().shares;
-    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned(), decodes_arguments: true }
+    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned(), login: None, decodes_arguments: true }
 }
 
 fn bed() -> Bed {
@@ -39,7 +39,7 @@ fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
     let seen = request(outer);
     let mut outcome = bed.gate.decide(&seen, NOW);
     assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
-    slot::write(&seen, outcome, Staleness::Cleared, &bed.gate.places);
+    slot::write(&seen, false, outcome, Staleness::Cleared, &bed.gate.places);
     let reply = api(bed).handle(&RestRequest { request: request(path), body: b"" }, NOW);
     slot::clear();
     match reply {

@@ -12,6 +12,10 @@ pub(super) struct Server {
     pub(super) dicom_server_enabled: bool,
     /// Where Orthanc keeps its SQLite index.
     pub(super) index_directory: String,
+    /// How the server calls itself.
+    pub(super) name: String,
+    /// Whether it speaks TLS itself.
+    pub(super) https: bool,
     /// How this machine's own browser reaches the server.
     pub(super) local_url: String,
 }
@@ -33,7 +37,8 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
     let dicom_web = orthanc.section("DicomWeb");
     let oe2 = orthanc.section("OrthancExplorer2");
     let storage = orthanc.string("StorageDirectory").unwrap_or_else(|| "OrthancStorage".to_owned());
-    let scheme = if orthanc.boolean("SslEnabled").unwrap_or(false) { "https" } else { "http" };
+    let https = orthanc.boolean("SslEnabled").unwrap_or(false);
+    let scheme = if https { "https" } else { "http" };
     let port = orthanc.integer("HttpPort", 0..=65535).unwrap_or(8042);
     Server {
         dicom_web_root: root(&dicom_web, "Root", "/dicom-web/"),
@@ -41,6 +46,8 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         oe2_root: root(&oe2, "Root", "/ui/"),
         dicom_server_enabled: orthanc.boolean("DicomServerEnabled").unwrap_or(true),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
+        name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),
+        https,
         local_url: format!("{scheme}://localhost:{port}/"),
     }
 }
