@@ -10,6 +10,7 @@ mod credentials;
 mod labels;
 mod lifecycle;
 mod links;
+mod login;
 mod logs;
 mod roles;
 mod search;
