@@ -54,8 +54,25 @@ pub struct Config {
     pub oe2_root: String,
     /// Whether Orthanc's DICOM port is open (`DicomServerEnabled`): it is not covered, and the log says so at start.
     pub dicom_server_enabled: bool,
-    /// Things that the administrator should read in the log at start, each a sentence.
-    pub warnings: Vec<String>,
+    /// Things that the administrator should read in the log at start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that works as configured, and is hardly meant so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of thing it is, in PascalCase: for programs that read the doctor's findings.
+    pub code: &'static str,
+    /// What is so, in words, with the key path.
+    pub message: String,
+    /// What to change, with the key path.
+    pub change: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.message, self.change)
+    }
 }
 
 /// An OpenID Connect provider.

@@ -28,7 +28,7 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader,
+    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};
