@@ -13,7 +13,7 @@ use super::fault::{Fault, Faults, KeyPath};
 use super::patterns::Roots;
 use super::section::{Reader, Section, kind};
 use super::values::{shown, with_final_slash};
-use super::{providers, rules, server, shares, standard, uploads, users, variables};
+use super::{clients, providers, rules, server, shares, standard, uploads, users, variables};
 
 const SECTION: &str = "Authorization";
 
@@ -77,7 +77,12 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
     let config = Config {
         token_http_headers: token_headers(&section),
         token_get_arguments: section.strings("TokenGetArguments").unwrap_or_default(),
-        providers: providers::read(&section),
+        providers: clients::assign(
+            providers::read(&section),
+            server.explorer_login.as_ref(),
+            public_url.as_deref(),
+            &server.oe2_root,
+        ),
         users: users::read_users(&section),
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
@@ -95,6 +100,10 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         wado_root: server.wado_root,
         oe2_root: server.oe2_root,
         dicom_server_enabled: server.dicom_server_enabled,
+        dicom_open_to_all: server.dicom_open_to_all,
+        dicom_certificates: server.dicom_certificates,
+        serves_https: server.serves_https,
+        explorer_login: server.explorer_login,
         warnings: Vec::new(),
     };
     section.finish();

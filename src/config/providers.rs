@@ -91,6 +91,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
         ),
         ca_file: ca_file(section),
         keycloak,
+        clients: Vec::new(),
         issuer: String::new(),
         discovery_url: String::new(),
         jwks_url: None,

@@ -1,13 +1,18 @@
 //! OpenID Connect access tokens: verified against keys that one background thread keeps, without any I/O.
 //!
 //! Knows nothing of other credentials, of caches of verified tokens, or of what roles may do.
-//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly.
+//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly. `health`, `probe` and
+//! `noticed` are what the doctor reads: how fetching went, what the provider thinks of us as a client, and what was wrong
+//! with refused tokens.
 
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 pub(crate) mod fuzzing;
+mod health;
 mod json;
+mod noticed;
+mod probe;
 mod ring;
 #[cfg(test)]
 pub(in crate::identity) mod testing;
@@ -18,8 +23,8 @@ mod token;
 mod token_tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -29,6 +34,10 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
+pub use health::{ClientReport, Failure, ProviderHealth, Verdict};
+use noticed::Fault;
+pub use noticed::{Notice, NoticedTokens};
+use token::Witness;
 pub use token::{TokenError, VerifiedToken};
 
 /// Why the verification of tokens cannot start.
@@ -57,23 +66,6 @@ pub enum OidcError {
     Thread(String),
 }
 
-/// How a provider is doing, for the log and the doctor.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderHealth {
-    /// The key path of its section.
-    pub path: String,
-    /// Its configured issuer.
-    pub issuer: String,
-    /// The issuer that its discovery document shows (Keycloak mode), once seen.
-    pub shown_issuer: Option<String>,
-    /// When it last gave usable keys.
-    pub last_success: Option<UnixTime>,
-    /// What went wrong at the last attempt; `None` when it went well.
-    pub last_error: Option<String>,
-    /// The number of keys in force.
-    pub keys: usize,
-}
-
 /// How often and how long: the same everywhere but in tests.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
@@ -85,6 +77,8 @@ struct Pace {
     backoff: (Duration, Duration),
     /// Least time between two fetches that unknown keys cause.
     refetch: Duration,
+    /// Least time between two looks at what is new.
+    news: Duration,
     /// For the connection, and for a whole answer.
     timeouts: (Duration, Duration),
 }
@@ -96,6 +90,7 @@ impl Default for Pace {
             retry: Duration::from_secs(10),
             backoff: (Duration::from_millis(250), Duration::from_secs(2)),
             refetch: Duration::from_secs(10),
+            news: Duration::from_secs(1),
             timeouts: (Duration::from_secs(2), Duration::from_secs(5)),
         }
     }
@@ -114,17 +109,28 @@ struct ProviderState {
     config: Provider,
     snapshot: ArcSwap<Snapshot>,
     health: Mutex<ProviderHealth>,
+    noticed: noticed::Noticed,
     wake: Notify,
+    /// Set when the clients are to be asked about again.
+    probe: AtomicBool,
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
 }
 
 struct Shared {
     providers: Vec<ProviderState>,
+    strangers: noticed::Strangers,
     on_change: Box<dyn Fn() + Send + Sync>,
+    observer: OnceLock<Observer>,
+    /// Something happened that the observer is to be told of.
+    news: Notify,
     pace: Pace,
     started: Instant,
 }
+
+/// Told on the background thread, after a round of fetching and soon after the first token of a new kind was refused:
+/// somebody may want to look at health and notices, and write to the log.
+pub type Observer = Box<dyn Fn() + Send + Sync>;
 
 /// Verifies access tokens of the configured providers.
 pub struct Oidc {
@@ -151,7 +157,15 @@ impl Oidc {
     ) -> Result<Self, OidcError> {
         let authorities = providers.iter().map(fetch::authorities).collect::<Result<Vec<_>, _>>()?;
         let providers = providers.into_iter().map(ProviderState::new).collect();
-        let shared = Arc::new(Shared { providers, on_change, pace, started: monotonic() });
+        let shared = Arc::new(Shared {
+            providers,
+            strangers: noticed::Strangers::default(),
+            on_change,
+            observer: OnceLock::new(),
+            news: Notify::new(),
+            pace,
+            started: monotonic(),
+        });
         let (stop, stopping) = watch::channel(false);
         let thread = match authorities.is_empty() {
             true => None,
@@ -170,8 +184,48 @@ impl Oidc {
             if let Some(state) = refusal.refetch.and_then(|index| self.shared.providers.get(index)) {
                 self.ask_again(state);
             }
+            self.take_note(refusal.witness, now);
             refusal.error
         })
+    }
+
+    /// Writes down what a refused token tells of the set-up.
+    fn take_note(&self, witness: Witness, now: UnixTime) {
+        let state = |index: usize| self.shared.providers.get(index);
+        match witness {
+            Witness::Nothing => {}
+            Witness::Signed(index, fault, shown) => {
+                if state(index).is_some_and(|state| state.noticed.fault(fault, shown, now)) {
+                    self.shared.news.notify_one();
+                }
+            }
+            Witness::UnknownKey(index) => {
+                if let Some(state) = state(index) {
+                    state.noticed.unknown_key(now);
+                }
+            }
+            Witness::Stranger(issuer) => self.shared.strangers.issuer(issuer, now),
+        }
+    }
+
+    /// Writes down which roles of an accepted token give nothing: those that `is_known` does not know, or that there
+    /// are none.
+    pub fn note_roles(&self, token: &VerifiedToken, is_known: impl Fn(&str) -> bool, now: UnixTime) {
+        let Some(state) = self.shared.providers.get(token.provider) else { return };
+        let unknown: Vec<&str> = token.roles.iter().map(String::as_str).filter(|role| !is_known(role)).collect();
+        let is_news = if token.roles.is_empty() {
+            state.noticed.fault(Fault::NoRoles, String::new(), now)
+        } else if unknown.len() == token.roles.len() {
+            state.noticed.fault(Fault::NoKnownRole, token::printable(&unknown.join(", ")), now)
+        } else {
+            false
+        };
+        for role in unknown {
+            state.noticed.role(token::printable(role), now);
+        }
+        if is_news {
+            self.shared.news.notify_one();
+        }
     }
 
     fn ask_again(&self, state: &ProviderState) {
@@ -183,6 +237,34 @@ impl Oidc {
             && state.asked.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             state.wake.notify_one();
+        }
+    }
+
+    /// Sets who is told of news, once. When the first round is over already, the next news come with the next round or
+    /// refusal: look once right after.
+    pub fn observe(&self, observer: Observer) {
+        // A second one would be a fault of the composition; the first stays.
+        let _ = self.shared.observer.set(observer);
+        self.shared.news.notify_one();
+    }
+
+    /// What was noticed of each provider's tokens, in the order of the configuration.
+    #[must_use]
+    pub fn noticed(&self) -> Vec<NoticedTokens> {
+        self.shared.providers.iter().map(|state| state.noticed.read()).collect()
+    }
+
+    /// Issuers of refused tokens that no provider vouches for, and how often they came.
+    #[must_use]
+    pub fn strangers(&self) -> Vec<Notice> {
+        self.shared.strangers.read()
+    }
+
+    /// Has the providers asked once more, keys and clients, soon: at most once in 10 seconds each.
+    pub fn look_again(&self) {
+        for state in &self.shared.providers {
+            state.probe.store(true, Ordering::Relaxed);
+            self.ask_again(state);
         }
     }
 
@@ -212,19 +294,14 @@ impl Drop for Oidc {
 
 impl ProviderState {
     fn new(config: Provider) -> Self {
-        let health = ProviderHealth {
-            path: config.path.clone(),
-            issuer: config.issuer.clone(),
-            shown_issuer: None,
-            last_success: None,
-            last_error: None,
-            keys: 0,
-        };
+        let health = ProviderHealth::new(&config);
         Self {
             config,
             snapshot: ArcSwap::default(),
             health: Mutex::new(health),
+            noticed: noticed::Noticed::default(),
             wake: Notify::new(),
+            probe: AtomicBool::new(true),
             asked: AtomicU64::new(0),
         }
     }

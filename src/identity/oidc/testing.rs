@@ -144,6 +144,7 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         roles_map: None,
         leeway: Duration::from_secs(10),
         ca_file: None,
+        clients: Vec::new(),
     }
 }
 
