@@ -15,6 +15,7 @@
 )]
 
 pub mod api;
+pub mod browser;
 pub mod callbacks;
 pub mod client_address;
 pub mod clock;

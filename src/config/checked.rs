@@ -40,6 +40,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The URL at which browsers reach this server, with a trailing slash.
     pub public_url: Option<String>,
+    /// The login gate; `None` when it is off.
+    pub login: Option<Login>,
     /// Share links.
     pub shares: Shares,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
@@ -115,6 +117,12 @@ pub struct Provider {
     pub leeway: Duration,
     /// Certificate authority to trust for this provider, PEM.
     pub ca_file: Option<PathBuf>,
+    /// What this server is called at the provider when it sends browsers to log in (`client_id`).
+    pub client_id: String,
+    /// Its secret there; `None` for a public client.
+    pub client_secret: Option<Secret>,
+    /// What a login asks for; `openid` is among them.
+    pub scopes: Vec<String>,
     /// The clients that browsers log in with here.
     pub clients: Vec<LoginClient>,
 }
@@ -149,6 +157,13 @@ pub struct LoginClient {
     pub secret: Option<Secret>,
     /// Where browsers come back to.
     pub redirect_uri: String,
+}
+
+/// The login gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// How long a session lasts, whatever it is used for.
+    pub session_duration: Duration,
 }
 
 /// A local account.

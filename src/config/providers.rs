@@ -66,7 +66,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
     let client_id = section.string("ClientId").unwrap_or_else(|| "orthanc".to_owned());
     let endpoints = endpoints(section);
     let keycloak = endpoints.as_ref().is_none_or(|endpoints| endpoints.jwks_url.is_some());
-    let default_audience = if keycloak { "account".to_owned() } else { client_id };
+    let default_audience = if keycloak { "account".to_owned() } else { client_id.clone() };
     let audiences = section.strings("Audiences").unwrap_or_else(|| vec![default_audience]);
     let token_types = section.strings("TokenTypes");
     if keycloak && token_types.is_some() {
@@ -90,6 +90,9 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
             section.integer("LeewaySeconds", 0..=300).and_then(|n| u64::try_from(n).ok()).unwrap_or(10),
         ),
         ca_file: ca_file(section),
+        client_id,
+        client_secret: section.secret("ClientSecret", "ClientSecretFile"),
+        scopes: scopes(section),
         keycloak,
         clients: Vec::new(),
         issuer: String::new(),
@@ -178,16 +181,30 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// Keys of Keycloak's admin API and of the login gate: checked, and not used yet.
+/// Keys of Keycloak's admin API: checked, and not used yet.
 fn check_later_keys(section: &Section<'_>) {
     section.url("AdminUrl");
     section.string("AdminClientId");
     section.secret("AdminClientSecret", "AdminClientSecretFile");
-    section.secret("ClientSecret", "ClientSecretFile");
     section.string("ApiKeyAttribute");
     if section.boolean("EnableApiKeys") == Some(true) {
         section.not_yet("EnableApiKeys", "API keys kept in Keycloak");
     }
+}
+
+/// Without `openid` a provider gives no ID token.
+fn scopes(section: &Section<'_>) -> Vec<String> {
+    const KEY: &str = "Scopes";
+    let mut scopes = section.strings(KEY).unwrap_or_else(|| vec!["openid".to_owned(), "profile".to_owned()]);
+    for scope in &scopes {
+        if !scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+            section.fault(KEY, format!("must be names of scopes, got {}", shown(scope)));
+        }
+    }
+    if !scopes.iter().any(|scope| scope == "openid") {
+        scopes.insert(0, "openid".to_owned());
+    }
+    scopes
 }
 
 fn roles_claims(section: &Section<'_>) -> Vec<Vec<String>> {

@@ -74,8 +74,19 @@ fn roles(config: &Config) -> Option<Finding> {
 }
 
 fn public_url(config: &Config) -> Vec<Finding> {
-    let Some(url) = config.public_url.as_deref() else { return Vec::new() };
     let mut findings = Vec::new();
+    let Some(url) = config.public_url.as_deref() else {
+        if config.login.is_some() && !config.providers.is_empty() {
+            findings.push(Finding::new(
+                Severity::Warning,
+                "PublicUrlMissing",
+                "Authorization.PublicUrl",
+                "the login gate is on, and how browsers reach this server is not said: behind a reverse proxy the provider would send them back to a wrong address",
+                "\"Authorization\": { \"PublicUrl\": \"https://…/\" }, as browsers see it, with the path before Orthanc if there is one",
+            ));
+        }
+        return findings;
+    };
     if url.starts_with("http://") && !is_local(url) {
         findings.push(Finding::new(
             Severity::Warning,

@@ -16,8 +16,9 @@ use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::client::{Endpoints, Line};
 use super::health::Failure;
-use super::probe::{self, Endpoints};
+use super::probe;
 use super::ring::Ring;
 use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
@@ -56,6 +57,7 @@ struct Discovery {
     jwks_uri: Option<String>,
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
 }
 
 /// An answer: its body, and by how many seconds the provider's clock is ahead of ours.
@@ -64,10 +66,10 @@ struct Fetched {
     clock_ahead: Option<i64>,
 }
 
-/// Keys, and where a login would go when the same attempt told it.
+/// Keys, and in issuer mode the discovery document that named them.
 struct Keys {
     ring: Ring,
-    endpoints: Option<Endpoints>,
+    discovery: Option<Discovery>,
     clock_ahead: Option<i64>,
 }
 
@@ -140,6 +142,9 @@ fn run(
             return;
         }
     };
+    let line = Line { runtime: runtime.handle().clone(), clients: clients.clone() };
+    // Set once: this thread starts once.
+    let _ = shared.line.set(line);
     let _ = ready.send(Ok(()));
     runtime.block_on(async {
         tokio::spawn(observe(Arc::clone(shared)));
@@ -208,6 +213,7 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
         let complete = refresh(&shared, state, &client, &mut known).await;
         state.health.lock().attempted = true;
         shared.news.notify_one();
+        state.attempt_ended();
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -240,14 +246,16 @@ fn is_news(known: &mut Option<Discriminant<FetchError>>, error: &FetchError) -> 
 /// it should give was got.
 async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
     let path = &state.config.path;
-    let endpoints = match fetch_keys(&state.config, client).await {
+    match fetch_keys(&state.config, client).await {
         Ok(keys) => {
+            if let Some(discovery) = &keys.discovery {
+                take_endpoints(state, discovery);
+            }
             if known.keys.take().is_some() {
                 log::info!("{path}: the provider's keys can be fetched again");
             }
             state.health.lock().clock_ahead = keys.clock_ahead;
             take_keys(shared, state, keys.ring);
-            keys.endpoints
         }
         Err((url, error)) => {
             if is_news(&mut known.keys, &error) {
@@ -257,18 +265,30 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
             Failure::replace(&mut state.health.lock().last_error, url, error.to_string(), clock::now());
             return false;
         }
-    };
+    }
     let complete = !state.config.keycloak || refresh_issuer(shared, state, client, known).await;
-    if let Some(endpoints) = endpoints
+    if let Some((authorization, token)) = asked_about_clients(state)
         && state.probe.swap(false, Ordering::Relaxed)
     {
         let mut reports = Vec::new();
         for login in &state.config.clients {
-            reports.push(probe::ask(client, &endpoints, login).await);
+            reports.push(probe::ask(client, &authorization, &token, login).await);
         }
         state.health.lock().clients = reports;
     }
     complete
+}
+
+/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead nowhere
+/// from here.
+fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
+    let config = &state.config;
+    if config.keycloak {
+        let endpoint = |name: &str| format!("{}/protocol/openid-connect/{name}", config.issuer);
+        return Some((endpoint("auth"), endpoint("token")));
+    }
+    let endpoints = state.snapshot.load().endpoints.clone();
+    endpoints.authorization.filter(|url| safe_keys_address(&config.issuer, url)).zip(endpoints.token)
 }
 
 /// In Keycloak mode: what the provider calls itself.
@@ -277,6 +297,7 @@ async fn refresh_issuer(shared: &Shared, state: &ProviderState, client: &Client,
         Ok((discovery, _)) => {
             known.discovery = None;
             state.health.lock().discovery_error = None;
+            take_endpoints(state, &discovery);
             take_issuer(shared, state, discovery.issuer);
             true
         }
@@ -300,7 +321,8 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
         let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
         let more = if count > kids.len() { ", …" } else { "" };
         log::info!("{}: {count} keys in force: {}{more}", state.config.path, kids.join(", "));
-        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: old.shown_issuer.clone() }));
+        let (shown_issuer, endpoints) = (old.shown_issuer.clone(), old.endpoints.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
     }
     {
         let mut health = state.health.lock();
@@ -321,8 +343,30 @@ fn take_issuer(shared: &Shared, state: &ProviderState, issuer: String) {
     }
     log::info!("{}: the provider calls itself {}", state.config.path, printable(&issuer));
     state.health.lock().shown_issuer = Some(issuer.clone());
-    state.snapshot.store(Arc::new(Snapshot { ring: old.ring.clone(), shown_issuer: Some(issuer) }));
+    let (ring, endpoints) = (old.ring.clone(), old.endpoints.clone());
+    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: Some(issuer), endpoints }));
     (shared.on_change)();
+}
+
+/// Keeps where browsers log in. In Keycloak mode the server itself asks at the configured address only.
+fn take_endpoints(state: &ProviderState, discovery: &Discovery) {
+    let usable = |url: &Option<String>| url.clone().filter(|url| crate::browser::origin_of(url).is_some());
+    let config = &state.config;
+    let token = if config.keycloak {
+        Some(format!("{}/protocol/openid-connect/token", config.issuer))
+    } else {
+        usable(&discovery.token_endpoint).filter(|url| safe_keys_address(&config.issuer, url))
+    };
+    let endpoints = Endpoints {
+        authorization: usable(&discovery.authorization_endpoint),
+        token,
+        end_session: usable(&discovery.end_session_endpoint),
+    };
+    let old = state.snapshot.load_full();
+    if old.endpoints != endpoints {
+        let (ring, shown_issuer) = (old.ring.clone(), old.shown_issuer.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
+    }
 }
 
 /// The keys; or what was asked for in vain, and why.
@@ -330,25 +374,20 @@ async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Keys, (Strin
     if let Some(url) = &provider.jwks_url {
         // From the configured address, whatever discovery says.
         let (ring, clock_ahead) = keys_at(client, url).await.map_err(|error| (url.clone(), error))?;
-        let endpoint = |name: &str| format!("{}/protocol/openid-connect/{name}", provider.issuer);
-        let endpoints = Endpoints { authorization: endpoint("auth"), token: endpoint("token") };
-        return Ok(Keys { ring, endpoints: Some(endpoints), clock_ahead });
+        return Ok(Keys { ring, discovery: None, clock_ahead });
     }
     let at_discovery = |error| (provider.discovery_url.clone(), error);
     let (discovery, clock_ahead) = discover(provider, client).await.map_err(at_discovery)?;
     if discovery.issuer != provider.issuer {
         return Err(at_discovery(FetchError::OtherIssuer(printable(&discovery.issuer))));
     }
-    let address = discovery.jwks_uri.ok_or_else(|| at_discovery(FetchError::Unreadable("the discovery document")))?;
+    let address = discovery.jwks_uri.clone();
+    let address = address.ok_or_else(|| at_discovery(FetchError::Unreadable("the discovery document")))?;
     if !safe_keys_address(&provider.issuer, &address) {
         return Err(at_discovery(FetchError::KeysAddress(printable(&address))));
     }
-    // A client's secret may go to the one, so the same care.
-    let safe = |address: &String| safe_keys_address(&provider.issuer, address);
-    let endpoints = discovery.authorization_endpoint.filter(safe).zip(discovery.token_endpoint.filter(safe));
-    let endpoints = endpoints.map(|(authorization, token)| Endpoints { authorization, token });
     let (ring, _) = keys_at(client, &address).await.map_err(|error| (address.clone(), error))?;
-    Ok(Keys { ring, endpoints, clock_ahead })
+    Ok(Keys { ring, discovery: Some(discovery), clock_ahead })
 }
 
 /// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document

@@ -1,10 +1,11 @@
 //! OpenID Connect access tokens: verified against keys that one background thread keeps, without any I/O.
 //!
 //! Knows nothing of other credentials, of caches of verified tokens, or of what roles may do.
-//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly. `health`, `probe` and
-//! `noticed` are what the doctor reads: how fetching went, what the provider thinks of us as a client, and what was wrong
-//! with refused tokens.
+//! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly; `client` logs browsers in.
+//! `health`, `probe` and `noticed` are what the doctor reads: how fetching went, what the provider thinks of us as a
+//! client, and what was wrong with refused tokens.
 
+pub mod client;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
@@ -12,6 +13,7 @@ pub(crate) mod fuzzing;
 mod health;
 mod json;
 mod noticed;
+mod other_tokens;
 mod probe;
 mod ring;
 #[cfg(test)]
@@ -29,7 +31,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
@@ -37,6 +39,7 @@ use crate::config::Provider;
 pub use health::{ClientReport, Failure, ProviderHealth, Verdict};
 use noticed::Fault;
 pub use noticed::{Notice, NoticedTokens};
+pub use other_tokens::LogoutToken;
 use token::Witness;
 pub use token::{TokenError, VerifiedToken};
 
@@ -102,6 +105,7 @@ struct Snapshot {
     ring: ring::Ring,
     /// The `issuer` of the discovery document, in Keycloak mode: the URL as browsers see it.
     shown_issuer: Option<String>,
+    endpoints: client::Endpoints,
 }
 
 /// A provider: what is configured, what is known, and the way to ask for more.
@@ -113,6 +117,8 @@ struct ProviderState {
     wake: Notify,
     /// Set when the clients are to be asked about again.
     probe: AtomicBool,
+    /// Told after each attempt to fetch, with their number.
+    attempts: (Mutex<u64>, Condvar),
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
 }
@@ -126,6 +132,7 @@ struct Shared {
     news: Notify,
     pace: Pace,
     started: Instant,
+    line: OnceLock<client::Line>,
 }
 
 /// Told on the background thread, after a round of fetching and soon after the first token of a new kind was refused:
@@ -165,6 +172,7 @@ impl Oidc {
             news: Notify::new(),
             pace,
             started: monotonic(),
+            line: OnceLock::new(),
         });
         let (stop, stopping) = watch::channel(false);
         let thread = match authorities.is_empty() {
@@ -302,7 +310,28 @@ impl ProviderState {
             noticed: noticed::Noticed::default(),
             wake: Notify::new(),
             probe: AtomicBool::new(true),
+            attempts: (Mutex::new(0), Condvar::new()),
             asked: AtomicU64::new(0),
         }
+    }
+
+    /// Waits until an attempt to fetch has ended that began after `seen` was read, or something new is there.
+    fn await_news(&self, seen: &Arc<Snapshot>, patience: Duration) {
+        let (attempts, ended) = &self.attempts;
+        let until = monotonic() + patience;
+        let mut count = attempts.lock();
+        // One may be under way that asked too early.
+        let enough = count.saturating_add(2);
+        while *count < enough && Arc::ptr_eq(seen, &self.snapshot.load()) {
+            if ended.wait_until(&mut count, until).timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn attempt_ended(&self) {
+        let (attempts, ended) = &self.attempts;
+        *attempts.lock() += 1;
+        ended.notify_all();
     }
 }

@@ -9,6 +9,7 @@ use reqwest::header::LOCATION;
 use reqwest::{Client, Response, Url};
 use serde::Deserialize;
 
+use super::client::basic;
 use super::health::{ClientReport, Verdict};
 use super::token::printable;
 use crate::clock;
@@ -22,21 +23,15 @@ const VERIFIER: &str = "gatehouse-asks-what-is-wrong-with-the-client";
 /// BASE64URL(SHA256(VERIFIER)).
 const CHALLENGE: &str = "2s8SInVP38wdE0s56VnSfl1H1fhYcAp1qLmwEegQuWQ";
 
-/// The places of a provider that a login goes to.
-pub(super) struct Endpoints {
-    pub(super) authorization: String,
-    pub(super) token: String,
-}
-
 /// Asks about one client.
-pub(super) async fn ask(http: &Client, endpoints: &Endpoints, client: &LoginClient) -> ClientReport {
+pub(super) async fn ask(http: &Client, authorization: &str, token: &str, client: &LoginClient) -> ClientReport {
     ClientReport {
         place: client.place.clone(),
         client_id: client.client_id.clone(),
         redirect_uri: client.redirect_uri.clone(),
         has_secret: client.secret.is_some(),
-        login: login(http, &endpoints.authorization, client).await,
-        exchange: exchange(http, &endpoints.token, client).await,
+        login: login(http, authorization, client).await,
+        exchange: exchange(http, token, client).await,
         at: clock::now(),
     }
 }
@@ -118,18 +113,18 @@ async fn exchange(http: &Client, endpoint: &str, client: &LoginClient) -> Verdic
         #[serde(default)]
         error_description: String,
     }
-    let mut form = vec![
-        ("grant_type", "authorization_code"),
-        ("code", NO_CODE),
-        ("redirect_uri", client.redirect_uri.as_str()),
-        ("client_id", &client.client_id),
-        ("code_verifier", VERIFIER),
-    ];
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "authorization_code")
+        .append_pair("code", NO_CODE)
+        .append_pair("redirect_uri", &client.redirect_uri)
+        .append_pair("client_id", &client.client_id)
+        .append_pair("code_verifier", VERIFIER)
+        .finish();
+    let mut request = http.post(endpoint).header("Content-Type", "application/x-www-form-urlencoded");
     if let Some(secret) = &client.secret {
-        form.push(("client_secret", secret.expose()));
+        request = request.header("Authorization", basic(&client.client_id, secret));
     }
-    let form: String = url_encoded(&form);
-    let request = http.post(endpoint).header("Content-Type", "application/x-www-form-urlencoded").body(form);
+    let request = request.header("Accept", "application/json").body(form);
     let answer = match request.send().await {
         Ok(answer) => answer,
         Err(error) => return Verdict::Unknown(super::fetch::causes(&error.without_url())),
@@ -147,13 +142,6 @@ async fn exchange(http: &Client, endpoint: &str, client: &LoginClient) -> Verdic
         "invalid_client" | "unauthorized_client" => Verdict::Secret(said),
         _ => Verdict::Refused(said),
     }
-}
-
-fn url_encoded(pairs: &[(&str, &str)]) -> String {
-    // The one encoder of forms that is in the tree already.
-    let Ok(mut url) = Url::parse("http://form/") else { return String::new() };
-    url.query_pairs_mut().extend_pairs(pairs);
-    url.query().unwrap_or_default().to_owned()
 }
 
 /// The beginning of a body; what cannot be read is empty.

@@ -144,6 +144,9 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         roles_map: None,
         leeway: Duration::from_secs(10),
         ca_file: None,
+        client_id: "orthanc".to_owned(),
+        client_secret: None,
+        scopes: vec!["openid".to_owned()],
         clients: Vec::new(),
     }
 }

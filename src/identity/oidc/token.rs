@@ -110,6 +110,12 @@ pub enum TokenError {
         /// By how much.
         seconds: i64,
     },
+    /// An ID token whose `nonce` is not the one that was asked with: not the answer to this login.
+    #[error("nonce does not belong to this login")]
+    Nonce,
+    /// An ID or logout token for another client.
+    #[error("made for another client: aud is not {0}")]
+    OtherClient(String),
     /// Neither `aud` nor `azp` is among the audiences.
     #[error("made for somebody else: neither aud nor azp is in Audiences")]
     Audience,
@@ -141,8 +147,23 @@ impl From<TokenError> for Refusal {
     }
 }
 
-/// Verifies a token against the providers' keys of this moment.
+/// Verifies an access token against the providers' keys of this moment.
 pub(super) fn verify(providers: &[ProviderState], token: &str, now: UnixTime) -> Result<VerifiedToken, Refusal> {
+    signed(providers, token, |provider, index, kind, claims| {
+        check_kind(provider, kind, claims)?;
+        let verified = check_claims(provider, index, claims, now)?;
+        check_audience(provider, claims)?;
+        Ok(verified)
+    })
+}
+
+/// Hands a provider's token to `check` when its signature holds: with the provider, its index, the header's `typ`, and
+/// the claims.
+pub(super) fn signed<T>(
+    providers: &[ProviderState],
+    token: &str,
+    check: impl FnOnce(&Provider, usize, Option<&str>, &Members<'_>) -> Result<T, TokenError>,
+) -> Result<T, Refusal> {
     if token.len() > MAX_TOKEN {
         return Err(TokenError::TooLong.into());
     }
@@ -206,7 +227,7 @@ pub(super) fn verify(providers: &[ProviderState], token: &str, now: UnixTime) ->
         return Err(Refusal { error: TokenError::Signature, refetch: None, witness: Witness::UnknownKey(index) });
     }
     let kind = header_text("typ")?;
-    check_claims(&state.config, index, kind.as_deref(), &claims, now).map_err(|error| {
+    check(&state.config, index, kind.as_deref(), &claims).map_err(|error| {
         let witness = witness(index, &error, kind.as_deref(), &claims);
         Refusal { error, refetch: None, witness }
     })
@@ -244,15 +265,36 @@ fn provider_of<'a>(
     })
 }
 
-/// Everything after the signature.
-fn check_claims(
+/// When it counts, and for whom it speaks: what access and ID tokens have in common.
+pub(super) fn check_claims(
     provider: &Provider,
     index: usize,
-    kind: Option<&str>,
     claims: &Members<'_>,
     now: UnixTime,
 ) -> Result<VerifiedToken, TokenError> {
-    check_kind(provider, kind, claims)?;
+    let (expires_at, issued_at) = check_times(provider, claims, now)?;
+    let subject = required_text(claims, "sub")?;
+    let optional = |name| claims.text(name).ok().flatten().filter(|text: &String| !text.is_empty());
+    let name = optional("name").or_else(|| optional("preferred_username")).unwrap_or_else(|| subject.clone());
+    Ok(VerifiedToken {
+        provider: index,
+        issuer: provider.issuer.clone(),
+        subject,
+        name,
+        roles: roles(provider, claims),
+        groups: distinct(texts_at(claims, &provider.groups_claim)),
+        issued_at,
+        expires_at,
+        session: optional("sid"),
+    })
+}
+
+/// The end, leeway included, and the claim `iat`, when a token counts now.
+pub(super) fn check_times(
+    provider: &Provider,
+    claims: &Members<'_>,
+    now: UnixTime,
+) -> Result<(UnixTime, Option<UnixTime>), TokenError> {
     let leeway = i64::try_from(provider.leeway.as_secs()).unwrap_or(i64::MAX);
 
     let expires = time(claims, "exp", f64::floor)?.ok_or(TokenError::MissingClaim("exp"))?;
@@ -269,22 +311,7 @@ fn check_claims(
             return Err(TokenError::NotYet { claim, seconds: moment.0.saturating_sub(now.0) });
         }
     }
-    check_audience(provider, claims)?;
-
-    let subject = required_text(claims, "sub")?;
-    let optional = |name| claims.text(name).ok().flatten().filter(|text: &String| !text.is_empty());
-    let name = optional("name").or_else(|| optional("preferred_username")).unwrap_or_else(|| subject.clone());
-    Ok(VerifiedToken {
-        provider: index,
-        issuer: provider.issuer.clone(),
-        subject,
-        name,
-        roles: roles(provider, claims),
-        groups: distinct(texts_at(claims, &provider.groups_claim)),
-        issued_at,
-        expires_at,
-        session: optional("sid"),
-    })
+    Ok((expires_at, issued_at))
 }
 
 /// Refuses what the provider made for another purpose.
@@ -311,21 +338,26 @@ fn check_kind(provider: &Provider, kind: Option<&str>, claims: &Members<'_>) -> 
 }
 
 fn check_audience(provider: &Provider, claims: &Members<'_>) -> Result<(), TokenError> {
+    let mut named = audience(claims)?;
+    named.extend(claims.text("azp").map_err(|()| TokenError::MalformedClaim("azp"))?);
+    let ours = |name: &String| provider.audiences.contains(name);
+    if provider.audiences.is_empty() || named.iter().any(ours) { Ok(()) } else { Err(TokenError::Audience) }
+}
+
+/// The texts of the claim `aud`, which may be one or several.
+pub(super) fn audience(claims: &Members<'_>) -> Result<Vec<String>, TokenError> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Audience {
         One(String),
         Several(Vec<String>),
     }
-    let mut named = match claims.get("aud").map(serde_json::from_str) {
-        None => Vec::new(),
-        Some(Ok(Audience::One(one))) => vec![one],
-        Some(Ok(Audience::Several(several))) => several,
-        Some(Err(_)) => return Err(TokenError::MalformedClaim("aud")),
-    };
-    named.extend(claims.text("azp").map_err(|()| TokenError::MalformedClaim("azp"))?);
-    let ours = |name: &String| provider.audiences.contains(name);
-    if provider.audiences.is_empty() || named.iter().any(ours) { Ok(()) } else { Err(TokenError::Audience) }
+    match claims.get("aud").map(serde_json::from_str) {
+        None => Ok(Vec::new()),
+        Some(Ok(Audience::One(one))) => Ok(vec![one]),
+        Some(Ok(Audience::Several(several))) => Ok(several),
+        Some(Err(_)) => Err(TokenError::MalformedClaim("aud")),
+    }
 }
 
 fn roles(provider: &Provider, claims: &Members<'_>) -> Vec<String> {
@@ -379,7 +411,7 @@ fn time(claims: &Members<'_>, name: &'static str, round: fn(f64) -> f64) -> Resu
     }
 }
 
-fn required_text(claims: &Members<'_>, name: &'static str) -> Result<String, TokenError> {
+pub(super) fn required_text(claims: &Members<'_>, name: &'static str) -> Result<String, TokenError> {
     let text = claims.text(name).map_err(|()| TokenError::MalformedClaim(name))?;
     text.filter(|text| !text.is_empty()).ok_or(TokenError::MissingClaim(name))
 }

@@ -18,7 +18,11 @@ const HEADER: &str = r#"{"alg":"RS256","typ":"JWT","kid":"rsa"}"#;
 fn state(config: Provider, keys: &[Value], shown_issuer: Option<&str>) -> ProviderState {
     let state = ProviderState::new(config);
     let ring = Ring::parse(key_set(keys).as_bytes()).unwrap();
-    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: shown_issuer.map(str::to_owned) }));
+    state.snapshot.store(Arc::new(Snapshot {
+        ring,
+        shown_issuer: shown_issuer.map(str::to_owned),
+        ..Snapshot::default()
+    }));
     state
 }
 

@@ -6,6 +6,7 @@
 //! - [`setup`]: what must be on the machine, and the extracted Orthancs below `.cache/`
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
+//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
@@ -13,10 +14,12 @@
 pub mod clock;
 pub mod dicom;
 pub mod http;
+pub mod keycloak;
 pub mod oidc;
 pub mod orthanc;
 mod password;
 pub mod plugin;
+pub mod proxy;
 pub mod random;
 pub mod routes;
 pub mod setup;
@@ -24,6 +27,7 @@ mod spawn;
 pub mod workspace;
 
 pub use http::{Answer, Client, Request};
+pub use keycloak::Keycloak;
 pub use orthanc::{Orthanc, OrthancBuilder, Version};
 pub use password::{password_hash, random_hex};
 pub use plugin::{plugin_library, plugin_library_with};

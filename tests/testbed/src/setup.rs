@@ -4,6 +4,7 @@
 //!
 //! Everything is idempotent: done once, it costs a few milliseconds. Nothing is installed on the machine besides the
 //! Debian packages; servers and images lie below `.cache/`.
+pub mod keycloak;
 mod mirror;
 
 use crate::orthanc::Version;
@@ -22,6 +23,16 @@ struct Requirement {
     purpose: &'static str,
     present: fn() -> bool,
 }
+
+/// What only a part of the tests needs; without it they say that they did not run.
+const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
+    Requirement {
+        package: "default-jre-headless",
+        purpose: "runs Keycloak",
+        present: || keycloak::find_java().is_some(),
+    },
+    Requirement { package: "maven", purpose: "fetches Keycloak", present: || on_path("mvn") },
+];
 
 const REQUIREMENTS: [Requirement; 4] = [
     Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
@@ -46,7 +57,20 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
 
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
-    let missing: Vec<&Requirement> = REQUIREMENTS.iter().filter(|r| !(r.present)()).collect();
+    install(&REQUIREMENTS)
+}
+
+/// A real Keycloak. An error says what is missing: everything but the tests against it works without.
+pub fn ensure_keycloak() -> Result<keycloak::Keycloak> {
+    if let Ok(found) = keycloak::find() {
+        return Ok(found);
+    }
+    install(&REQUIREMENTS_OF_KEYCLOAK)?;
+    keycloak::ensure()
+}
+
+fn install(requirements: &[Requirement]) -> Result<()> {
+    let missing: Vec<&Requirement> = requirements.iter().filter(|r| !(r.present)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -155,7 +179,7 @@ pub fn ensure_images() -> Result<PathBuf> {
 }
 
 /// One at a time, across processes; released when the file is closed, also by a crash.
-fn lock(folder: &Path) -> Result<File> {
+pub(crate) fn lock(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let file = File::create(folder.join(".lock"))?;
     file.lock().context("cannot lock the cache")?;
