@@ -175,7 +175,7 @@ fn client_findings(config: &Provider, client: &ClientReport) -> Vec<Finding> {
         _ => None,
     };
     // A client that is not known has no secret either: one finding is enough.
-    let exchange = exchange.filter(|_| login.is_none());
+    let exchange = exchange.filter(|_| !matches!(client.login, Verdict::UnknownClient(_) | Verdict::HttpsRequired(_)));
     login.into_iter().chain(exchange).collect()
 }
 

@@ -4,13 +4,20 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use testbed::clock::wait_until;
 use testbed::oidc::{Algorithm, Behaviour, Key, Provider};
-use testbed::{Request, Version};
+use testbed::{Client, Keycloak, Request, Version};
 
 const LONG: Duration = Duration::from_secs(40);
 
 /// The one version that these tests need: nothing of this differs between them.
 fn version() -> Version {
     Version::tested()[0]
+}
+
+/// A site that the doctor finds nothing wrong with: every role that it gives is there.
+fn plan() -> Plan {
+    let mut roles = crate::site::roles();
+    roles["roles"]["guessed-role"] = json!({"permissions": [], "authorized-labels": []});
+    Plan::new(version()).roles(roles)
 }
 
 fn examine(site: &Site) -> Vec<Value> {
@@ -63,7 +70,7 @@ fn status(site: &Site, token: &str) -> u16 {
 
 #[test]
 fn a_sound_site_is_told_so_and_strangers_nothing() {
-    let site = Plan::new(version()).start();
+    let site = plan().start();
     assert_eq!(examine(&site), Vec::<Value>::new());
     let line = site.server.wait_for_log("doctor: nothing is wrong", LONG).unwrap();
     assert!(line.starts_with('I'), "{line}");
@@ -79,7 +86,7 @@ fn a_sound_site_is_told_so_and_strangers_nothing() {
 /// The fault that sites have most: browsers know the provider by another name than this server.
 #[test]
 fn another_issuer_is_shown_beside_the_configured_one_and_the_advice_helps() {
-    let site = Plan::new(version()).start();
+    let site = plan().start();
     let outer = "https://pacs.example/keycloak/realms/orthanc";
     let jane = token(&site, json!({"iss": outer}));
     for _ in 0..2 {
@@ -103,7 +110,7 @@ fn another_issuer_is_shown_beside_the_configured_one_and_the_advice_helps() {
     let mut provider: Value = serde_json::from_str(&format!("{{{line}}}")).unwrap();
     provider["Url"] = json!(site.provider.url());
     provider["Realm"] = json!(Provider::REALM);
-    let site = Plan::new(version()).section(json!({"Keycloak": provider})).start_with(site.provider);
+    let site = plan().section(json!({"Keycloak": provider})).start_with(site.provider);
     let accepted = wait_until(LONG, || (status(&site, &jane) == 200).then_some(()));
     assert!(accepted.is_some(), "{}", site.server.log());
     assert_eq!(find(&examine(&site), "IssuerNotAccepted"), None);
@@ -111,7 +118,7 @@ fn another_issuer_is_shown_beside_the_configured_one_and_the_advice_helps() {
 
 #[test]
 fn refused_tokens_say_what_is_wrong_with_the_set_up() {
-    let site = Plan::new(version()).start();
+    let site = plan().start();
     assert!(wait_until(LONG, || (status(&site, &token(&site, json!({}))) == 200).then_some(())).is_some());
     assert_eq!(examine(&site), Vec::<Value>::new(), "a good token is no finding");
 
@@ -160,7 +167,6 @@ fn refused_tokens_say_what_is_wrong_with_the_set_up() {
     }
     // What is wrong is in the log, what strangers say is not.
     for said in ["made for somebody else", "not valid yet", "have no role at"] {
-        site.server.wait_for_log(&format!("doctor: Authorization.Keycloak: {}", ""), LONG).unwrap();
         let told =
             || site.server.log().lines().any(|line| line.contains("doctor: ") && line.contains(said)).then_some(());
         assert!(wait_until(LONG, told).is_some(), "{said}: {}", site.server.log());
@@ -171,7 +177,7 @@ fn refused_tokens_say_what_is_wrong_with_the_set_up() {
 
 #[test]
 fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
-    let site = Plan::new(version()).start();
+    let site = plan().start();
     assert!(wait_until(LONG, || (status(&site, &token(&site, json!({}))) == 200).then_some(())).is_some());
     let real = token(&site, json!({"iss": "https://outer.example/realms/orthanc"}));
     assert_eq!(status(&site, &real), 403);
@@ -196,7 +202,7 @@ fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
 fn a_provider_that_is_away_is_named_with_address_reason_and_time() {
     let provider = Provider::start().unwrap();
     provider.behave(Behaviour::Down);
-    let site = Plan::new(version()).start_with(provider);
+    let site = plan().start_with(provider);
     let url = format!("{}realms/orthanc/protocol/openid-connect/certs", site.provider.url());
     let finding = wait_for(&site, "KeysUnreachable");
     assert_says(
@@ -227,7 +233,7 @@ fn a_provider_that_is_away_is_named_with_address_reason_and_time() {
 fn clocks_that_differ_are_seen_from_the_providers_answers() {
     let provider = Provider::start().unwrap();
     provider.date_ahead(0);
-    let site = Plan::new(version()).start_with(provider);
+    let site = plan().start_with(provider);
     assert!(wait_until(LONG, || (status(&site, &token(&site, json!({}))) == 200).then_some(())).is_some());
     assert_eq!(examine(&site), Vec::<Value>::new());
     site.provider.date_ahead(95);
@@ -242,7 +248,7 @@ fn clocks_that_differ_are_seen_from_the_providers_answers() {
 #[test]
 fn what_the_configuration_shows_is_said_with_the_line_to_change() {
     let weak = testbed::password_hash("x").unwrap();
-    let site = Plan::new(version())
+    let site = plan()
         .server(&json!({
             "DicomServerEnabled": true, "DicomPort": testbed::orthanc::free_port().unwrap(), "DicomAlwaysAllowFind": true,
             "OrthancExplorer2": {"Keycloak": {
@@ -282,13 +288,18 @@ fn what_the_configuration_shows_is_said_with_the_line_to_change() {
 #[test]
 fn a_restored_backup_is_a_finding_and_a_missing_alarm_file_too() {
     let folder = tempfile::tempdir().unwrap();
-    let mut site = Plan::new(version()).folder(folder.path()).start();
-    let (id, _) = site.make_key(&Who::user("admin"), &json!({"Name": "to be removed"}));
+    let mut site = plan().folder(folder.path()).start();
+    let remove = |site: &Site, id: &str| {
+        assert_eq!(site.delete(&Who::user("admin"), &format!("/auth/api-keys/{id}")).status, 200);
+    };
+    let (first, _) = site.make_key(&Who::user("admin"), &json!({"Name": "removed before the backup"}));
+    let (second, _) = site.make_key(&Who::user("admin"), &json!({"Name": "removed after it"}));
+    remove(&site, &first);
     site.server.stop().unwrap();
     let index = folder.path().join("index");
     let backup = std::fs::read(index.join("authorization.db")).unwrap();
     site.start_again();
-    assert_eq!(site.delete(&Who::user("admin"), &format!("/auth/api-keys/{id}")).status, 200);
+    remove(&site, &second);
     site.server.stop().unwrap();
     for ending in ["-wal", "-shm"] {
         // Gone already when the server closed its state in good order.
@@ -305,4 +316,89 @@ fn a_restored_backup_is_a_finding_and_a_missing_alarm_file_too() {
     assert_says(&wait_for(&site, "StateWarning"), "warning", &["missing"]);
     site.restart();
     assert_eq!(examine(&site), Vec::<Value>::new());
+}
+
+/// What browsers would see, asked by the server itself.
+#[test]
+fn a_real_keycloak_tells_what_is_wrong_with_client_realm_and_tokens() {
+    if !Keycloak::is_available("the doctor's look at a real Keycloak") {
+        return;
+    }
+    let keycloak = Keycloak::start().unwrap();
+    let site = plan()
+        .section(json!({
+            "Keycloak": {"Url": keycloak.url(), "Realm": Keycloak::REALM},
+            "Login": {"Enable": true}, "PublicUrl": "https://pacs.example/orthanc/", "TrustedProxies": ["127.0.0.1"],
+        }))
+        .start();
+    assert!(wait_until(LONG, || (status(&site, &keycloak.token("doctor").unwrap()) == 200).then_some(())).is_some());
+    // The realm that is shipped fits.
+    site.server.wait_for_log("doctor: nothing is wrong", LONG).unwrap();
+    assert_eq!(examine(&site), Vec::<Value>::new());
+
+    let admin = keycloak.admin().unwrap();
+    let client = format!("/clients/{}", admin.client_id(Keycloak::CLIENT).unwrap());
+    let fitting = admin.get(&client).unwrap()["redirectUris"].clone();
+    admin.change(&client, &json!({"redirectUris": ["https://other.example/*"], "publicClient": false})).unwrap();
+    let callback = "https://pacs.example/orthanc/auth/callback";
+    assert_says(&wait_for(&site, "RedirectUriRefused"), "error", &[callback, "valid redirect URIs", "\"orthanc\""]);
+    assert_says(
+        &wait_for(&site, "ClientNotPublic"),
+        "error",
+        &["\"orthanc\"", "client authentication off", "ClientSecret"],
+    );
+    site.server.wait_for_log("doctor: Authorization.Keycloak: the provider does not send browsers back", LONG).unwrap();
+
+    let admin = keycloak.admin().unwrap();
+    admin.change(&client, &json!({"redirectUris": fitting, "publicClient": true, "enabled": false})).unwrap();
+    assert_says(
+        &wait_for(&site, "UnknownClient"),
+        "error",
+        &["\"orthanc\"", "switched off", "Authorization.Keycloak.ClientId"],
+    );
+    assert_eq!(find(&examine(&site), "RedirectUriRefused"), None);
+    admin.change(&client, &json!({"enabled": true})).unwrap();
+    wait_without(&site, "UnknownClient");
+
+    // Tokens of the same realm by another name, for another audience, and without roles.
+    let outer = Client::new(keycloak.address());
+    let form = [
+        ("grant_type", "password"),
+        ("client_id", Keycloak::CLIENT),
+        ("username", "doctor"),
+        ("password", Keycloak::SAMPLE_SECRET),
+    ];
+    let path = format!("/realms/{}/protocol/openid-connect/token", Keycloak::REALM);
+    let request = testbed::keycloak::form_request(&path, &form).header("Host", "keycloak.pacs.example");
+    let answer = outer.send(request).unwrap().expect_status(200).unwrap().json().unwrap();
+    assert_eq!(status(&site, answer["access_token"].as_str().unwrap()), 403);
+    let outer = "http://keycloak.pacs.example/realms/orthanc";
+    assert_says(&wait_for(&site, "IssuerNotAccepted"), "error", &[outer, &keycloak.issuer(), "AcceptedIssuers"]);
+
+    let admin = keycloak.admin().unwrap();
+    let id = admin.create_user("newcomer", &[]).unwrap();
+    assert_eq!(status(&site, &keycloak.token("newcomer").unwrap()), 403);
+    assert_says(&wait_for(&site, "NoKnownRole"), "warning", &["default-roles-orthanc", "roles file"]);
+    admin.remove_roles(&id, &["default-roles-orthanc"]).unwrap();
+    assert_eq!(status(&site, &keycloak.token("newcomer").unwrap()), 403);
+    assert_says(
+        &wait_for(&site, "AudienceNotAccepted"),
+        "error",
+        &["no aud", "azp \"orthanc\"", "\"account\"", "Audiences"],
+    );
+    let scopes = admin.get("/client-scopes").unwrap();
+    let scope = scopes.as_array().unwrap().iter().find(|scope| scope["name"] == "roles").unwrap();
+    let mappers = scope["protocolMappers"].as_array().unwrap();
+    let mapper = mappers.iter().find(|mapper| mapper["name"] == "realm roles").unwrap();
+    let path = format!(
+        "/client-scopes/{}/protocol-mappers/models/{}",
+        scope["id"].as_str().unwrap(),
+        mapper["id"].as_str().unwrap()
+    );
+    admin.send("DELETE", &path, None).unwrap();
+    assert_eq!(status(&site, &keycloak.token("doctor").unwrap()), 403);
+    assert_says(&wait_for(&site, "NoRolesInTokens"), "warning", &["realm_access.roles", "client scope \"roles\""]);
+
+    admin.change_realm(&json!({"sslRequired": "all"})).unwrap();
+    assert_says(&wait_for(&site, "HttpsRequired"), "error", &["sslRequired", "KC_PROXY_HEADERS"]);
 }

@@ -80,6 +80,8 @@ struct Pace {
     backoff: (Duration, Duration),
     /// Least time between two fetches that unknown keys cause.
     refetch: Duration,
+    /// Least time between two fetches that the doctor causes.
+    look: Duration,
     /// Least time between two looks at what is new.
     news: Duration,
     /// For the connection, and for a whole answer.
@@ -93,6 +95,7 @@ impl Default for Pace {
             retry: Duration::from_secs(10),
             backoff: (Duration::from_millis(250), Duration::from_secs(2)),
             refetch: Duration::from_secs(10),
+            look: Duration::from_secs(2),
             news: Duration::from_secs(1),
             timeouts: (Duration::from_secs(2), Duration::from_secs(5)),
         }
@@ -121,6 +124,8 @@ struct ProviderState {
     attempts: (Mutex<u64>, Condvar),
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
+    /// The same for somebody who looks at how the provider is doing.
+    looked: AtomicU64,
 }
 
 struct Shared {
@@ -237,12 +242,17 @@ impl Oidc {
     }
 
     fn ask_again(&self, state: &ProviderState) {
+        self.wake(state, &state.asked, self.shared.pace.refetch);
+    }
+
+    /// Wakes the background thread for this provider, unless somebody did so for the same reason less than `gap` ago.
+    fn wake(&self, state: &ProviderState, woken: &AtomicU64, gap: Duration) {
         let since_start = monotonic().saturating_duration_since(self.shared.started).as_millis();
         let now = u64::try_from(since_start).unwrap_or(u64::MAX).saturating_add(1);
-        let gap = u64::try_from(self.shared.pace.refetch.as_millis()).unwrap_or(u64::MAX);
-        let last = state.asked.load(Ordering::Relaxed);
+        let gap = u64::try_from(gap.as_millis()).unwrap_or(u64::MAX);
+        let last = woken.load(Ordering::Relaxed);
         if (last == 0 || now.saturating_sub(last) >= gap)
-            && state.asked.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && woken.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             state.wake.notify_one();
         }
@@ -268,11 +278,11 @@ impl Oidc {
         self.shared.strangers.read()
     }
 
-    /// Has the providers asked once more, keys and clients, soon: at most once in 10 seconds each.
+    /// Has the providers asked once more, keys and clients, soon: at most once in 2 seconds each.
     pub fn look_again(&self) {
         for state in &self.shared.providers {
             state.probe.store(true, Ordering::Relaxed);
-            self.ask_again(state);
+            self.wake(state, &state.looked, self.shared.pace.look);
         }
     }
 
@@ -312,6 +322,7 @@ impl ProviderState {
             probe: AtomicBool::new(true),
             attempts: (Mutex::new(0), Condvar::new()),
             asked: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
         }
     }
 
