@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use crate::browser::{self, CookieCounts};
 use crate::clock::UnixTime;
 use crate::config::RuleTouches;
-use crate::credential::Places;
+use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
@@ -97,16 +98,21 @@ impl Outcome {
 }
 
 impl Gate {
-    /// Verifies all credentials of a request.
+    /// Verifies all credentials of a request to a route.
     #[must_use]
     pub fn identify(
         &self,
         request: &Request<'_>,
+        row: &Row,
         now: UnixTime,
     ) -> (IdentityList, Vec<(crate::credential::Source, Rejection)>) {
         let mut verified = IdentityList::new();
         let mut rejected = Vec::new();
         for credential in self.places.read(request) {
+            if credential.source == Source::Cookie && !self.cookie_counts(request, row) {
+                rejected.push((credential.source, Rejection::CookieAlone));
+                continue;
+            }
             match self.identities.verify(&credential, request.remote, now) {
                 Ok(identity) => verified.push(identity),
                 Err(rejection) => rejected.push((credential.source, rejection)),
@@ -116,11 +122,22 @@ impl Gate {
         (verified, rejected)
     }
 
+    /// Whether a cookie counts for a request to a route (decision 27).
+    #[must_use]
+    pub fn cookie_counts(&self, request: &Request<'_>, row: &Row) -> bool {
+        match browser::cookie_counts(request, self.places.origin.as_deref()) {
+            CookieCounts::Yes => true,
+            CookieCounts::AsPage => row.may_be_a_page(),
+            CookieCounts::No => false,
+        }
+    }
+
     /// Decides one request.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
-        let (verified, rejected) = self.identify(request, now);
-        let Row { template, handling, note } = self.routes.find(request.method, request.path);
+        let row = self.routes.find(request.method, request.path);
+        let (verified, rejected) = self.identify(request, &row, now);
+        let Row { template, handling, note } = row;
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: IdentityList::new(),

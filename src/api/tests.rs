@@ -16,6 +16,7 @@ fn api(bed: &Bed) -> Api {
         doctor,
         shares: config.shares,
         oe2_root: "/ui/".to_owned(),
+        login: None,
         decodes_arguments: true,
     }
 }
@@ -46,7 +47,7 @@ fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
     let seen = request(outer);
     let mut outcome = bed.gate.decide(&seen, NOW);
     assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
-    slot::write(&seen, outcome, Staleness::Cleared, &bed.gate.places);
+    slot::write(&seen, false, outcome, Staleness::Cleared, &bed.gate.places);
     let reply = api(bed).handle(&RestRequest { request: request(path), body: b"" }, NOW);
     slot::clear();
     match reply {

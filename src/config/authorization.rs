@@ -99,6 +99,8 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         index_directory: reader.resolve(&server.index_directory),
         sqlite: sqlite(&section, &server.index_directory),
         public_url,
+        server_name: server.name,
+        server_https: server.https,
         dicom_web_root: server.dicom_web_root,
         wado_root: server.wado_root,
         oe2_root: server.oe2_root,
@@ -109,6 +111,9 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         explorer_login: server.explorer_login,
         warnings: Vec::new(),
     };
+    if config.login.is_some() && config.providers.is_empty() && config.users.is_empty() && section.is_sound() {
+        section.fault("Login.Enable", "nobody could log in: give \"Keycloak\" or \"Users\"");
+    }
     section.finish();
     config
 }

@@ -44,6 +44,10 @@ pub struct Config {
     pub login: Option<Login>,
     /// Share links.
     pub shares: Shares,
+    /// Orthanc's `Name`, default `Orthanc`.
+    pub server_name: String,
+    /// Whether Orthanc speaks TLS itself (`SslEnabled`).
+    pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
     pub index_directory: PathBuf,
     /// The SQLite file that holds the state.

@@ -18,6 +18,10 @@ pub(super) struct Server {
     pub(super) explorer_login: Option<ExplorerLogin>,
     /// Where Orthanc keeps its SQLite index.
     pub(super) index_directory: String,
+    /// How the server calls itself.
+    pub(super) name: String,
+    /// Whether it speaks TLS itself.
+    pub(super) https: bool,
     /// How this machine's own browser reaches the server.
     pub(super) local_url: String,
 }
@@ -39,7 +43,8 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
     let dicom_web = orthanc.section("DicomWeb");
     let oe2 = orthanc.section("OrthancExplorer2");
     let storage = orthanc.string("StorageDirectory").unwrap_or_else(|| "OrthancStorage".to_owned());
-    let scheme = if orthanc.boolean("SslEnabled").unwrap_or(false) { "https" } else { "http" };
+    let https = orthanc.boolean("SslEnabled").unwrap_or(false);
+    let scheme = if https { "https" } else { "http" };
     let port = orthanc.integer("HttpPort", 0..=65535).unwrap_or(8042);
     Server {
         dicom_web_root: root(&dicom_web, "Root", "/dicom-web/"),
@@ -51,6 +56,8 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         serves_https: scheme == "https",
         explorer_login: explorer_login(&oe2),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
+        name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),
+        https,
         local_url: format!("{scheme}://localhost:{port}/"),
     }
 }

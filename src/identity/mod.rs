@@ -9,6 +9,7 @@ pub mod local;
 pub mod oidc;
 pub mod recorder;
 pub mod roles_book;
+pub mod session;
 
 mod verify;
 
@@ -39,6 +40,8 @@ pub enum IdentityKind {
     ApiKey,
     /// A share link.
     Link,
+    /// A browser that logged in.
+    Session,
     /// No credential at all.
     Anonymous,
 }
@@ -50,6 +53,7 @@ impl std::fmt::Display for IdentityKind {
             Self::Local => "local user",
             Self::ApiKey => "API key",
             Self::Link => "share link",
+            Self::Session => "session",
             Self::Anonymous => "anonymous",
         })
     }
@@ -110,7 +114,7 @@ impl Identity {
     /// Whether it shows a person by itself: only those make API keys (decision 13).
     #[must_use]
     pub fn is_person(&self) -> bool {
-        matches!(self.kind, IdentityKind::Token | IdentityKind::Local)
+        matches!(self.kind, IdentityKind::Token | IdentityKind::Local | IdentityKind::Session)
     }
 
     /// Counts a use of its key or link.
@@ -185,17 +189,20 @@ impl Identities {
         if let Some(known) = &known
             && known.epoch == epoch
         {
-            return if known.identity.expires_at.is_some_and(|end| end <= now) {
+            if known.identity.expires_at.is_none_or(|end| end > now) {
+                return Ok(Arc::clone(&known.identity));
+            }
+            // What is known of a session is over; the session itself may have been renewed meanwhile.
+            if credential.kind != CredentialKind::Session {
                 self.cache.remove(&key);
-                Err(Rejection::Expired)
-            } else {
-                Ok(Arc::clone(&known.identity))
-            };
+                return Err(Rejection::Expired);
+            }
         }
         let identity = match (credential.kind, known) {
             // The password was right and the configuration that says so cannot change: only the roles may have.
             (CredentialKind::Basic, Some(known)) => self.verifiers.local_again(&known.identity),
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
+            (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
             (CredentialKind::Token, _) => self.verifiers.token(credential.text, now),
         };
         match identity {

@@ -11,6 +11,7 @@ use super::local::{LocalError, LocalUsers};
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
 use super::roles_book::RolesBook;
+use super::session::Sessions;
 use super::{Identity, IdentityKind};
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -48,6 +49,12 @@ pub enum Rejection {
     /// A share link with a wrong signature, or that nobody can read.
     #[error("share link: {0}")]
     Link(String),
+    /// A cookie that no session belongs to any more.
+    #[error("unknown session")]
+    UnknownSession,
+    /// A cookie does not count for this request: another site may have caused it (decision 27).
+    #[error("a cookie does not count for this request")]
+    CookieAlone,
     /// Whoever made the key or link is not known any more.
     #[error("the maker of this {0} is not known any more")]
     MakerUnknown(IdentityKind),
@@ -80,7 +87,7 @@ pub struct LinkPolicy {
 /// All that credentials are verified against.
 pub struct Verifiers {
     /// The providers' keys; `None` without a provider.
-    pub oidc: Option<Oidc>,
+    pub oidc: Option<Arc<Oidc>>,
     /// Local accounts.
     pub local: LocalUsers,
     /// Local accounts' roles by name, as configured.
@@ -93,6 +100,8 @@ pub struct Verifiers {
     pub links: LinkPolicy,
     /// The roles in force.
     pub roles: RolesBook,
+    /// Browsers that logged in; `None` when the login gate is off.
+    pub sessions: Option<Sessions>,
     /// Who writes down what was seen.
     pub recorder: Recorder,
 }
@@ -102,6 +111,9 @@ impl Verifiers {
     pub fn stop(&self) {
         if let Some(oidc) = &self.oidc {
             oidc.stop();
+        }
+        if let Some(sessions) = &self.sessions {
+            sessions.stop();
         }
         self.roles.stop();
         self.recorder.stop();
@@ -143,6 +155,40 @@ impl Verifiers {
             link: None,
             expires_at: Some(token.expires_at),
             uses: None,
+        })
+    }
+
+    pub(super) fn session(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        let session = self.sessions.as_ref().ok_or(Rejection::UnknownSession)?.find(text, now)?;
+        if self.store.not_before(&session.person)?.is_some_and(|ended| session.created_at <= ended) {
+            return Err(Rejection::Ended);
+        }
+        let identity = if session.person.issuer == Person::LOCAL {
+            if !self.local_roles.contains_key(&session.person.subject) {
+                return Err(Rejection::UnknownSession);
+            }
+            self.local_identity(&session.person.subject)
+        } else {
+            Identity {
+                kind: IdentityKind::Session,
+                name: session.name,
+                user_id: Some(session.person.subject.clone()),
+                groups: session.groups,
+                person: Some(session.person),
+                id: None,
+                rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
+                roles: session.roles,
+                link: None,
+                expires_at: None,
+                uses: None,
+            }
+        };
+        Ok(Identity {
+            kind: IdentityKind::Session,
+            uses: Some(self.recorder.counter(UseKind::Session, &session.id)),
+            id: Some(session.id),
+            expires_at: Some(session.valid_until),
+            ..identity
         })
     }
 

@@ -102,6 +102,19 @@ pub struct Row {
     pub note: &'static str,
 }
 
+impl Row {
+    /// Whether a browser may show the answer as a page by a cookie alone (decision 27): what holds no patient data, and
+    /// what is saved to disk. A stored document could else act for whoever opens it.
+    #[must_use]
+    pub fn may_be_a_page(&self) -> bool {
+        let is_saved = || {
+            let last = self.template.rsplit('/').next().unwrap_or_default();
+            matches!(last, "archive" | "media" | "file" | "create-archive" | "create-media")
+        };
+        !self.handling.carries_patient_data() || is_saved()
+    }
+}
+
 /// What one request touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access<'a> {

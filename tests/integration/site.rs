@@ -279,6 +279,12 @@ pub struct Site {
 }
 
 impl Site {
+    /// Keeps the folder until the site is gone.
+    #[allow(dead_code, reason = "for those who write into the folder before the start")]
+    pub fn owns(&mut self, folder: tempfile::TempDir) {
+        self._owned = Some(folder);
+    }
+
     /// Sends a request as somebody.
     pub fn send(&self, who: &Who, request: Request) -> Answer {
         let request = who.sign(request);
@@ -315,8 +321,9 @@ impl Site {
         self.provider.token(subject, roles).unwrap()
     }
 
+    /// Somebody of the provider who may do everything, by our name for that or by the one that tests with several providers map.
     pub fn admin(&self) -> Who {
-        Who::token(&self.token("admin-of-the-provider", &["admin-role"]))
+        Who::token(&self.token("admin-of-the-provider", &["admin-role", "their-admins"]))
     }
 
     /// Uploads an image and labels its study.

@@ -83,12 +83,24 @@ fn provider_details() {
 fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
-        "Login": {"Enable": true},
         "Keycloak": {"Url": "http://k/", "Realm": "r", "EnableApiKeys": true},
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
         "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
     })));
+}
+
+#[test]
+fn logins() {
+    assert_eq!(
+        faults(json!({"Login": {"Enable": true, "SessionDuration": 5}})),
+        "Authorization.Login.Enable: nobody could log in: give \"Keycloak\" or \"Users\"\n\
+         Authorization.Login.SessionDuration: must be a whole number from 60 to 31536000, got 5"
+    );
+    assert_eq!(
+        faults(json!({"Keycloak": {"Url": "http://k/", "Realm": "r", "Scopes": ["a b"]}})),
+        "Authorization.Keycloak.Scopes: must be names of scopes, got \"a b\""
+    );
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub(super) fn logout_token(providers: &[ProviderState], token: &str, now: UnixTi
 fn for_client(config: &Provider, claims: &Members<'_>) -> Result<(), TokenError> {
     let audience = token::audience(claims)?;
     let azp = claims.text("azp").map_err(|()| TokenError::MalformedClaim("azp"))?;
-    let named = audience.iter().any(|name| *name == config.client_id);
+    let named = audience.contains(&config.client_id);
     if named && azp.is_none_or(|azp| azp == config.client_id) {
         Ok(())
     } else {

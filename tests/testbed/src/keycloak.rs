@@ -16,6 +16,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -84,7 +85,7 @@ impl KeycloakBuilder {
     pub fn start(&self) -> Result<Keycloak> {
         let installation = setup::ensure_keycloak()?;
         let template = self.template(&installation)?;
-        let home = tempfile::Builder::new().prefix("keycloak-").tempdir()?;
+        let home = tempfile::Builder::new().prefix("keycloak-").tempdir_in(homes()?)?;
         copy(&template, &home.path().join("data"))?;
         self.launch(&installation, home, &[])
     }
@@ -187,6 +188,21 @@ impl KeycloakBuilder {
     }
 }
 
+/// Where this process keeps its servers' folders. Nobody drops a server that is shared by all tests of a process: the folders of
+/// processes that are gone are cleared away by the next.
+fn homes() -> Result<PathBuf> {
+    let all = std::env::temp_dir().join("testbed-keycloak");
+    let own = all.join(std::process::id().to_string());
+    fs::create_dir_all(&own)?;
+    for other in fs::read_dir(&all)?.flatten() {
+        if !Path::new("/proc").join(other.file_name()).exists() {
+            // Somebody else may be at it.
+            let _ = fs::remove_dir_all(other.path());
+        }
+    }
+    Ok(own)
+}
+
 fn opened(package: &str) -> String {
     format!("--add-opens=java.base/{package}=ALL-UNNAMED")
 }
@@ -243,6 +259,15 @@ impl Keycloak {
     /// Shorthand for starting [`Keycloak::builder`].
     pub fn start() -> Result<Self> {
         Self::builder().start()
+    }
+
+    /// One for all tests of a process, started by the first that asks; `None` when there is none to be had, which is said
+    /// loudly for the test of this name, as by [`Keycloak::is_available`].
+    #[must_use]
+    pub fn shared(test: &str) -> Option<&'static Self> {
+        static SHARED: OnceLock<Keycloak> = OnceLock::new();
+        Self::is_available(test)
+            .then(|| SHARED.get_or_init(|| Self::start().unwrap_or_else(|fault| panic!("{fault:#}"))))
     }
 
     /// Whether tests against it can run. If not, it says so loudly on stderr; where the environment variable [`REQUIRED`] is
@@ -302,6 +327,9 @@ impl Keycloak {
 
     /// The answer to a password grant through any client: by another name of the server, or through a proxy.
     pub fn password_grant(&self, client: &Client, user: &str, password: &str) -> Result<Answer> {
+        // With brute-force protection, Keycloak refuses whoever logs in twice at the same moment.
+        static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+        let _turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
         token_request(
             client,
             &[
