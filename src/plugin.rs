@@ -14,6 +14,7 @@ use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::credential::Places;
+use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::{self, Hasher};
@@ -154,9 +155,24 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
         ownership: Ownership::default(),
     });
+    let doctor = Doctor::new(&config, Arc::clone(&gate));
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
+    let doctor = Arc::new(doctor);
+    match &gate.identities.verifiers().oidc {
+        Some(oidc) => {
+            // Weak, or the doctor would keep alive the thread that tells it.
+            let told = Arc::downgrade(&doctor);
+            oidc.observe(Box::new(move || {
+                if let Some(doctor) = told.upgrade() {
+                    doctor.tell(clock::now());
+                }
+            }));
+        }
+        None => doctor.tell(clock::now()),
+    }
     let api = Api {
+        doctor,
         gate: Arc::clone(&gate),
         shares: config.shares,
         oe2_root: config.oe2_root,

@@ -3,6 +3,7 @@
 //! Known paths pass the filter with their identity; the handler decides and can say why (decision 7).
 #![forbid(unsafe_code)]
 
+mod doctor;
 mod keys;
 mod login;
 mod profile;
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 use crate::config::Shares;
+use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
@@ -34,6 +36,8 @@ pub const PATTERN: &str = "/auth/.*";
 pub struct Api {
     /// The rooms behind the gate.
     pub gate: Arc<Gate>,
+    /// What is wrong with the set-up.
+    pub doctor: Arc<Doctor>,
     /// How links are made.
     pub shares: Shares,
     /// Where Orthanc Explorer 2 is, with slashes at both ends.
@@ -147,6 +151,7 @@ impl Api {
             (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
             (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
             (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
+            (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
             (Some("sessions"), None, None) => {
                 call.only(&[Method::Get, Method::Delete], "GET,DELETE", sessions::collection)
             }

@@ -128,6 +128,8 @@ impl Verifiers {
         }
         let oidc = self.oidc.as_ref().ok_or(Rejection::NoProvider)?;
         let token = oidc.verify(text, now)?;
+        let roles = self.roles.current();
+        oidc.note_roles(&token, |role| roles.roles.contains_key(role), now);
         let person = Person { issuer: token.issuer, subject: token.subject };
         if let Some(ended) = self.store.not_before(&person)?
             && token.issued_at.is_none_or(|issued| issued <= ended)
@@ -148,7 +150,7 @@ impl Verifiers {
             groups: token.groups,
             person: Some(person),
             id: None,
-            rights: self.roles.current().rights(token.roles.iter().map(String::as_str)),
+            rights: roles.rights(token.roles.iter().map(String::as_str)),
             roles: token.roles,
             link: None,
             expires_at: Some(token.expires_at),

@@ -7,6 +7,7 @@
 mod api_keys;
 mod bodies;
 mod credentials;
+mod doctor;
 mod labels;
 mod lifecycle;
 mod links;
