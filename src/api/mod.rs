@@ -5,8 +5,10 @@
 
 mod doctor;
 mod keys;
+mod links;
 mod login;
 mod profile;
+mod qr;
 mod seen;
 mod sessions;
 mod settings;
@@ -24,7 +26,7 @@ use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
-use crate::login::Login;
+use crate::login::{Front, Login};
 use crate::policy::decision::{self, Refusal};
 use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller, Slot};
@@ -42,6 +44,8 @@ pub struct Api {
     pub shares: Shares,
     /// Where Orthanc Explorer 2 is, with slashes at both ends.
     pub oe2_root: String,
+    /// How browsers see this server.
+    pub front: Front,
     /// The login gate; `None` when it is off.
     pub login: Option<Arc<Login>>,
     /// Whether the server decodes arguments before we see them.
@@ -152,6 +156,10 @@ impl Api {
             (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
             (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
             (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
+            (Some("shares"), Some(id), Some("qr")) => call.only(&[Method::Get], "GET", |call| qr::get(call, id)),
+            (Some("links"), Some(code), None) => {
+                call.only(&[Method::Get, Method::Post], "GET,POST", |call| links::open(call, code))
+            }
             (Some("sessions"), None, None) => {
                 call.only(&[Method::Get, Method::Delete], "GET,DELETE", sessions::collection)
             }
