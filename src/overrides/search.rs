@@ -238,6 +238,9 @@ fn uids(studies: &Allowed) -> String {
     uids.into_iter().collect::<Vec<_>>().join("\\")
 }
 
+/// The labels that a kept list was made for; `None`: the list is of now.
+type KeptFor = Option<Arc<BTreeSet<String>>>;
+
 /// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
 /// links' UIDs, each checked once more by the policy.
 ///
@@ -248,7 +251,7 @@ fn allowed_studies(
     scope: &Scope,
     query: &Query,
     now: bool,
-) -> Result<(Allowed, Option<Arc<BTreeSet<String>>>), HostError> {
+) -> Result<(Allowed, KeptFor), HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let resources = &context.gate.resources;
     let mut found = Allowed::new();
