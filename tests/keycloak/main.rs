@@ -5,6 +5,9 @@
 //! word, what they expect of the plugin the roles file's that is shipped (`docker/permissions.jsonc`).
 #![deny(unsafe_code)]
 
+mod doctor;
+#[path = "../integration/findings.rs"]
+mod findings;
 mod hostnames;
 mod logins;
 mod outages;
