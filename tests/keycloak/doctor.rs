@@ -3,7 +3,7 @@ use crate::findings::{LONG, assert_says, examine, find, wait_for, wait_without};
 use crate::hostnames::token_at;
 use crate::scene::{accepted, realm_of_my_own};
 use crate::site::{Plan, Site, Who};
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::clock::wait_until;
 use testbed::{Keycloak, Version};
 
