@@ -127,6 +127,7 @@ fn provider(url: &str, issuer: String) -> Provider {
         client_secret: None,
         clients: Vec::new(),
         scopes: vec!["openid".to_owned()],
+        clients: Vec::new(),
     }
 }
 

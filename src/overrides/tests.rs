@@ -12,6 +12,8 @@ use crate::share::kind::LinkType;
 use crate::slot::Staleness;
 use crate::testing::{Bed, FakeHost, FakeStudy, NOW, Random, basic, canary, decode, id, uid, world, worlds};
 
+mod kept_lists;
+
 /// A bed with somebody for each kind of scope: headers, labels, and the studies of links.
 struct Asker {
     headers: Vec<(&'static str, String)>,
@@ -20,10 +22,14 @@ struct Asker {
 }
 
 fn bed(studies: Vec<FakeStudy>) -> (Bed, Vec<Asker>) {
+    bed_with_validity(studies, 0)
+}
+
+fn bed_with_validity(studies: Vec<FakeStudy>, seconds: u32) -> (Bed, Vec<Asker>) {
     let role = |labels: &[&str]| json!({"permissions": ["all", "view"], "authorized-labels": labels});
     let roles = json!({"roles": {"ext": role(&["ext"]), "int": role(&["int"]), "both": role(&["ext", "int"]), "none": role(&[])}});
     let users = json!({"ext": ["ext"], "int": ["int"], "both": ["both"], "none": ["none"]});
-    let bed = Bed::new(json!({"Authorization": {"LabelsValidity": 0}}), &users, &roles, studies);
+    let bed = Bed::new(json!({"Authorization": {"LabelsValidity": seconds}}), &users, &roles, studies);
     let link = |of: &[&str], by_uid: bool| {
         let resources = of.iter().map(|name| ShareResource {
             level: Level::Study,
