@@ -12,7 +12,10 @@ fn start(version: Version, more: Value) -> Site {
 
 /// A browser's request for a page.
 fn page(path: &str) -> Request {
-    Request::get(path).header("Sec-Fetch-Mode", "navigate").header("Sec-Fetch-Site", "none").header("Accept", "text/html")
+    Request::get(path)
+        .header("Sec-Fetch-Mode", "navigate")
+        .header("Sec-Fetch-Site", "none")
+        .header("Accept", "text/html")
 }
 
 /// The form of the login page, sent by the page itself.
@@ -52,7 +55,10 @@ fn pages_are_sent_to_log_in_and_everything_else_gets_401() {
         let site = start(version, json!({}));
         let redirects = version == Version::Sid;
         for (path, wanted) in [
-            ("/ohif/viewer?StudyInstanceUIDs=1.2,3&x=%C3%A4%20b", "/ohif/viewer%3FStudyInstanceUIDs%3D1.2,3%26x%3D%25C3%25A4%2520b"),
+            (
+                "/ohif/viewer?StudyInstanceUIDs=1.2,3&x=%C3%A4%20b",
+                "/ohif/viewer%3FStudyInstanceUIDs%3D1.2,3%26x%3D%25C3%25A4%2520b",
+            ),
             ("/stone-webviewer/index.html", "/stone-webviewer/index.html"),
             ("/ui/app/", "/ui/app/"),
             ("/studies", "/studies"),
@@ -125,7 +131,8 @@ fn a_session_does_what_its_user_may_for_our_own_pages_only() {
         // Another site, in every way that it has.
         let refused = [401, 403];
         let foreign_site = |request: Request, site_is: &str, mode: &str| {
-            let request = request.header("Cookie", &cookie).header("Sec-Fetch-Site", site_is).header("Sec-Fetch-Mode", mode);
+            let request =
+                request.header("Cookie", &cookie).header("Sec-Fetch-Site", site_is).header("Sec-Fetch-Mode", mode);
             send(&site, request).status
         };
         for site_is in ["cross-site", "same-site"] {
@@ -163,7 +170,11 @@ fn a_session_does_what_its_user_may_for_our_own_pages_only() {
         };
         assert_eq!(shown(&format!("{allowed}/archive")), 200, "{version:?}");
         assert_eq!(shown(&images.allowed.fill("/instances/{instance}/file")), 200, "{version:?}");
-        for document in ["/instances/{instance}/pdf", "/instances/{instance}/attachments/dicom/data", "/instances/{instance}/content/0010-0010"] {
+        for document in [
+            "/instances/{instance}/pdf",
+            "/instances/{instance}/attachments/dicom/data",
+            "/instances/{instance}/content/0010-0010",
+        ] {
             let status = shown(&images.allowed.fill(document));
             assert!(refused.contains(&status), "{version:?} {document} {status}");
         }
@@ -254,7 +265,11 @@ fn a_session_ends_by_logout_by_its_owner_and_by_an_administrator() {
         assert_eq!(send(&site, script(Request::delete(&format!("/auth/sessions/{theirs}")), &first)).status, 404);
         let id = own[1]["ID"].as_str().unwrap();
         assert_eq!(send(&site, script(Request::delete(&format!("/auth/sessions/{id}")), &first)).status, 200);
-        assert_eq!((works(&first), works(&second)), (403, over), "{version:?}: external has no statistics, but a session");
+        assert_eq!(
+            (works(&first), works(&second)),
+            (403, over),
+            "{version:?}: external has no statistics, but a session"
+        );
         assert_eq!(send(&site, script(Request::delete("/auth/sessions/user/viewer"), &first)).status, 403);
 
         // The arguments of a DELETE are not handed on: taking it for one without would end the wrong person's.

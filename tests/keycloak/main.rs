@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod doctor;
+mod domain;
 #[path = "../integration/findings.rs"]
 mod findings;
 mod hostnames;
@@ -16,4 +17,5 @@ mod scene;
 #[allow(dead_code, reason = "shared with the integration tests, which use more of it")]
 #[path = "../integration/site.rs"]
 mod site;
+mod tls;
 mod validity;

@@ -158,7 +158,8 @@ impl Site {
 
         eprintln!("bench: {SESSIONS} browsers log in");
         let sessions = (0..SESSIONS).map(|_| log_in(&login.client())).collect::<Result<Vec<_>>>()?;
-        let answer = admin_of(login).post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
+        let answer =
+            admin_of(login).post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
         let beside = answer["Key"].as_str().context("no Key")?.to_owned();
 
         let gate = gated.address();
