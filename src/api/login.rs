@@ -255,6 +255,9 @@ pub fn callback(call: &Call<'_>) -> Answer {
         }
         Err(error) => {
             log::warn!("a login at {} failed: {error}", crate::gate::shorten(&transaction.issuer));
+            if let Some(oidc) = desk.oidc {
+                oidc.note_login(&transaction.issuer, &error, call.now);
+            }
             let problem = match error {
                 GrantError::NotReady(_) | GrantError::Unreachable(_) => Text::ProviderAway,
                 GrantError::Refused { .. } | GrantError::Token { .. } => Text::LoginRefused,

@@ -107,7 +107,6 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         dicom_server_enabled: server.dicom_server_enabled,
         dicom_open_to_all: server.dicom_open_to_all,
         dicom_certificates: server.dicom_certificates,
-        serves_https: server.serves_https,
         explorer_login: server.explorer_login,
         warnings: Vec::new(),
     };

@@ -64,8 +64,6 @@ pub struct Config {
     pub dicom_open_to_all: Vec<&'static str>,
     /// Whether only clients with a certificate of their own reach the DICOM port.
     pub dicom_certificates: bool,
-    /// Whether Orthanc itself speaks HTTPS (`SslEnabled`).
-    pub serves_https: bool,
     /// The provider that Orthanc Explorer 2 sends browsers to, when it does.
     pub explorer_login: Option<ExplorerLogin>,
     /// Things that the administrator should read in the log at start.

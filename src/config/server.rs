@@ -13,7 +13,6 @@ pub(super) struct Server {
     pub(super) dicom_server_enabled: bool,
     pub(super) dicom_open_to_all: Vec<&'static str>,
     pub(super) dicom_certificates: bool,
-    pub(super) serves_https: bool,
     /// The provider that Orthanc Explorer 2 sends browsers to, when it does.
     pub(super) explorer_login: Option<ExplorerLogin>,
     /// Where Orthanc keeps its SQLite index.
@@ -53,7 +52,6 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         dicom_server_enabled: orthanc.boolean("DicomServerEnabled").unwrap_or(true),
         dicom_open_to_all: open_to_all(orthanc),
         dicom_certificates: needs_certificates(orthanc),
-        serves_https: scheme == "https",
         explorer_login: explorer_login(&oe2),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
         name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),

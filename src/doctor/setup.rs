@@ -83,7 +83,7 @@ fn public_url(config: &Config) -> Vec<Finding> {
                 "Authorization.PublicUrl",
                 "the login gate is on, and how browsers reach this server is not said: behind a reverse proxy the provider would send them back to a wrong address",
                 "\"Authorization\": { \"PublicUrl\": \"https://…/\" }, as browsers see it, with the path before Orthanc if there is one",
-            ));
+            ).logged_elsewhere());
         }
         return findings;
     };
@@ -96,7 +96,7 @@ fn public_url(config: &Config) -> Vec<Finding> {
             "put a reverse proxy with TLS before Orthanc (docker/nginx), and write its https URL into Authorization.PublicUrl",
         ));
     }
-    if url.starts_with("https://") && !config.serves_https && config.trusted_proxies.is_empty() {
+    if url.starts_with("https://") && !config.server_https && config.trusted_proxies.is_empty() {
         findings.push(Finding::new(
             Severity::Warning,
             "NoTrustedProxies",

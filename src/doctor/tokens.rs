@@ -105,6 +105,17 @@ pub(super) fn findings(config: &Provider, noticed: &NoticedTokens, roles: &Roles
         format!("add the roles that should count to the roles file, or translate them in {path}.RolesMap"),
     );
     add(
+        &noticed.login,
+        Severity::Warning,
+        "LoginFailed",
+        ".ClientId",
+        format!(
+            "{path}: browsers came back from the provider, and the login failed all the same: {}",
+            noticed.login.shown
+        ),
+        format!("compare {path}.ClientId, ClientSecret and Scopes with the client in the provider; its log says more"),
+    );
+    add(
         &noticed.unknown_keys,
         Severity::Info,
         "UnknownKeys",

@@ -1,12 +1,10 @@
 //! The doctor: each finding is brought about for real, and where it can be, its advice is followed and helps.
+use crate::findings::{LONG, assert_says, examine, find, wait_for, wait_without};
 use crate::site::{Plan, Site, Who};
 use serde_json::{Value, json};
-use std::time::Duration;
 use testbed::clock::wait_until;
 use testbed::oidc::{Algorithm, Behaviour, Key, Provider};
-use testbed::{Client, Keycloak, Request, Version};
-
-const LONG: Duration = Duration::from_secs(40);
+use testbed::{Request, Version};
 
 /// The one version that these tests need: nothing of this differs between them.
 fn version() -> Version {
@@ -18,41 +16,6 @@ fn plan() -> Plan {
     let mut roles = crate::site::roles();
     roles["roles"]["guessed-role"] = json!({"permissions": [], "authorized-labels": []});
     Plan::new(version()).roles(roles)
-}
-
-fn examine(site: &Site) -> Vec<Value> {
-    let answer = site.get(&Who::user("admin"), "/auth/doctor");
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let findings = answer.json().unwrap().as_array().unwrap().clone();
-    for finding in &findings {
-        for member in ["Severity", "Code", "Key", "Message", "Change"] {
-            assert!(finding[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {finding}");
-        }
-    }
-    findings
-}
-
-fn find(findings: &[Value], code: &str) -> Option<Value> {
-    findings.iter().find(|finding| finding["Code"] == code).cloned()
-}
-
-/// Waits for a finding: what a provider says is asked for in the background.
-fn wait_for(site: &Site, code: &str) -> Value {
-    let found = wait_until(LONG, || find(&examine(site), code));
-    found.unwrap_or_else(|| panic!("no {code} in {:#?}\n{}", examine(site), site.server.log()))
-}
-
-fn wait_without(site: &Site, code: &str) {
-    let gone = wait_until(LONG, || find(&examine(site), code).is_none().then_some(()));
-    assert!(gone.is_some(), "{code} stays: {:#?}", examine(site));
-}
-
-fn assert_says(finding: &Value, severity: &str, parts: &[&str]) {
-    assert_eq!(finding["Severity"], severity, "{finding}");
-    let text = format!("{} {}", finding["Message"].as_str().unwrap(), finding["Change"].as_str().unwrap());
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in {text}");
-    }
 }
 
 /// A token of the provider with some claims replaced.
@@ -316,89 +279,4 @@ fn a_restored_backup_is_a_finding_and_a_missing_alarm_file_too() {
     assert_says(&wait_for(&site, "StateWarning"), "warning", &["missing"]);
     site.restart();
     assert_eq!(examine(&site), Vec::<Value>::new());
-}
-
-/// What browsers would see, asked by the server itself.
-#[test]
-fn a_real_keycloak_tells_what_is_wrong_with_client_realm_and_tokens() {
-    if !Keycloak::is_available("the doctor's look at a real Keycloak") {
-        return;
-    }
-    let keycloak = Keycloak::start().unwrap();
-    let site = plan()
-        .section(json!({
-            "Keycloak": {"Url": keycloak.url(), "Realm": Keycloak::REALM},
-            "Login": {"Enable": true}, "PublicUrl": "https://pacs.example/orthanc/", "TrustedProxies": ["127.0.0.1"],
-        }))
-        .start();
-    assert!(wait_until(LONG, || (status(&site, &keycloak.token("doctor").unwrap()) == 200).then_some(())).is_some());
-    // The realm that is shipped fits.
-    site.server.wait_for_log("doctor: nothing is wrong", LONG).unwrap();
-    assert_eq!(examine(&site), Vec::<Value>::new());
-
-    let admin = keycloak.admin().unwrap();
-    let client = format!("/clients/{}", admin.client_id(Keycloak::CLIENT).unwrap());
-    let fitting = admin.get(&client).unwrap()["redirectUris"].clone();
-    admin.change(&client, &json!({"redirectUris": ["https://other.example/*"], "publicClient": false})).unwrap();
-    let callback = "https://pacs.example/orthanc/auth/callback";
-    assert_says(&wait_for(&site, "RedirectUriRefused"), "error", &[callback, "valid redirect URIs", "\"orthanc\""]);
-    assert_says(
-        &wait_for(&site, "ClientNotPublic"),
-        "error",
-        &["\"orthanc\"", "client authentication off", "ClientSecret"],
-    );
-    site.server.wait_for_log("doctor: Authorization.Keycloak: the provider does not send browsers back", LONG).unwrap();
-
-    let admin = keycloak.admin().unwrap();
-    admin.change(&client, &json!({"redirectUris": fitting, "publicClient": true, "enabled": false})).unwrap();
-    assert_says(
-        &wait_for(&site, "UnknownClient"),
-        "error",
-        &["\"orthanc\"", "switched off", "Authorization.Keycloak.ClientId"],
-    );
-    assert_eq!(find(&examine(&site), "RedirectUriRefused"), None);
-    admin.change(&client, &json!({"enabled": true})).unwrap();
-    wait_without(&site, "UnknownClient");
-
-    // Tokens of the same realm by another name, for another audience, and without roles.
-    let outer = Client::new(keycloak.address());
-    let form = [
-        ("grant_type", "password"),
-        ("client_id", Keycloak::CLIENT),
-        ("username", "doctor"),
-        ("password", Keycloak::SAMPLE_SECRET),
-    ];
-    let path = format!("/realms/{}/protocol/openid-connect/token", Keycloak::REALM);
-    let request = testbed::keycloak::form_request(&path, &form).header("Host", "keycloak.pacs.example");
-    let answer = outer.send(request).unwrap().expect_status(200).unwrap().json().unwrap();
-    assert_eq!(status(&site, answer["access_token"].as_str().unwrap()), 403);
-    let outer = "http://keycloak.pacs.example/realms/orthanc";
-    assert_says(&wait_for(&site, "IssuerNotAccepted"), "error", &[outer, &keycloak.issuer(), "AcceptedIssuers"]);
-
-    let admin = keycloak.admin().unwrap();
-    let id = admin.create_user("newcomer", &[]).unwrap();
-    assert_eq!(status(&site, &keycloak.token("newcomer").unwrap()), 403);
-    assert_says(&wait_for(&site, "NoKnownRole"), "warning", &["default-roles-orthanc", "roles file"]);
-    admin.remove_roles(&id, &["default-roles-orthanc"]).unwrap();
-    assert_eq!(status(&site, &keycloak.token("newcomer").unwrap()), 403);
-    assert_says(
-        &wait_for(&site, "AudienceNotAccepted"),
-        "error",
-        &["no aud", "azp \"orthanc\"", "\"account\"", "Audiences"],
-    );
-    let scopes = admin.get("/client-scopes").unwrap();
-    let scope = scopes.as_array().unwrap().iter().find(|scope| scope["name"] == "roles").unwrap();
-    let mappers = scope["protocolMappers"].as_array().unwrap();
-    let mapper = mappers.iter().find(|mapper| mapper["name"] == "realm roles").unwrap();
-    let path = format!(
-        "/client-scopes/{}/protocol-mappers/models/{}",
-        scope["id"].as_str().unwrap(),
-        mapper["id"].as_str().unwrap()
-    );
-    admin.send("DELETE", &path, None).unwrap();
-    assert_eq!(status(&site, &keycloak.token("doctor").unwrap()), 403);
-    assert_says(&wait_for(&site, "NoRolesInTokens"), "warning", &["realm_access.roles", "client scope \"roles\""]);
-
-    admin.change_realm(&json!({"sslRequired": "all"})).unwrap();
-    assert_says(&wait_for(&site, "HttpsRequired"), "error", &["sslRequired", "KC_PROXY_HEADERS"]);
 }

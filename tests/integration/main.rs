@@ -8,6 +8,7 @@ mod api_keys;
 mod bodies;
 mod credentials;
 mod doctor;
+mod findings;
 mod labels;
 mod lifecycle;
 mod links;

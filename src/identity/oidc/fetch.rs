@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::client::{Endpoints, Line};
-use super::health::Failure;
+use super::health::{Failure, Verdict};
 use super::probe;
 use super::ring::Ring;
 use super::token::printable;
@@ -273,6 +273,9 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
         let mut reports = Vec::new();
         for login in &state.config.clients {
             reports.push(probe::ask(client, &authorization, &token, login).await);
+        }
+        if reports.iter().any(|report| matches!(report.login, Verdict::Unknown(_))) {
+            state.probe.store(true, Ordering::Relaxed);
         }
         state.health.lock().clients = reports;
     }

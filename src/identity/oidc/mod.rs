@@ -36,6 +36,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
+use client::GrantError;
 pub use health::{ClientReport, Failure, ProviderHealth, Verdict};
 use noticed::Fault;
 pub use noticed::{Notice, NoticedTokens};
@@ -237,6 +238,36 @@ impl Oidc {
             state.noticed.role(token::printable(role), now);
         }
         if is_news {
+            self.shared.news.notify_one();
+        }
+    }
+
+    /// Writes down that a login failed that a browser came back from. A text that the browser may have brought itself is
+    /// not kept.
+    pub fn note_login(&self, issuer: &str, error: &GrantError, now: UnixTime) {
+        // RFC 6749, 4.1.2.1 and 5.2; what is missing says that a person changed their mind, or that a code was used twice.
+        const ABOUT_THE_SET_UP: [&str; 9] = [
+            "invalid_request",
+            "invalid_client",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "unsupported_response_type",
+            "invalid_scope",
+            "server_error",
+            "temporarily_unavailable",
+            "request_not_supported",
+        ];
+        let shown = match error {
+            GrantError::Refused { error, .. } => {
+                let known = ABOUT_THE_SET_UP.iter().find(|known| *known == error);
+                known.map(|error| format!("the provider says {error}"))
+            }
+            GrantError::Token { .. } | GrantError::NotReady(_) | GrantError::Unreachable(_) => Some(error.to_string()),
+        };
+        let state = self.shared.providers.iter().find(|state| state.config.issuer == issuer);
+        if let (Some(state), Some(shown)) = (state, shown)
+            && state.noticed.fault(Fault::Login, token::printable(&shown), now)
+        {
             self.shared.news.notify_one();
         }
     }

@@ -28,9 +28,11 @@ pub enum Fault {
     NoRoles,
     /// It is accepted, and the roles file knows none of its roles.
     NoKnownRole,
+    /// A login that a browser came back from failed.
+    Login,
 }
 
-const FAULTS: usize = 6;
+const FAULTS: usize = 7;
 
 /// Something noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,7 +76,7 @@ impl Noticed {
     }
 
     pub(super) fn read(&self) -> NoticedTokens {
-        let [issuer, audience, not_yet, kind, no_roles, no_known_role] = self.faults.lock().clone();
+        let [issuer, audience, not_yet, kind, no_roles, no_known_role, login] = self.faults.lock().clone();
         NoticedTokens {
             issuer,
             audience,
@@ -82,6 +84,7 @@ impl Noticed {
             kind,
             no_roles,
             no_known_role,
+            login,
             unknown_keys: self.unknown_keys.lock().clone(),
             roles: self.roles.lock().clone(),
         }
@@ -133,6 +136,8 @@ pub struct NoticedTokens {
     pub no_roles: Notice,
     /// See [`Fault::NoKnownRole`]; shows the roles.
     pub no_known_role: Notice,
+    /// See [`Fault::Login`]; shows why.
+    pub login: Notice,
     /// Tokens in this provider's name, signed by somebody else: an attack, or another provider of the same name.
     pub unknown_keys: Notice,
     /// Roles in accepted tokens that were unknown to the roles file then.
