@@ -180,8 +180,9 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     let mut backoff = pace.backoff.0;
     let mut known = Known::default();
     loop {
+        state.attempts.begin();
         let complete = refresh(&shared, state, &client, &mut known).await;
-        state.attempt_ended();
+        state.attempts.end();
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -271,6 +272,7 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
     }
     if changed {
         (shared.on_change)();
+        state.attempts.tell();
     }
 }
 

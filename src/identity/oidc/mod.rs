@@ -3,6 +3,7 @@
 //! Knows nothing of other credentials, of caches of verified tokens, or of what roles may do.
 //! `token` checks, `ring` holds the keys, `fetch` gets them, `json` reads objects strictly; `client` logs browsers in.
 
+mod attempts;
 pub mod client;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -26,12 +27,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
 pub use other_tokens::LogoutToken;
+use token::Refusal;
 pub use token::{TokenError, VerifiedToken};
 
 /// Why the verification of tokens cannot start.
@@ -88,6 +90,8 @@ struct Pace {
     backoff: (Duration, Duration),
     /// Least time between two fetches that unknown keys cause.
     refetch: Duration,
+    /// How long a request waits for a key that it is the first to show.
+    patience: Duration,
     /// For the connection, and for a whole answer.
     timeouts: (Duration, Duration),
 }
@@ -99,6 +103,7 @@ impl Default for Pace {
             retry: Duration::from_secs(10),
             backoff: (Duration::from_millis(250), Duration::from_secs(2)),
             refetch: Duration::from_secs(10),
+            patience: Duration::from_secs(1),
             timeouts: (Duration::from_secs(2), Duration::from_secs(5)),
         }
     }
@@ -119,8 +124,7 @@ struct ProviderState {
     snapshot: ArcSwap<Snapshot>,
     health: Mutex<ProviderHealth>,
     wake: Notify,
-    /// Told after each attempt to fetch, with their number.
-    attempts: (Mutex<u64>, Condvar),
+    attempts: attempts::Attempts,
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
 }
@@ -167,18 +171,31 @@ impl Oidc {
         Ok(Self { shared, stop, thread: Mutex::new(thread) })
     }
 
-    /// Who a token speaks for. No I/O and no lock: an unknown key only wakes the background thread, at most once in
-    /// 10 seconds per provider.
+    /// Who a token speaks for. No I/O and no lock, but for a token with an unknown key: that wakes the background thread, at
+    /// most once in 10 seconds per provider, and waits for it, with a few others and for a second at most. So nobody is
+    /// refused because a provider has a new key.
     ///
     /// # Errors
     /// Why the token is refused.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<VerifiedToken, TokenError> {
-        token::verify(&self.shared.providers, token, now).map_err(|refusal| {
-            if let Some(state) = refusal.refetch.and_then(|index| self.shared.providers.get(index)) {
-                self.ask_again(state);
-            }
-            refusal.error
-        })
+        self.with_new_keys(|| token::verify(&self.shared.providers, token, now))
+    }
+
+    /// A check that a key is missing for is made once more when the provider was asked for it.
+    fn with_new_keys<T>(&self, check: impl Fn() -> Result<T, Refusal>) -> Result<T, TokenError> {
+        let (error, refetch) = match check() {
+            Ok(value) => return Ok(value),
+            Err(Refusal { error, refetch }) => (error, refetch),
+        };
+        let Some((index, seen)) = refetch else { return Err(error) };
+        let Some(state) = self.shared.providers.get(index) else { return Err(error) };
+        self.ask_again(state);
+        // One that is away is not waited for: everybody with an old or made-up key would stand there.
+        let answers = state.health.lock().last_error.is_none();
+        if answers && state.attempts.wait(self.shared.pace.patience, || !Arc::ptr_eq(&seen, &state.snapshot.load())) {
+            return check().map_err(|refusal| refusal.error);
+        }
+        Err(error)
     }
 
     fn ask_again(&self, state: &ProviderState) {
@@ -189,6 +206,7 @@ impl Oidc {
         if (last == 0 || now.saturating_sub(last) >= gap)
             && state.asked.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
+            state.attempts.ask();
             state.wake.notify_one();
         }
     }
@@ -232,28 +250,8 @@ impl ProviderState {
             snapshot: ArcSwap::default(),
             health: Mutex::new(health),
             wake: Notify::new(),
-            attempts: (Mutex::new(0), Condvar::new()),
+            attempts: attempts::Attempts::default(),
             asked: AtomicU64::new(0),
         }
-    }
-
-    /// Waits until an attempt to fetch has ended that began after `seen` was read, or something new is there.
-    fn await_news(&self, seen: &Arc<Snapshot>, patience: Duration) {
-        let (attempts, ended) = &self.attempts;
-        let until = monotonic() + patience;
-        let mut count = attempts.lock();
-        // One may be under way that asked too early.
-        let enough = count.saturating_add(2);
-        while *count < enough && Arc::ptr_eq(seen, &self.snapshot.load()) {
-            if ended.wait_until(&mut count, until).timed_out() {
-                return;
-            }
-        }
-    }
-
-    fn attempt_ended(&self) {
-        let (attempts, ended) = &self.attempts;
-        *attempts.lock() += 1;
-        ended.notify_all();
     }
 }

@@ -4,6 +4,8 @@
 //! signature is `jsonwebtoken`'s; the claims are ours, since the library reads the clock itself, takes tokens without
 //! `iss` or `aud`, and cannot ask for `aud` *or* `azp`.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -119,10 +121,10 @@ pub enum TokenError {
     Audience,
 }
 
-/// A refusal, and the provider whose keys are worth asking for again.
+/// A refusal, and the provider whose keys are worth asking for again, with what was known of it.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
-    pub(super) refetch: Option<usize>,
+    pub(super) refetch: Option<(usize, Arc<Snapshot>)>,
 }
 
 impl From<TokenError> for Refusal {
@@ -184,7 +186,9 @@ pub(super) fn signed<T>(
     }
     let shown_kid = || kid.as_deref().map(printable).unwrap_or_default();
     let mut keys = snapshot.ring.candidates(kid.as_deref(), algorithm).map_err(|reason| match reason {
-        NoKey::UnknownKid => Refusal { error: TokenError::UnknownKey(shown_kid()), refetch: Some(index) },
+        NoKey::UnknownKid => {
+            Refusal { error: TokenError::UnknownKey(shown_kid()), refetch: Some((index, Arc::clone(&snapshot))) }
+        }
         NoKey::OtherAlgorithm => TokenError::OtherAlgorithm(shown_kid()).into(),
         NoKey::NoKid => TokenError::NoKeyId.into(),
     })?;
@@ -201,7 +205,7 @@ pub(super) fn signed<T>(
 fn provider_of<'a>(
     providers: &'a [ProviderState],
     issuer: &str,
-) -> Option<(usize, &'a ProviderState, arc_swap::Guard<std::sync::Arc<Snapshot>>)> {
+) -> Option<(usize, &'a ProviderState, arc_swap::Guard<Arc<Snapshot>>)> {
     let configured = |provider: &Provider| {
         provider.issuer == issuer || provider.accepted_issuers.iter().any(|accepted| accepted == issuer)
     };
