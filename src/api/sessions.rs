@@ -33,7 +33,13 @@ pub fn collection(call: &Call<'_>) -> Answer {
         (user, _) => Some(named(call, user.as_deref(), issuer.as_deref())?),
     };
     let sessions = call.api.gate.identities.verifiers().store.sessions(person.as_ref())?;
-    let shown: Vec<Value> = sessions.iter().filter(|session| session.expires_at > call.now).map(describe).collect();
+    let local_roles = &call.api.gate.identities.verifiers().local_roles;
+    let in_force = sessions.iter().filter(|session| session.expires_at > call.now);
+    let shown = in_force.map(|session| {
+        let local = local_roles.get(&session.person.subject).filter(|_| session.person.issuer == Person::LOCAL);
+        describe(session, local.unwrap_or(&session.roles))
+    });
+    let shown: Vec<Value> = shown.collect();
     Ok(ok(&json!(shown)))
 }
 
@@ -104,13 +110,13 @@ fn end(call: &Call<'_>, person: &Person) -> Answer {
     Ok(ok(&json!({})))
 }
 
-fn describe(session: &SessionRecord) -> Value {
+fn describe(session: &SessionRecord, roles: &[String]) -> Value {
     json!({
         "ID": session.id,
         "User": session.name,
         "Subject": session.person.subject,
         "Issuer": session.person.issuer,
-        "Roles": session.roles,
+        "Roles": roles,
         "CreationDate": date::format(session.created_at),
         "ExpirationDate": date::format(session.expires_at),
         "LastUse": session.last_use.map(date::format),

@@ -100,7 +100,8 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         dicom_server_enabled: server.dicom_server_enabled,
         warnings: Vec::new(),
     };
-    if config.login.is_some() && config.providers.is_empty() && config.users.is_empty() && section.is_sound() {
+    let nobody = section.value("Keycloak").is_none() && section.value("Users").is_none();
+    if config.login.is_some() && nobody {
         section.fault("Login.Enable", "nobody could log in: give \"Keycloak\" or \"Users\"");
     }
     section.finish();

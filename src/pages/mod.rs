@@ -123,7 +123,10 @@ impl<'a> Page<'a> {
             "default-src 'none'; style-src {}; form-action {targets}; frame-ancestors 'none'; base-uri 'none'",
             *STYLE_SOURCE
         );
+        // A form sent from a page without any referrer has the origin `null`, which could be anybody's.
         let mut headers = private_headers();
+        headers.retain(|(name, _)| *name != "Referrer-Policy");
+        headers.push(("Referrer-Policy", "same-origin".to_owned()));
         headers.push(("Content-Security-Policy", policy));
         Reply::Answer { status: 200, content_type: "text/html; charset=utf-8", headers, body: body.into_bytes() }
     }
@@ -166,7 +169,7 @@ mod tests {
         let html = page.render().unwrap();
         assert!(!html.contains("<script"), "{html}");
         assert!(!html.contains("\"'"), "{html}");
-        assert_eq!(html.matches("&#60;script&#62;").count(), 11, "{html}");
+        assert_eq!(html.matches("&#60;script&#62;").count(), 12, "{html}");
     }
 
     #[test]
