@@ -102,6 +102,21 @@ pub struct Provider {
     pub client_secret: Option<Secret>,
     /// What a login asks for; `openid` is among them.
     pub scopes: Vec<String>,
+    /// Keycloak's admin API; `None`: it is not asked.
+    pub admin: Option<AdminApi>,
+}
+
+/// Keycloak's admin API, for what tokens do not say.
+#[derive(Clone, Debug)]
+pub struct AdminApi {
+    /// The realm's part of it, with a trailing slash: `{Url}admin/realms/{Realm}/`.
+    pub url: String,
+    /// The client whose service account asks.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// The user attribute that holds API keys; `None`: there are none.
+    pub api_key_attribute: Option<String>,
 }
 
 /// The login gate.

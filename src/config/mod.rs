@@ -28,7 +28,7 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader,
+    AdminApi, AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

@@ -149,7 +149,9 @@ fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Res
         // Minutes pass between two fetches.
         .pool_max_idle_per_host(0);
     let plain = |url: &str| url.starts_with("http://");
-    let needs_no_trust = plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain);
+    let admin_url = provider.admin.as_ref().map(|admin| admin.url.as_str());
+    let needs_no_trust =
+        plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain) && admin_url.is_none_or(plain);
     let builder = if authorities.is_empty() && needs_no_trust {
         // The system's certificates are not even read: small container images have none, and that is an error in TLS.
         builder.tls_certs_only([])
@@ -371,7 +373,7 @@ async fn get(client: &Client, url: &str, what: &'static str) -> Result<Vec<u8>, 
 }
 
 /// An error with its causes after colons.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(in crate::identity) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

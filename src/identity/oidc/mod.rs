@@ -32,6 +32,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
+pub(in crate::identity) use fetch::causes;
 pub use other_tokens::LogoutToken;
 use token::Refusal;
 pub use token::{TokenError, VerifiedToken};
@@ -209,6 +210,12 @@ impl Oidc {
             state.attempts.ask();
             state.wake.notify_one();
         }
+    }
+
+    /// The background thread's runtime, and its client for the provider with this index.
+    pub(in crate::identity) fn line(&self, provider: usize) -> Option<(tokio::runtime::Handle, reqwest::Client)> {
+        let line = self.shared.line.get()?;
+        Some((line.runtime.clone(), line.clients.get(provider)?.clone()))
     }
 
     /// How each provider is doing, in the order of the configuration.
