@@ -266,6 +266,11 @@ impl Browser {
         Ok(self.get("/cookie")?.as_array().cloned().unwrap_or_default())
     }
 
+    /// Removes the cookies that count for the page.
+    pub fn forget_cookies(&self) -> Result<()> {
+        value(&self.driver, Request::delete(&format!("{}/cookie", self.root))).map(drop)
+    }
+
     /// What is shown, as PNG.
     pub fn screenshot(&self) -> Result<Vec<u8>> {
         let picture = self.get("/screenshot")?;
