@@ -58,7 +58,10 @@ fn a_guard_that_is_taken_out_is_missed() {
     learn(&mut world, &templates, &targets);
     let plan = Plan { identities: &identities, targets: &targets };
     let mut rng = Random::new(1);
-    let attempts: Vec<Vec<Attempt>> = templates.iter().map(|template| plan.sample(template, 24, &mut rng)).collect();
+    // Of a lookup only what the asker did not name is a leak, which few bodies bring about.
+    let each = |template: &str| if template == "/tools/lookup" { 120 } else { 24 };
+    let attempts: Vec<Vec<Attempt>> =
+        templates.iter().map(|template| plan.sample(template, each(template), &mut rng)).collect();
 
     let mut report = Report::default();
     attack(&mut world, &identities, &targets, &attempts.concat(), &mut report);
