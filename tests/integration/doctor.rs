@@ -220,6 +220,7 @@ fn what_the_configuration_shows_is_said_with_the_line_to_change() {
         }))
         .section(json!({
             "PublicUrl": "https://pacs.example/orthanc/",
+            "Login": {"Enable": true},
             "AnonymousProfile": {"name": "Anonymous", "permissions": ["view"], "authorized-labels": []},
             "Shares": {"SecretKey": "short", "PublicOrthancRoot": "http://site.test/"},
         }));
