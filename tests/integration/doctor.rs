@@ -146,7 +146,7 @@ fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
     assert_eq!(status(&site, &real), 403);
     let other = Key::generate("other-key", Algorithm::Es256).unwrap();
     let mut claims = site.provider.claims("mallory", &[]);
-    for number in 0..200 {
+    for number in 0..60 {
         claims["iss"] = json!(format!("https://{number}.example/{}", "x".repeat(500)));
         assert_eq!(status(&site, &other.token(&claims).unwrap()), 403);
     }
@@ -205,7 +205,7 @@ fn clocks_that_differ_are_seen_from_the_providers_answers() {
     site.provider.date_ahead(-3600);
     let behind =
         || find(&examine(&site), "ClockSkew").filter(|finding| finding["Message"].as_str().unwrap().contains("behind"));
-    assert_says(&wait_until(LONG, behind).unwrap(), "error", &["36"]);
+    assert_says(&wait_until(LONG, behind).unwrap(), "error", &["behind this server's", "too early"]);
 }
 
 #[test]
