@@ -165,7 +165,8 @@ fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
 fn a_provider_that_is_away_is_named_with_address_reason_and_time() {
     let provider = Provider::start().unwrap();
     provider.behave(Behaviour::Down);
-    let site = plan().start_with(provider);
+    let site =
+        plan().section(json!({"Keycloak": {"Url": provider.url(), "Realm": Provider::REALM}})).start_with(provider);
     let url = format!("{}realms/orthanc/protocol/openid-connect/certs", site.provider.url());
     let finding = wait_for(&site, "KeysUnreachable");
     assert_says(
