@@ -82,6 +82,14 @@ fn the_sample_files_work() {
     assert!(!config.dicom_server_enabled);
     assert_eq!(config.roles, RolesSource::File("/etc/orthanc/permissions.jsonc".into()));
 
+    let site = include_str!("../../../docker/site/orthanc.json").replace("${PUBLIC_DOMAIN}", "pacs.example");
+    let site = sound_without_warning(&site);
+    assert!(!site.dicom_server_enabled && site.login.is_some());
+    // nginx alone: the network that compose.yaml gives it.
+    let network = site.trusted_proxies[0].to_string();
+    let compose = include_str!("../../../docker/compose.yaml");
+    assert!(compose.contains(&format!("subnet: {network}")), "{network}");
+
     let text = jsonc::strip_comments(include_str!("../../../docker/permissions.jsonc"));
     let roles = Roles::parse(&text).unwrap();
     let asked = config.rules.iter().flat_map(|rule| rule.permissions.iter().cloned()).collect();

@@ -45,10 +45,15 @@ const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
     Requirement { package: "npm", purpose: "fetches OHIF", present: || on_path("npm") },
 ];
 
-const REQUIREMENTS: [Requirement; 4] = [
+const REQUIREMENTS: [Requirement; 5] = [
     Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
     Requirement { package: "libclang-dev", purpose: "reads the plugin header (bindgen)", present: has_libclang },
-    Requirement { package: "mmdebstrap", purpose: "extracts Orthanc from Debian", present: || on_path("mmdebstrap") },
+    Requirement {
+        package: "mmdebstrap",
+        purpose: "extracts Orthanc and nginx from Debian",
+        present: || on_path("mmdebstrap"),
+    },
+    Requirement { package: "openssl", purpose: "makes nginx's certificates", present: || on_path("openssl") },
     Requirement {
         package: "python3-pip",
         purpose: "fetches pydicom's real DICOM images",
