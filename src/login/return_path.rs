@@ -84,7 +84,11 @@ impl ReturnPath {
         let is_odd = decoded.contains("//") || decoded.contains('\\') || decoded.split('/').any(|part| part == "..");
         let is_ours = rest.is_some() && text.len() <= LONGEST && text.bytes().all(is_plain) && !is_odd;
         // A login that leads back to a login would go round for ever.
-        if is_ours && !path.starts_with("/auth/") { Self(text.to_owned()) } else { Self::default() }
+        if is_ours && (!path.starts_with("/auth/") || path.starts_with("/auth/links/")) {
+            Self(text.to_owned())
+        } else {
+            Self::default()
+        }
     }
 
     /// The text: a path from the root of the server.
@@ -93,10 +97,20 @@ impl ReturnPath {
         &self.0
     }
 
-    /// The same as the value of an argument.
+    /// The same as the value of an argument, for [`ReturnPath::from_argument`].
+    ///
+    /// Orthanc 1.13.0 decodes all arguments at once and splits them afterwards: whatever is to stay in one value must not
+    /// have an ampersand when it is decoded.
     #[must_use]
     pub fn encoded(&self) -> String {
-        utf8_percent_encode(&self.0, QUERY).to_string()
+        let without_ampersands = self.0.replace('%', "%25").replace('&', "%26");
+        utf8_percent_encode(&without_ampersands, QUERY).to_string()
+    }
+
+    /// Takes over the value of an argument, which the server has decoded once. As [`ReturnPath::parse`].
+    #[must_use]
+    pub fn from_argument(text: &str) -> Self {
+        Self::parse(&text.replace("%26", "&").replace("%25", "%"))
     }
 
     /// As a redirect from one of our own routes, `/auth/{one}`: relative, so that a path prefix survives (decision 26).
@@ -113,7 +127,9 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_server_are_returned_to() {
-        for ours in ["/", "/ui/app/", "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F", "/a?b=//c", "/studies/a:b"] {
+        for ours in
+            ["/", "/ui/app/", "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F", "/a?b=//c", "/studies/a:b", "/auth/links/x"]
+        {
             assert_eq!(ReturnPath::parse(ours).as_str(), ours);
         }
         for elsewhere in [
@@ -157,7 +173,15 @@ mod tests {
     #[test]
     fn a_return_keeps_its_arguments_through_another_one() {
         let path = ReturnPath::parse("/ohif/viewer?a=1&b=%26");
-        assert_eq!(path.encoded(), "/ohif/viewer%3Fa%3D1%26b%3D%2526");
+        assert_eq!(path.encoded(), "/ohif/viewer%3Fa%3D1%2526b%3D%252526");
+        let decoded = percent_encoding::percent_decode_str(&path.encoded()).decode_utf8().unwrap().into_owned();
+        // Also by a server that splits what it has decoded.
+        assert_eq!(decoded, "/ohif/viewer?a=1%26b=%2526");
+        assert_eq!(ReturnPath::from_argument(&decoded), path);
+        // Written by hand, and encoded once.
+        assert_eq!(ReturnPath::from_argument("/ohif/viewer?a=1&b=2").as_str(), "/ohif/viewer?a=1&b=2");
+        assert_eq!(ReturnPath::from_argument("/%255Cevil").as_str(), "/");
+        assert_eq!(ReturnPath::from_argument("/%252Fevil").as_str(), "/");
         assert_eq!(path.from_auth(), "../ohif/viewer?a=1&b=%26");
     }
 }

@@ -191,6 +191,14 @@ pub fn log_in_at_keycloak(browser: &Browser, user: &str, back_at: &str) {
 /// The form on Keycloak's login page.
 pub const KEYCLOAK_FORM: &str = "form#kc-form-login";
 
+/// Fills the form of our own page.
+pub fn log_in_locally(browser: &Browser, user: &str, password: &str) {
+    browser.wait_for("input[name=password]").unwrap();
+    browser.type_into("input[name=user]", user).unwrap();
+    browser.type_into("input[name=password]", password).unwrap();
+    browser.click("button").unwrap();
+}
+
 impl Scene {
     /// The URL of a page.
     pub fn page(&self, path: &str) -> String {

@@ -58,7 +58,8 @@ fn a_link_to_a_study_leads_over_the_login_to_its_image() {
     let pages: Vec<u64> = exchanges.iter().filter(|e| e.url == wanted).map(|e| e.status).collect();
     assert_eq!(pages, [307, 200]);
     for exchange in &exchanges {
-        assert!(exchange.status < 400 && exchange.status != 0, "{} {}", exchange.url, exchange.status);
+        // What a worker is told is not told here, but its page would have shown no image without.
+        assert!(exchange.status < 400, "{} {}", exchange.url, exchange.status);
         for credential in ["authorization", "token", "api-key"] {
             assert!(!exchange.headers.contains_key(credential), "{} has {credential}", exchange.url);
         }
@@ -130,7 +131,11 @@ fn each_user_does_by_the_session_what_the_role_allows() {
         .unwrap_or_else(|fault| {
             panic!("{fault:#} {:?}", asked(scene, &external).iter().filter(|e| told(e)).collect::<Vec<_>>())
         });
-    assert!(frames(&asked(scene, &external)).iter().all(|frame| !frame.url.contains(&scene.other.uid)));
+    let exchanges = asked(scene, &external);
+    let theirs = exchanges
+        .iter()
+        .filter(|exchange| exchange.url.contains(&scene.other.uid) && exchange.url.contains("/dicom-web/"));
+    assert!(theirs.clone().all(|exchange| exchange.status == 403), "{:?}", theirs.collect::<Vec<_>>());
     assert!(greys(&external) < AN_IMAGE);
 }
 

@@ -5,6 +5,10 @@
 //! word, what they expect of the plugin the roles file's that is shipped (`docker/permissions.jsonc`).
 #![deny(unsafe_code)]
 
+mod doctor;
+mod domain;
+#[path = "../integration/findings.rs"]
+mod findings;
 mod hostnames;
 mod logins;
 mod outages;
@@ -13,4 +17,5 @@ mod scene;
 #[allow(dead_code, reason = "shared with the integration tests, which use more of it")]
 #[path = "../integration/site.rs"]
 mod site;
+mod tls;
 mod validity;

@@ -370,7 +370,7 @@ fn with_query(endpoint: &str, query: &str) -> String {
 }
 
 /// Client authentication (RFC 6749, 2.3.1): both parts form-encoded first.
-fn basic(client_id: &str, secret: &Secret) -> String {
+pub(super) fn basic(client_id: &str, secret: &Secret) -> String {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(secret.expose()))))
 }

@@ -147,6 +147,7 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         client_id: "orthanc".to_owned(),
         client_secret: None,
         scopes: vec!["openid".to_owned()],
+        clients: Vec::new(),
     }
 }
 

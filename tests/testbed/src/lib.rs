@@ -8,6 +8,7 @@
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked
 //! - [`webdriver`]: a real Chromium
+//! - [`nginx`]: a real one with the shipped configuration
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
@@ -16,6 +17,7 @@ pub mod clock;
 pub mod dicom;
 pub mod http;
 pub mod keycloak;
+pub mod nginx;
 pub mod oidc;
 pub mod orthanc;
 mod password;
