@@ -95,7 +95,7 @@ fn local_users_log_in_on_a_page_of_ours_in_their_language() {
         assert_eq!(browser.run("return document.documentElement.lang", &[]).unwrap(), languages[..2]);
         // Its style is in force, which its own policy could have kept out.
         assert_eq!(browser.run("return getComputedStyle(document.body).display", &[]).unwrap(), "grid");
-        assert_eq!(browser.run("return document.activeElement.name", &[]).unwrap(), "user");
+        browser.wait("the cursor", || Ok(browser.run("return document.activeElement.name", &[])? == "user")).unwrap();
         if languages.starts_with("en") {
             keep_for_docs(&browser, "login-page.png");
         }
