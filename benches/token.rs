@@ -125,9 +125,9 @@ fn provider(url: &str, issuer: String) -> Provider {
         ca_file: None,
         client_id: "orthanc".to_owned(),
         client_secret: None,
-        clients: Vec::new(),
         scopes: vec!["openid".to_owned()],
         clients: Vec::new(),
+        admin: None,
     }
 }
 

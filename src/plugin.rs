@@ -18,6 +18,7 @@ use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::{self, Hasher};
+use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
 use crate::identity::local::pin::Pins;
 use crate::identity::oidc::Oidc;
@@ -261,8 +262,10 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         .as_ref()
         .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
+    let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
     Ok(Verifiers {
         oidc,
+        directories,
         sessions,
         local,
         local_roles: config

@@ -29,8 +29,8 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig, RuleTouches,
-    Shares, Uploader, Warning,
+    AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
+    RuleTouches, Shares, Uploader, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::checked::Provider;
+use super::checked::{AdminApi, Provider};
 use super::section::{Section, kind, text};
 use super::values::{http_url, shown};
 
@@ -72,7 +72,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
     if keycloak && token_types.is_some() {
         section.fault("TokenTypes", "is for \"Issuer\" only: Keycloak marks its access tokens by the claim \"typ\"");
     }
-    check_later_keys(section);
+    let admin = admin_api(section, keycloak);
     let provider = Provider {
         path: section.path.to_string(),
         accepted_issuers: section.urls("AcceptedIssuers").unwrap_or_default(),
@@ -93,13 +93,18 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
         client_id,
         client_secret: section.secret("ClientSecret", "ClientSecretFile"),
         scopes: scopes(section),
+        admin: None,
         keycloak,
         clients: Vec::new(),
         issuer: String::new(),
         discovery_url: String::new(),
         jwks_url: None,
     };
-    let Endpoints { issuer, discovery_url, jwks_url } = endpoints?;
+    let Endpoints { issuer, discovery_url, jwks_url, admin_url } = endpoints?;
+    let admin = admin.map(|admin| match admin.url.is_empty() {
+        true => AdminApi { url: admin_url, ..admin },
+        false => admin,
+    });
     if provider.audiences.is_empty() {
         let place = section.at("Audiences");
         section.reader.warn(
@@ -108,7 +113,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
             format!("write into {place} what aud or azp of this server's own tokens is, the client's id for instance"),
         );
     }
-    Some(Provider { issuer, discovery_url, jwks_url, ..provider })
+    Some(Provider { issuer, discovery_url, jwks_url, admin, ..provider })
 }
 
 struct Endpoints {
@@ -116,6 +121,8 @@ struct Endpoints {
     discovery_url: String,
     /// Fixed in Keycloak mode.
     jwks_url: Option<String>,
+    /// Keycloak's admin API, unless the configuration names another place; else empty.
+    admin_url: String,
 }
 
 fn endpoints(section: &Section<'_>) -> Option<Endpoints> {
@@ -151,10 +158,13 @@ fn endpoints(section: &Section<'_>) -> Option<Endpoints> {
             Some(Endpoints {
                 discovery_url: discovery_url(&issuer),
                 jwks_url: Some(format!("{issuer}/protocol/openid-connect/certs")),
+                admin_url: format!("{url}admin/realms/{realm}/"),
                 issuer,
             })
         }
-        (None, None, Some(issuer)) => Some(Endpoints { discovery_url: discovery_url(&issuer), jwks_url: None, issuer }),
+        (None, None, Some(issuer)) => {
+            Some(Endpoints { discovery_url: discovery_url(&issuer), jwks_url: None, admin_url: String::new(), issuer })
+        }
         (Some(_), None, _) => {
             missing(section, "Realm", "is missing beside \"Url\"");
             None
@@ -181,15 +191,33 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// Keys of Keycloak's admin API: checked, and not used yet.
-fn check_later_keys(section: &Section<'_>) {
-    section.url("AdminUrl");
-    section.string("AdminClientId");
-    section.secret("AdminClientSecret", "AdminClientSecretFile");
-    section.string("ApiKeyAttribute");
-    if section.boolean("EnableApiKeys") == Some(true) {
-        section.not_yet("EnableApiKeys", "API keys kept in Keycloak");
+/// Keycloak's admin API, which is asked when there is a secret for it. Its URL is filled in later where it is derived.
+fn admin_api(section: &Section<'_>, keycloak: bool) -> Option<AdminApi> {
+    let url = section.url("AdminUrl");
+    let client_id = section.string("AdminClientId").unwrap_or_else(|| "admin-cli".to_owned());
+    let given = ["AdminClientSecret", "AdminClientSecretFile"].into_iter().find(|key| section.value(key).is_some());
+    let client_secret = section.secret("AdminClientSecret", "AdminClientSecretFile");
+    let attribute = section.string("ApiKeyAttribute").unwrap_or_else(|| "api-key".to_owned());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !attribute.bytes().all(plain) {
+        section
+            .fault("ApiKeyAttribute", format!("must consist of letters, digits and '-_.', got {}", shown(&attribute)));
     }
+    let api_keys = section.boolean("EnableApiKeys") == Some(true);
+    if !keycloak {
+        for key in given.into_iter().chain(api_keys.then_some("EnableApiKeys")) {
+            section.fault(key, "is for \"Url\" and \"Realm\" only: other providers have no such admin API");
+        }
+        return None;
+    }
+    if api_keys && given.is_none() {
+        section.fault(
+            "EnableApiKeys",
+            "needs \"AdminClientSecret\" or \"AdminClientSecretFile\", to ask Keycloak whose they are",
+        );
+    }
+    let url = url.map(|url| format!("{}/", url.trim_end_matches('/'))).unwrap_or_default();
+    Some(AdminApi { url, client_id, client_secret: client_secret?, api_key_attribute: api_keys.then_some(attribute) })
 }
 
 /// Without `openid` a provider gives no ID token.

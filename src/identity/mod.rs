@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_key;
+pub mod directory;
 pub mod local;
 pub mod oidc;
 pub mod recorder;
@@ -82,6 +83,8 @@ pub struct Identity {
     pub link: Option<LinkScope>,
     /// When the credential ends.
     pub expires_at: Option<UnixTime>,
+    /// From when on it must be verified again, because somebody else may have changed what it gives.
+    recheck_at: Option<UnixTime>,
     uses: Option<Arc<UseCounter>>,
 }
 
@@ -101,6 +104,7 @@ impl Identity {
             rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
             link: None,
             expires_at: None,
+            recheck_at: None,
             uses: None,
         }
     }
@@ -189,11 +193,13 @@ impl Identities {
         if let Some(known) = &known
             && known.epoch == epoch
         {
-            if known.identity.expires_at.is_none_or(|end| end > now) {
+            let is_ahead = |moment: Option<UnixTime>| moment.is_none_or(|moment| moment > now);
+            let lasts = is_ahead(known.identity.expires_at);
+            if lasts && is_ahead(known.identity.recheck_at) {
                 return Ok(Arc::clone(&known.identity));
             }
             // What is known of a session is over; the session itself may have been renewed meanwhile.
-            if credential.kind != CredentialKind::Session {
+            if !lasts && credential.kind != CredentialKind::Session {
                 self.cache.remove(&key);
                 return Err(Rejection::Expired);
             }

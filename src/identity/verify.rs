@@ -7,6 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::api_key;
+use super::directory::{Directories, DirectoryError, Nobody};
 use super::local::pin::Pins;
 use super::local::{LocalError, LocalUsers};
 use super::oidc::{Oidc, TokenError};
@@ -26,6 +27,9 @@ use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::token::{self as share_token, Registered, ShareClaims};
 use crate::store::{ApiKeyRecord, PersonRecord, ShareRecord, Store, StoreError, UseKind};
+
+/// How long a key or link is in force before Keycloak is asked again about its maker, in seconds.
+const RECHECK: i64 = 30;
 
 /// Why a credential gives no identity. Says nothing that is secret.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,9 @@ pub enum Rejection {
     /// Not as RFC 7617 has it.
     #[error("malformed Basic credential")]
     MalformedBasic,
+    /// An API key that is kept in Keycloak and gives nothing now.
+    #[error("API key kept in Keycloak: {0}")]
+    Directory(#[from] DirectoryError),
     /// An API key that does not exist, or was removed.
     #[error("unknown API key")]
     UnknownKey,
@@ -75,7 +82,10 @@ impl Rejection {
     /// Whether the client is to come back later.
     #[must_use]
     pub const fn is_too_many(&self) -> bool {
-        matches!(self, Self::Local(LocalError::TooManyAttempts { .. } | LocalError::Busy))
+        matches!(
+            self,
+            Self::Local(LocalError::TooManyAttempts { .. } | LocalError::Busy) | Self::Directory(DirectoryError::Busy)
+        )
     }
 }
 
@@ -102,6 +112,8 @@ const GRANT: &str = "opened link";
 pub struct Verifiers {
     /// The providers' keys; `None` without a provider.
     pub oidc: Option<Arc<Oidc>>,
+    /// What Keycloak says beyond tokens; empty where it is not asked.
+    pub directories: Directories,
     /// Local accounts.
     pub local: LocalUsers,
     /// Local accounts' roles by name, as configured.
@@ -140,6 +152,9 @@ impl Verifiers {
         if share_token::looks_like_share(text) {
             return self.link(&self.link_claims(text)?, now);
         }
+        if self.directories.may_know(text) {
+            return self.key_in_keycloak(text, now);
+        }
         let oidc = self.oidc.as_ref().ok_or(Rejection::NoProvider)?;
         let token = oidc.verify(text, now)?;
         let roles = self.roles.current();
@@ -168,6 +183,7 @@ impl Verifiers {
             roles: token.roles,
             link: None,
             expires_at: Some(token.expires_at),
+            recheck_at: None,
             uses: None,
         })
     }
@@ -194,6 +210,7 @@ impl Verifiers {
                 roles: session.roles,
                 link: None,
                 expires_at: None,
+                recheck_at: None,
                 uses: None,
             }
         };
@@ -233,8 +250,36 @@ impl Verifiers {
             roles,
             link: None,
             expires_at: None,
+            recheck_at: None,
             uses: None,
         }
+    }
+
+    /// An API key that Keycloak keeps as an attribute of a user: it is that user, with the roles of this minute.
+    fn key_in_keycloak(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        let (person, account) = self.directories.key(text, now).map_err(|error| match error {
+            DirectoryError::Nobody(Nobody::Unknown) => Rejection::UnknownKey,
+            error => error.into(),
+        })?;
+        // Nobody says when the key was given out, so it may be one of those that were ended.
+        if self.store.not_before(&person)?.is_some() {
+            return Err(Rejection::Ended);
+        }
+        Ok(Identity {
+            kind: IdentityKind::ApiKey,
+            name: account.name.clone(),
+            user_id: Some(person.subject.clone()),
+            groups: Vec::new(),
+            person: Some(person),
+            id: None,
+            rights: self.roles.current().rights(account.roles.iter().map(String::as_str)),
+            roles: account.roles.clone(),
+            link: None,
+            expires_at: None,
+            // The directory remembers for how long its answer counts.
+            recheck_at: Some(now.plus(1)),
+            uses: None,
+        })
     }
 
     fn api_key(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
@@ -245,8 +290,9 @@ impl Verifiers {
         if record.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
         }
-        let rights = self.key_rights(&record)?;
-        let roles = self.key_roles(&record)?;
+        let rights = self.key_rights(&record, now)?;
+        let roles = self.key_roles(&record, now)?;
+        let recheck_at = self.recheck_at(&record.owner, now);
         Ok(Identity {
             kind: IdentityKind::ApiKey,
             name: record.name,
@@ -259,12 +305,13 @@ impl Verifiers {
             rights,
             link: None,
             expires_at: record.expires_at,
+            recheck_at,
         })
     }
 
     /// What a key gives today: its maker's rights of today, narrowed by what the key names (decision 13).
-    fn key_rights(&self, key: &ApiKeyRecord) -> Result<Rights, Rejection> {
-        let maker = self.maker_rights(&key.owner, key.created_at, IdentityKind::ApiKey)?;
+    fn key_rights(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Rights, Rejection> {
+        let maker = self.maker_rights(&key.owner, key.created_at, IdentityKind::ApiKey, now)?;
         let roles = key.roles.as_ref().map(|roles| self.roles.current().rights(roles.iter().map(String::as_str)));
         let rights = match roles {
             None => maker,
@@ -276,8 +323,8 @@ impl Verifiers {
     }
 
     /// The roles behind those rights, by name.
-    fn key_roles(&self, key: &ApiKeyRecord) -> Result<Vec<String>, Rejection> {
-        let maker = self.maker_roles(&key.owner)?.unwrap_or_default();
+    fn key_roles(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Vec<String>, Rejection> {
+        let maker = self.maker_roles(&key.owner, now)?.unwrap_or_default();
         Ok(match &key.roles {
             None => maker,
             Some(roles) if key.granted_by_admin => roles.clone(),
@@ -285,19 +332,32 @@ impl Verifiers {
         })
     }
 
-    fn maker_roles(&self, maker: &Person) -> Result<Option<Vec<String>>, Rejection> {
+    /// The roles that somebody was last seen with, as far as Keycloak has not taken them away since.
+    fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }
-        Ok(self.store.person(maker)?.map(|person| person.roles))
+        let seen = self.store.person(maker)?.map(|person| person.roles);
+        Ok(seen.map(|roles| self.directories.still_held(maker, roles, now)))
+    }
+
+    /// When what somebody made is to be measured anew by what Keycloak says of them.
+    fn recheck_at(&self, maker: &Person, now: UnixTime) -> Option<UnixTime> {
+        self.directories.knows(maker).then(|| now.plus(RECHECK))
     }
 
     /// The rights today of whoever made a key or link at some time.
-    pub fn maker_rights(&self, maker: &Person, made_at: UnixTime, kind: IdentityKind) -> Result<Rights, Rejection> {
+    pub fn maker_rights(
+        &self,
+        maker: &Person,
+        made_at: UnixTime,
+        kind: IdentityKind,
+        now: UnixTime,
+    ) -> Result<Rights, Rejection> {
         if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
             return Err(Rejection::Ended);
         }
-        let roles = self.maker_roles(maker)?.ok_or(Rejection::MakerUnknown(kind))?;
+        let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;
         Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
     }
 
@@ -396,6 +456,7 @@ impl Verifiers {
         let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
         let (maker, makers_end) = maker.unzip();
         let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
+        let recheck_at = record.as_ref().and_then(|record| self.recheck_at(&record.owner, now));
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
         let expires_at =
             [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end.flatten(), unrecorded_end];
@@ -416,6 +477,7 @@ impl Verifiers {
                 download: !options.no_download,
             }),
             expires_at: expires_at.into_iter().flatten().min(),
+            recheck_at,
         })
     }
 
@@ -423,7 +485,7 @@ impl Verifiers {
     fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<(Rights, Option<UnixTime>), Rejection> {
         let options = LinkOptions::read(&record.options_json);
         let Some(key) = options.api_key else {
-            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link)?, None));
+            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?, None));
         };
         let keys = self.store.api_keys(Some(&record.owner))?;
         let key =
@@ -431,6 +493,6 @@ impl Verifiers {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }
-        Ok((self.key_rights(key)?, key.expires_at))
+        Ok((self.key_rights(key, now)?, key.expires_at))
     }
 }

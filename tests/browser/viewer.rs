@@ -123,7 +123,7 @@ fn each_user_does_by_the_session_what_the_role_allows() {
 
     let external = scene.browser_of("external", BLANK);
     let found = external.fetch_json("/dicom-web/studies", &uncached()).unwrap();
-    assert_eq!(studies(&found), [scene.labelled.uid.clone()]);
+    assert_eq!(studies(&found), std::slice::from_ref(&scene.labelled.uid));
     assert_eq!(external.fetch(&other, &uncached()).unwrap(), 403);
     assert_eq!(external.fetch(&format!("{}/frames/1", scene.other.instances[0]), &uncached()).unwrap(), 403);
     external.open(&scene.page(&viewer_of(&scene.labelled.uid))).unwrap();

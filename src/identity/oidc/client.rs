@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::other_tokens::{self, LogoutToken};
-use super::token::{self, Refusal, TokenError, VerifiedToken, printable};
+use super::token::{TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
 use crate::clock::UnixTime;
 use crate::config::Provider;
@@ -216,16 +216,17 @@ impl Oidc {
         let fault = |what| move |error| GrantError::Token { what, error };
         let identified = match &answer.id_token {
             None => None,
-            Some(text) => Some(self.with_new_keys(provider, fault("ID token"), || {
-                other_tokens::id_token(&self.shared.providers, provider, text.expose(), nonce, now)
-            })?),
+            Some(text) => {
+                let check = || other_tokens::id_token(&self.shared.providers, provider, text.expose(), nonce, now);
+                Some(self.with_new_keys(now, check).map_err(fault("ID token"))?)
+            }
         };
         if nonce.is_some() && identified.is_none() {
             return Err(fault("ID token")(TokenError::MissingClaim("id_token")));
         }
         let access = match &answer.access_token {
             None => Err(TokenError::MissingClaim("access_token")),
-            Some(text) => token::verify(&self.shared.providers, text.expose(), now).map_err(|refusal| refusal.error),
+            Some(text) => self.verify(text.expose(), now),
         };
         let token = match (access, identified) {
             (Ok(access), None) if access.provider == provider => access,
@@ -244,36 +245,7 @@ impl Oidc {
     /// # Errors
     /// Why it is refused.
     pub fn logout_token(&self, token: &str, now: UnixTime) -> Result<LogoutToken, TokenError> {
-        other_tokens::logout_token(&self.shared.providers, token, now).map_err(|refusal| {
-            if let Some(state) = refusal.refetch.and_then(|index| self.shared.providers.get(index)) {
-                self.ask_again(state);
-            }
-            refusal.error
-        })
-    }
-
-    /// A provider that rotated its keys a moment ago signs with one that we have not seen: ask, and look once more.
-    fn with_new_keys<T>(
-        &self,
-        provider: usize,
-        fault: impl FnOnce(TokenError) -> GrantError,
-        check: impl Fn() -> Result<T, Refusal>,
-    ) -> Result<T, GrantError> {
-        match check() {
-            Ok(value) => Ok(value),
-            Err(Refusal { error: TokenError::UnknownKey(kid), .. }) => {
-                if let Some(state) = self.shared.providers.get(provider) {
-                    let seen = state.snapshot.load_full();
-                    self.ask_again(state);
-                    state.await_news(&seen, self.shared.pace.timeouts.1);
-                }
-                check().map_err(|refusal| match refusal.error {
-                    TokenError::UnknownKey(_) => fault(TokenError::UnknownKey(kid)),
-                    error => fault(error),
-                })
-            }
-            Err(refusal) => Err(fault(refusal.error)),
-        }
+        self.with_new_keys(now, || other_tokens::logout_token(&self.shared.providers, token, now))
     }
 
     fn endpoints(&self, provider: usize) -> Result<(&ProviderState, Endpoints), GrantError> {

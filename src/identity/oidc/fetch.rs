@@ -167,7 +167,9 @@ fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Res
         // Minutes pass between two fetches.
         .pool_max_idle_per_host(0);
     let plain = |url: &str| url.starts_with("http://");
-    let needs_no_trust = plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain);
+    let admin_url = provider.admin.as_ref().map(|admin| admin.url.as_str());
+    let needs_no_trust =
+        plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain) && admin_url.is_none_or(plain);
     let builder = if authorities.is_empty() && needs_no_trust {
         // The system's certificates are not even read: small container images have none, and that is an error in TLS.
         builder.tls_certs_only([])
@@ -210,10 +212,11 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     let mut backoff = pace.backoff.0;
     let mut known = Known::default();
     loop {
+        state.attempts.begin();
         let complete = refresh(&shared, state, &client, &mut known).await;
         state.health.lock().attempted = true;
         shared.news.notify_one();
-        state.attempt_ended();
+        state.attempts.end();
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -335,6 +338,7 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
     }
     if changed {
         (shared.on_change)();
+        state.attempts.tell();
     }
 }
 
@@ -458,7 +462,7 @@ fn said(body: &[u8]) -> String {
 }
 
 /// An error with its causes after colons.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
+pub(in crate::identity) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,6 +5,7 @@
 //! `health`, `probe` and `noticed` are what the doctor reads: how fetching went, what the provider thinks of us as a
 //! client, and what was wrong with refused tokens.
 
+mod attempts;
 pub mod client;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -31,17 +32,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
 use client::GrantError;
+pub(in crate::identity) use fetch::causes;
 pub use health::{ClientReport, Failure, ProviderHealth, Verdict};
 use noticed::Fault;
 pub use noticed::{Notice, NoticedTokens};
 pub use other_tokens::LogoutToken;
-use token::Witness;
+use token::{Refusal, Witness};
 pub use token::{TokenError, VerifiedToken};
 
 /// Why the verification of tokens cannot start.
@@ -85,6 +87,8 @@ struct Pace {
     look: Duration,
     /// Least time between two looks at what is new.
     news: Duration,
+    /// How long a request waits for a key that it is the first to show.
+    patience: Duration,
     /// For the connection, and for a whole answer.
     timeouts: (Duration, Duration),
 }
@@ -98,6 +102,7 @@ impl Default for Pace {
             refetch: Duration::from_secs(10),
             look: Duration::from_secs(2),
             news: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
             timeouts: (Duration::from_secs(2), Duration::from_secs(5)),
         }
     }
@@ -121,8 +126,7 @@ struct ProviderState {
     wake: Notify,
     /// Set when the clients are to be asked about again.
     probe: AtomicBool,
-    /// Told after each attempt to fetch, with their number.
-    attempts: (Mutex<u64>, Condvar),
+    attempts: attempts::Attempts,
     /// When an unknown key last caused a fetch, in milliseconds since the start plus 1; 0 for never.
     asked: AtomicU64,
     /// The same for somebody who looks at how the provider is doing.
@@ -188,19 +192,35 @@ impl Oidc {
         Ok(Self { shared, stop, thread: Mutex::new(thread) })
     }
 
-    /// Who a token speaks for. No I/O and no lock: an unknown key only wakes the background thread, at most once in
-    /// 10 seconds per provider.
+    /// Who a token speaks for. No I/O and no lock, but for a token with an unknown key: that wakes the background thread, at
+    /// most once in 10 seconds per provider, and waits for it, with a few others and for a second at most. So nobody is
+    /// refused because a provider has a new key.
     ///
     /// # Errors
     /// Why the token is refused.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<VerifiedToken, TokenError> {
-        token::verify(&self.shared.providers, token, now).map_err(|refusal| {
-            if let Some(state) = refusal.refetch.and_then(|index| self.shared.providers.get(index)) {
-                self.ask_again(state);
-            }
+        self.with_new_keys(now, || token::verify(&self.shared.providers, token, now))
+    }
+
+    /// A check that a key is missing for is made once more when the provider was asked for it.
+    fn with_new_keys<T>(&self, now: UnixTime, check: impl Fn() -> Result<T, Refusal>) -> Result<T, TokenError> {
+        let refused = |refusal: Refusal| {
             self.take_note(refusal.witness, now);
             refusal.error
-        })
+        };
+        let refusal = match check() {
+            Ok(value) => return Ok(value),
+            Err(refusal) => refusal,
+        };
+        let known = refusal.refetch.as_ref().and_then(|(index, seen)| Some((self.shared.providers.get(*index)?, seen)));
+        let Some((state, seen)) = known else { return Err(refused(refusal)) };
+        self.ask_again(state);
+        // One that is away is not waited for: everybody with an old or made-up key would stand there.
+        let answers = state.health.lock().last_error.is_none();
+        if answers && state.attempts.wait(self.shared.pace.patience, || !Arc::ptr_eq(seen, &state.snapshot.load())) {
+            return check().map_err(refused);
+        }
+        Err(refused(refusal))
     }
 
     /// Writes down what a refused token tells of the set-up.
@@ -285,6 +305,7 @@ impl Oidc {
         if (last == 0 || now.saturating_sub(last) >= gap)
             && woken.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
+            state.attempts.ask();
             state.wake.notify_one();
         }
     }
@@ -315,6 +336,12 @@ impl Oidc {
             state.probe.store(true, Ordering::Relaxed);
             self.wake(state, &state.looked, self.shared.pace.look);
         }
+    }
+
+    /// The background thread's runtime, and its client for the provider with this index.
+    pub(in crate::identity) fn line(&self, provider: usize) -> Option<(tokio::runtime::Handle, reqwest::Client)> {
+        let line = self.shared.line.get()?;
+        Some((line.runtime.clone(), line.clients.get(provider)?.clone()))
     }
 
     /// How each provider is doing, in the order of the configuration.
@@ -351,29 +378,9 @@ impl ProviderState {
             noticed: noticed::Noticed::default(),
             wake: Notify::new(),
             probe: AtomicBool::new(true),
-            attempts: (Mutex::new(0), Condvar::new()),
+            attempts: attempts::Attempts::default(),
             asked: AtomicU64::new(0),
             looked: AtomicU64::new(0),
         }
-    }
-
-    /// Waits until an attempt to fetch has ended that began after `seen` was read, or something new is there.
-    fn await_news(&self, seen: &Arc<Snapshot>, patience: Duration) {
-        let (attempts, ended) = &self.attempts;
-        let until = monotonic() + patience;
-        let mut count = attempts.lock();
-        // One may be under way that asked too early.
-        let enough = count.saturating_add(2);
-        while *count < enough && Arc::ptr_eq(seen, &self.snapshot.load()) {
-            if ended.wait_until(&mut count, until).timed_out() {
-                return;
-            }
-        }
-    }
-
-    fn attempt_ended(&self) {
-        let (attempts, ended) = &self.attempts;
-        *attempts.lock() += 1;
-        ended.notify_all();
     }
 }

@@ -148,6 +148,7 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         client_secret: None,
         scopes: vec!["openid".to_owned()],
         clients: Vec::new(),
+        admin: None,
     }
 }
 

@@ -4,6 +4,8 @@
 //! signature is `jsonwebtoken`'s; the claims are ours, since the library reads the clock itself, takes tokens without
 //! `iss` or `aud`, and cannot ask for `aud` *or* `azp`.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::DecodingKey;
@@ -121,10 +123,10 @@ pub enum TokenError {
     Audience,
 }
 
-/// A refusal, the provider whose keys are worth asking for again, and what is worth telling the administrator.
+/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling the administrator.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
-    pub(super) refetch: Option<usize>,
+    pub(super) refetch: Option<(usize, Arc<Snapshot>)>,
     pub(super) witness: Witness,
 }
 
@@ -217,7 +219,7 @@ pub(super) fn signed<T>(
     let mut keys = snapshot.ring.candidates(kid.as_deref(), algorithm).map_err(|reason| match reason {
         NoKey::UnknownKid => Refusal {
             error: TokenError::UnknownKey(shown_kid()),
-            refetch: Some(index),
+            refetch: Some((index, Arc::clone(&snapshot))),
             witness: Witness::UnknownKey(index),
         },
         NoKey::OtherAlgorithm => TokenError::OtherAlgorithm(shown_kid()).into(),
@@ -252,7 +254,7 @@ fn witness(index: usize, error: &TokenError, kind: Option<&str>, claims: &Member
 fn provider_of<'a>(
     providers: &'a [ProviderState],
     issuer: &str,
-) -> Option<(usize, &'a ProviderState, arc_swap::Guard<std::sync::Arc<Snapshot>>)> {
+) -> Option<(usize, &'a ProviderState, arc_swap::Guard<Arc<Snapshot>>)> {
     let configured = |provider: &Provider| {
         provider.issuer == issuer || provider.accepted_issuers.iter().any(|accepted| accepted == issuer)
     };

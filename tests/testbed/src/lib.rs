@@ -7,8 +7,8 @@
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked
-//! - [`webdriver`]: a real Chromium
 //! - [`nginx`]: a real one with the shipped configuration
+//! - [`webdriver`]: a real Chromium
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
