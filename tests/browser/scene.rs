@@ -147,6 +147,7 @@ pub fn server(version: Version) -> OrthancBuilder {
         .unwrap()
         .verbose()
         .configure(&json!({
+            "Name": "PACS",
             "ServeFolders": {"Folders": {ohif::ROOT: viewer}, "Extensions": {"": "text/html"}, "AllowCache": true},
             "DicomWeb": {"Enable": true, "EnableWado": true},
             "Authorization": {
