@@ -109,7 +109,7 @@ pub fn login(call: &Call<'_>) -> Answer {
     if call.rest.request.method == Method::Post {
         return password(&desk);
     }
-    let return_path = ReturnPath::parse(&desk.argument("return").unwrap_or_default());
+    let return_path = ReturnPath::from_argument(&desk.argument("return").unwrap_or_default());
     let providers = desk.oidc.map_or(0, |oidc| oidc.provider_names().count());
     let has_users = !call.api.gate.identities.verifiers().local.is_empty();
     let chosen = desk.argument("provider").and_then(|text| text.parse().ok()).filter(|index| *index < providers);

@@ -97,10 +97,20 @@ impl ReturnPath {
         &self.0
     }
 
-    /// The same as the value of an argument.
+    /// The same as the value of an argument, for [`ReturnPath::from_argument`].
+    ///
+    /// Orthanc 1.13.0 decodes all arguments at once and splits them afterwards: whatever is to stay in one value must not
+    /// have an ampersand when it is decoded.
     #[must_use]
     pub fn encoded(&self) -> String {
-        utf8_percent_encode(&self.0, QUERY).to_string()
+        let without_ampersands = self.0.replace('%', "%25").replace('&', "%26");
+        utf8_percent_encode(&without_ampersands, QUERY).to_string()
+    }
+
+    /// Takes over the value of an argument, which the server has decoded once. As [`ReturnPath::parse`].
+    #[must_use]
+    pub fn from_argument(text: &str) -> Self {
+        Self::parse(&text.replace("%26", "&").replace("%25", "%"))
     }
 
     /// As a redirect from one of our own routes, `/auth/{one}`: relative, so that a path prefix survives (decision 26).
@@ -163,7 +173,15 @@ mod tests {
     #[test]
     fn a_return_keeps_its_arguments_through_another_one() {
         let path = ReturnPath::parse("/ohif/viewer?a=1&b=%26");
-        assert_eq!(path.encoded(), "/ohif/viewer%3Fa%3D1%26b%3D%2526");
+        assert_eq!(path.encoded(), "/ohif/viewer%3Fa%3D1%2526b%3D%252526");
+        let decoded = percent_encoding::percent_decode_str(&path.encoded()).decode_utf8().unwrap().into_owned();
+        // Also by a server that splits what it has decoded.
+        assert_eq!(decoded, "/ohif/viewer?a=1%26b=%2526");
+        assert_eq!(ReturnPath::from_argument(&decoded), path);
+        // Written by hand, and encoded once.
+        assert_eq!(ReturnPath::from_argument("/ohif/viewer?a=1&b=2").as_str(), "/ohif/viewer?a=1&b=2");
+        assert_eq!(ReturnPath::from_argument("/%255Cevil").as_str(), "/");
+        assert_eq!(ReturnPath::from_argument("/%252Fevil").as_str(), "/");
         assert_eq!(path.from_auth(), "../ohif/viewer?a=1&b=%26");
     }
 }

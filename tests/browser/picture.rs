@@ -1,5 +1,4 @@
 //! What can be seen on a screenshot.
-use std::collections::HashSet;
 
 /// A decoded screenshot.
 pub struct Picture {
@@ -22,14 +21,18 @@ impl Picture {
         Self { width: info.width as usize, height: info.height as usize, pixels }
     }
 
-    /// How many grey values there are in the middle: a third of the width and of the height.
+    /// How many grey values there are in the middle, a third of the width and of the height, that more than a few pixels
+    /// have: the edges of letters are of all greys, too.
     pub fn greys_in_the_middle(&self) -> usize {
+        const A_FEW: usize = 60;
         let (columns, rows) = (self.width / 3..self.width * 2 / 3, self.height / 3..self.height * 2 / 3);
-        let middle = rows.flat_map(|row| columns.clone().map(move |column| (row, column)));
-        let grey = middle.filter_map(|(row, column)| {
+        let mut counts = [0_usize; 256];
+        for (row, column) in rows.flat_map(|row| columns.clone().map(move |column| (row, column))) {
             let [red, green, blue] = self.pixels[row * self.width + column];
-            (red == green && green == blue).then_some(red)
-        });
-        grey.collect::<HashSet<u8>>().len()
+            if red == green && green == blue {
+                counts[usize::from(red)] += 1;
+            }
+        }
+        counts.iter().filter(|count| **count > A_FEW).count()
     }
 }

@@ -147,6 +147,7 @@ pub fn server(version: Version) -> OrthancBuilder {
         .unwrap()
         .verbose()
         .configure(&json!({
+            "Name": "PACS",
             "ServeFolders": {"Folders": {ohif::ROOT: viewer}, "Extensions": {"": "text/html"}, "AllowCache": true},
             "DicomWeb": {"Enable": true, "EnableWado": true},
             "Authorization": {
@@ -190,6 +191,14 @@ pub fn log_in_at_keycloak(browser: &Browser, user: &str, back_at: &str) {
 
 /// The form on Keycloak's login page.
 pub const KEYCLOAK_FORM: &str = "form#kc-form-login";
+
+/// Fills the form of our own page.
+pub fn log_in_locally(browser: &Browser, user: &str, password: &str) {
+    browser.wait_for("input[name=password]").unwrap();
+    browser.type_into("input[name=user]", user).unwrap();
+    browser.type_into("input[name=password]", password).unwrap();
+    browser.click("button").unwrap();
+}
 
 impl Scene {
     /// The URL of a page.

@@ -57,7 +57,7 @@ fn pages_are_sent_to_log_in_and_everything_else_gets_401() {
         for (path, wanted) in [
             (
                 "/ohif/viewer?StudyInstanceUIDs=1.2,3&x=%C3%A4%20b",
-                "/ohif/viewer%3FStudyInstanceUIDs%3D1.2,3%26x%3D%25C3%25A4%2520b",
+                "/ohif/viewer%3FStudyInstanceUIDs%3D1.2,3%2526x%3D%2525C3%2525A4%252520b",
             ),
             ("/stone-webviewer/index.html", "/stone-webviewer/index.html"),
             ("/ui/app/", "/ui/app/"),
