@@ -10,19 +10,25 @@ use testbed::{Version, setup, workspace};
 /// Everything that any test needs. Without Keycloak most works, so that is said and no error, unless all tests must run.
 pub(crate) fn setup() -> Result<()> {
     setup::ensure_all(&Version::ALL)?;
-    if let Some(left_out) = keycloak()? {
+    for left_out in providers()? {
         println!("NOT THERE: {left_out}");
     }
     Ok(())
 }
 
-/// What is left out without Keycloak, if it is not there and cannot be had.
-fn keycloak() -> Result<Option<String>> {
-    match setup::ensure_keycloak() {
-        Ok(_) => Ok(None),
-        Err(fault) if std::env::var_os(REQUIRED).is_some() => Err(fault.context("all tests must run")),
-        Err(fault) => Ok(Some(format!("tests against a real Keycloak: {fault:#}"))),
+/// The tests that are left out because a real provider is not there and cannot be had.
+fn providers() -> Result<Vec<String>> {
+    let mut left_out = Vec::new();
+    for (what, there) in
+        [("Keycloak", setup::ensure_keycloak().map(drop)), ("provider that is none", setup::ensure_provider())]
+    {
+        match there {
+            Ok(()) => {}
+            Err(fault) if std::env::var_os(REQUIRED).is_some() => return Err(fault.context("all tests must run")),
+            Err(fault) => left_out.push(format!("tests against a real {what}: {fault:#}")),
+        }
     }
+    Ok(left_out)
 }
 
 /// Set-up, then fmt, clippy, deny and all tests. Stops at the first step that fails; says at the end what was left out.
@@ -30,9 +36,9 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     let mut done = Vec::new();
     let mut not_run = Vec::new();
     let versions: &[Version] = if fast { &[Version::Trixie] } else { &Version::ALL };
-    let without_keycloak = step(&mut done, "setup", || {
+    let without_providers = step(&mut done, "setup", || {
         setup::ensure_all(versions)?;
-        keycloak()
+        providers()
     })?;
     step(&mut done, "fmt", || cargo(&["fmt", "--all", "--check"], fast))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -52,7 +58,7 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     if fast {
         not_run.push("tests against Orthanc from sid: --fast".to_owned());
     }
-    not_run.extend(without_keycloak);
+    not_run.extend(without_providers);
 
     println!("\nall passed:");
     for (name, took) in done {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +27,9 @@ const RESERVE: i64 = 15;
 const MOST_USERS: usize = 20;
 /// Roles that Keycloak has for itself.
 const KEYCLOAKS_OWN: [&str; 2] = ["offline_access", "uma_authorization"];
+
+/// Keycloak answers 400 to a path in which something is encoded that need not be (RFC 3986, 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The way to one realm's admin API.
 pub(super) struct Calls {
@@ -95,7 +98,7 @@ impl Calls {
                 self.account(user).await
             }
             Question::Person(subject) => {
-                let path = format!("users/{}", utf8_percent_encode(subject, NON_ALPHANUMERIC));
+                let path = format!("users/{}", utf8_percent_encode(subject, ENCODED));
                 match self.get::<User>(&path).await {
                     // A folder's own name would be the list of all users.
                     Ok(user) if user.id == *subject => self.account(user).await,
@@ -113,7 +116,7 @@ impl Calls {
     /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in other ways.
     async fn user_with_key(&self, key: &str) -> Result<User, DirectoryError> {
         let attribute = self.admin.api_key_attribute.as_deref().ok_or(Nobody::Unknown)?;
-        let query = utf8_percent_encode(&format!("{attribute}:{key}"), NON_ALPHANUMERIC).to_string();
+        let query = utf8_percent_encode(&format!("{attribute}:{key}"), ENCODED).to_string();
         let query = Zeroizing::new(format!("users?briefRepresentation=false&max={MOST_USERS}&q={query}"));
         let found: Vec<User> = self.get(&query).await?;
         if found.len() >= MOST_USERS {
@@ -135,7 +138,7 @@ impl Calls {
         if !user.enabled {
             return Err(Nobody::Disabled.into());
         }
-        let path = format!("users/{}/role-mappings/realm/composite", utf8_percent_encode(&user.id, NON_ALPHANUMERIC));
+        let path = format!("users/{}/role-mappings/realm/composite", utf8_percent_encode(&user.id, ENCODED));
         let roles: Vec<Role> = self.get(&path).await?;
         let names: Vec<&str> = [&user.first_name, &user.last_name]
             .into_iter()

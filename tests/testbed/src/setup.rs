@@ -6,6 +6,7 @@
 //! Debian packages; servers and images lie below `.cache/`.
 pub mod keycloak;
 mod mirror;
+pub mod node;
 
 use crate::orthanc::Version;
 use crate::workspace;
@@ -34,6 +35,11 @@ const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
     Requirement { package: "maven", purpose: "fetches Keycloak", present: || on_path("mvn") },
 ];
 
+const REQUIREMENTS_OF_NODE: [Requirement; 2] = [
+    Requirement { package: "nodejs", purpose: "runs a second OpenID Connect provider", present: || on_path("node") },
+    Requirement { package: "npm", purpose: "fetches it", present: || on_path("npm") },
+];
+
 const REQUIREMENTS: [Requirement; 4] = [
     Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
     Requirement { package: "libclang-dev", purpose: "reads the plugin header (bindgen)", present: has_libclang },
@@ -58,6 +64,12 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
     install(&REQUIREMENTS)
+}
+
+/// A provider that is no Keycloak. An error says what is missing.
+pub fn ensure_provider() -> Result<()> {
+    install(&REQUIREMENTS_OF_NODE)?;
+    node::ensure().map(drop)
 }
 
 /// A real Keycloak. An error says what is missing: everything but the tests against it works without.
