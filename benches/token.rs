@@ -126,6 +126,8 @@ fn provider(url: &str, issuer: String) -> Provider {
         client_id: "orthanc".to_owned(),
         client_secret: None,
         scopes: vec!["openid".to_owned()],
+        clients: Vec::new(),
+        admin: None,
     }
 }
 

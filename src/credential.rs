@@ -39,6 +39,8 @@ pub enum Kind {
     Token,
     /// What a browser holds for its session. Nowhere but in its cookie: only there it is known when it counts.
     Session,
+    /// What a browser holds that opened a link by its code. In its cookie only, too.
+    Opened,
 }
 
 /// One credential. Its `Debug` does not show it.
@@ -76,6 +78,8 @@ pub struct Places {
     pub arguments: Vec<String>,
     /// The name of the session's cookie; `None` without a login gate.
     pub session_cookie: Option<&'static str>,
+    /// The name of the cookie of opened links.
+    pub links_cookie: &'static str,
     /// The origin under which browsers know this server, where it is configured.
     pub origin: Option<String>,
 }
@@ -118,7 +122,19 @@ impl Places {
         {
             found.push(Credential { source: Source::Cookie, kind: Kind::Session, text });
         }
+        for text in self.opened_links(request) {
+            if found.len() < AT_MOST {
+                found.push(Credential { source: Source::Cookie, kind: Kind::Opened, text });
+            }
+        }
         found
+    }
+
+    /// What a browser shows of the links that it opened, the newest last.
+    pub fn opened_links<'a>(&self, request: &Request<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = self.links_cookie;
+        let cookie = if name.is_empty() { None } else { cookie(request, name) };
+        cookie.unwrap_or_default().split('.').filter(|text| !text.is_empty())
     }
 
     /// What a browser shows of its session, whether or not it counts for this request.
@@ -172,6 +188,7 @@ mod tests {
             headers: vec!["x-key".to_owned()],
             arguments: vec!["auth".to_owned()],
             session_cookie: Some("our-session"),
+            links_cookie: "our-links",
             origin: None,
         };
         places.read(&request).into_iter().map(|c| (c.source, c.kind, c.text)).collect()

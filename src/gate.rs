@@ -138,6 +138,7 @@ impl Gate {
         let row = self.routes.find(request.method, request.path);
         let (verified, rejected) = self.identify(request, &row, now);
         let Row { template, handling, note } = row;
+        let is_archive = row.is_archive();
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: IdentityList::new(),
@@ -166,7 +167,7 @@ impl Gate {
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        self.ask_each(request, handling, rule, now, &mut outcome);
+        self.ask_each(request, handling, is_archive, rule, now, &mut outcome);
         if !outcome.granted.is_empty() {
             outcome.permit = Some(Permit(()));
         }
@@ -178,6 +179,7 @@ impl Gate {
         &self,
         request: &Request<'_>,
         handling: Handling,
+        is_archive: bool,
         rule: Option<&Rule>,
         now: UnixTime,
         outcome: &mut Outcome,
@@ -186,7 +188,9 @@ impl Gate {
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
+            let without = holder.link.is_some_and(|link| is_archive && !link.download);
             let first = decision::first_gate(&holder, rule, now);
+            let first = if without { first.and(Err(Refusal::LinkWithoutDownload)) } else { first };
             let asks = first.is_ok() && !decision::is_unlimited(&holder) && handling != Handling::Upload;
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {

@@ -21,6 +21,7 @@ pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod doctor;
 pub mod gate;
 pub mod host;
 pub mod identity;

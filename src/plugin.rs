@@ -14,17 +14,19 @@ use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::credential::Places;
+use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::{self, Hasher};
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
+use crate::identity::local::pin::Pins;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
-use crate::login::Login;
+use crate::login::{Front, Login};
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::policy::decision::Refusal;
@@ -32,7 +34,9 @@ use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
 use crate::route::{Roots, RouteModel, UnknownRoutes};
+use crate::seal::SealKey;
 use crate::secret::Secret;
+use crate::share::code::Codes;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
 use crate::uploads::Uploads;
@@ -135,13 +139,15 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let epoch = Epoch::default();
     // Before anything that starts a thread: a failure here leaves none behind.
     let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
+    let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
         places: Places {
             headers: config.token_http_headers.clone(),
             arguments: config.token_get_arguments.clone(),
-            session_cookie: login.as_ref().map(|login| login.cookies.session_name()),
+            session_cookie: login.as_ref().map(|_| front.cookies.session_name()),
+            links_cookie: front.cookies.links_name(),
             origin: config.public_url.as_deref().and_then(browser::origin_of),
         },
         identities: Identities::new(verifiers, epoch),
@@ -155,12 +161,28 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
         ownership: Ownership::default(),
     });
+    let doctor = Doctor::new(&config, Arc::clone(&gate));
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
+    let doctor = Arc::new(doctor);
+    match &gate.identities.verifiers().oidc {
+        Some(oidc) => {
+            // Weak, or the doctor would keep alive the thread that tells it.
+            let told = Arc::downgrade(&doctor);
+            oidc.observe(Box::new(move || {
+                if let Some(doctor) = told.upgrade() {
+                    doctor.tell(clock::now());
+                }
+            }));
+        }
+        None => doctor.tell(clock::now()),
+    }
     let api = Api {
+        doctor,
         gate: Arc::clone(&gate),
         shares: config.shares,
         oe2_root: config.oe2_root,
+        front,
         login: login.clone(),
         decodes_arguments: host.version().decodes_arguments(),
     };
@@ -209,14 +231,7 @@ fn login(config: &Config, version: HostVersion, store: &dyn Store) -> Result<Opt
         );
     }
     let secret = store.secret("login-transaction-key", &random_secret)?;
-    let login = Login::new(
-        config.public_url.clone(),
-        config.server_https,
-        config.server_name.clone(),
-        config.trusted_proxies.clone(),
-        version.decodes_arguments(),
-        &secret,
-    )?;
+    let login = Login::new(version.decodes_arguments(), &secret)?;
     Ok(Some(login))
 }
 
@@ -229,6 +244,8 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             Secret::new(api_key::hex(&key))
         }
     };
+    let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
+    let grants = SealKey::derive(&store.secret("opened-link-key", &random_secret)?, "gatehouse opened link")?;
     let mut keys = vec![signing];
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
@@ -262,6 +279,9 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             keys,
             accept_unrecorded: config.shares.accept_unrecorded,
             accept_unrecorded_until: config.shares.accept_unrecorded_until,
+            codes,
+            grants,
+            pins: Pins::default(),
         },
         roles,
         recorder,

@@ -10,11 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use serde_json::Value;
 
 use crate::clock;
 use crate::host::{Host, HostError};
+
+mod listing;
+
+pub use listing::{Listed, Listing};
 
 /// The four levels of the DICOM hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,6 +173,7 @@ pub struct Resources {
     nodes: Cache<(Level, Box<str>), Node>,
     labels: Cache<Box<str>, Aged<Study>>,
     uids: Cache<(Level, Box<str>), Aged<Ids>>,
+    lists: Mutex<listing::Lists>,
     /// Advanced by each change that came through this server: what was read before is not used after.
     epoch: AtomicU64,
 }
@@ -192,6 +198,7 @@ impl Resources {
             nodes: Cache::new(16_384),
             labels: Cache::new(8_192),
             uids: Cache::new(8_192),
+            lists: Mutex::default(),
             epoch: AtomicU64::new(0),
         }
     }

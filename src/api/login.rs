@@ -12,7 +12,7 @@ use crate::identity::local::LocalError;
 use crate::identity::oidc::Oidc;
 use crate::identity::oidc::client::{GrantError, LoginRequest};
 use crate::identity::session::{self, SessionError, Sessions};
-use crate::login::{Login, ReturnPath, Transaction, code_challenge};
+use crate::login::{Front, Login, ReturnPath, Transaction, code_challenge};
 use crate::pages::{self, Field, Form, Language, Link, Page, Text};
 use crate::person::Person;
 use crate::request::Reply;
@@ -62,8 +62,12 @@ impl<'a> Desk<'a> {
             sessions,
             oidc: verifiers.oidc.as_deref(),
             language: Language::asked_for(request.header("accept-language")),
-            secure: login.address.is_https(request, call.by_proxy),
+            secure: call.api.front.address.is_https(request, call.by_proxy),
         })
+    }
+
+    const fn front(&self) -> &'a Front {
+        &self.call.api.front
     }
 
     fn text(&self, text: Text) -> &'static str {
@@ -71,7 +75,7 @@ impl<'a> Desk<'a> {
     }
 
     fn page(&self, title: Text) -> Page<'_> {
-        Page::new(self.language, &self.login.site, self.text(title))
+        Page::new(self.language, &self.front().site, self.text(title))
     }
 
     fn argument(&self, name: &str) -> Option<String> {
@@ -158,7 +162,7 @@ fn choice(desk: &Desk<'_>, return_path: &ReturnPath, user: &str, problem: Option
 fn to_provider(desk: &Desk<'_>, provider: usize, return_path: &ReturnPath) -> Answer {
     let Some(oidc) = desk.oidc else { return Err(ApiError::new(404, "there is no provider")) };
     let request = &desk.call.rest.request;
-    let Some(root) = desk.login.address.root(request, desk.call.by_proxy) else {
+    let Some(root) = desk.front().address.root(request, desk.call.by_proxy) else {
         return Err(ApiError::bad("the request names no host to come back to: set PublicUrl"));
     };
     let issuer = oidc.provider_names().nth(provider).unwrap_or_default().to_owned();
@@ -177,7 +181,7 @@ fn to_provider(desk: &Desk<'_>, provider: usize, return_path: &ReturnPath) -> An
         Ok(url) => {
             let sealed = desk.login.seal(&transaction)?;
             let header = request.header("cookie");
-            let cookies = desk.login.cookies.set_transaction(&transaction.state, &sealed, header, desk.secure);
+            let cookies = desk.front().cookies.set_transaction(&transaction.state, &sealed, header, desk.secure);
             Ok(pages::redirect(url, cookies))
         }
         Err(error) => {
@@ -190,7 +194,7 @@ fn to_provider(desk: &Desk<'_>, provider: usize, return_path: &ReturnPath) -> An
 /// A name and a password from our own page.
 fn password(desk: &Desk<'_>) -> Answer {
     let request = &desk.call.rest.request;
-    if !browser::is_own_form(request, desk.login.address.origin().as_deref()) {
+    if !browser::is_own_form(request, desk.front().address.origin().as_deref()) {
         return Ok(desk.failed(Text::FromElsewhere, &ReturnPath::default(), Vec::new()));
     }
     let form = form(desk.call.rest.body)?;
@@ -220,7 +224,7 @@ fn open(desk: &Desk<'_>, login: session::Login, return_path: &ReturnPath, mut co
     }
     log::info!("{:?} logged in from {}", crate::gate::shorten(&login.name), crate::gate::shorten(&desk.call.remote));
     let (text, _) = desk.sessions.open(login, desk.call.now)?;
-    cookies.push(desk.login.cookies.set_session(text.expose(), desk.sessions.duration(), desk.secure));
+    cookies.push(desk.front().cookies.set_session(text.expose(), desk.sessions.duration(), desk.secure));
     Ok(pages::redirect(return_path.from_auth(), cookies))
 }
 
@@ -236,7 +240,7 @@ pub fn callback(call: &Call<'_>) -> Answer {
     };
     let return_path = ReturnPath::parse(&transaction.return_path);
     // Used once, whatever becomes of it.
-    let cookies = vec![desk.login.cookies.remove_transaction(&state, desk.secure)];
+    let cookies = vec![desk.front().cookies.remove_transaction(&state, desk.secure)];
     match granted(&desk, &transaction) {
         Ok(login) => {
             let verifiers = call.api.gate.identities.verifiers();
@@ -251,6 +255,9 @@ pub fn callback(call: &Call<'_>) -> Answer {
         }
         Err(error) => {
             log::warn!("a login at {} failed: {error}", crate::gate::shorten(&transaction.issuer));
+            if let Some(oidc) = desk.oidc {
+                oidc.note_login(&transaction.issuer, &error, call.now);
+            }
             let problem = match error {
                 GrantError::NotReady(_) | GrantError::Unreachable(_) => Text::ProviderAway,
                 GrantError::Refused { .. } | GrantError::Token { .. } => Text::LoginRefused,
@@ -292,7 +299,7 @@ pub fn logout(call: &Call<'_>) -> Answer {
         let origins: Vec<String> = (0..providers).filter_map(|provider| desk.oidc?.logout_origin(provider)).collect();
         return Ok(page.reply(&origins));
     }
-    if !browser::is_own_form(request, desk.login.address.origin().as_deref()) {
+    if !browser::is_own_form(request, desk.front().address.origin().as_deref()) {
         return Ok(desk.failed(Text::FromElsewhere, &ReturnPath::default(), Vec::new()));
     }
     let ended = match call.api.gate.places.session(request) {
@@ -302,11 +309,11 @@ pub fn logout(call: &Call<'_>) -> Answer {
     let at_provider = ended.and_then(|ended| {
         log::info!("somebody with a session of {:?} logged out", crate::gate::shorten(&ended.person.subject));
         let oidc = desk.oidc?;
-        let root = desk.login.address.root(request, call.by_proxy)?;
+        let root = desk.front().address.root(request, call.by_proxy)?;
         let provider = oidc.provider_of(&ended.person.issuer)?;
         oidc.logout_url(provider, ended.id_token.as_ref(), &format!("{root}auth/logout?done=1"))
     });
-    let cookies = vec![desk.login.cookies.remove_session(desk.secure)];
+    let cookies = vec![desk.front().cookies.remove_session(desk.secure)];
     if browser::is_page_request(request) {
         return Ok(pages::redirect(at_provider.unwrap_or_else(|| "logout?done=1".to_owned()), cookies));
     }

@@ -3,9 +3,12 @@
 //! Known paths pass the filter with their identity; the handler decides and can say why (decision 7).
 #![forbid(unsafe_code)]
 
+mod doctor;
 mod keys;
+mod links;
 mod login;
 mod profile;
+mod qr;
 mod seen;
 mod sessions;
 mod settings;
@@ -19,10 +22,11 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 use crate::config::Shares;
+use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
-use crate::login::Login;
+use crate::login::{Front, Login};
 use crate::policy::decision::{self, Refusal};
 use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller, Slot};
@@ -34,10 +38,14 @@ pub const PATTERN: &str = "/auth/.*";
 pub struct Api {
     /// The rooms behind the gate.
     pub gate: Arc<Gate>,
+    /// What is wrong with the set-up.
+    pub doctor: Arc<Doctor>,
     /// How links are made.
     pub shares: Shares,
     /// Where Orthanc Explorer 2 is, with slashes at both ends.
     pub oe2_root: String,
+    /// How browsers see this server.
+    pub front: Front,
     /// The login gate; `None` when it is off.
     pub login: Option<Arc<Login>>,
     /// Whether the server decodes arguments before we see them.
@@ -147,6 +155,11 @@ impl Api {
             (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
             (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
             (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
+            (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
+            (Some("shares"), Some(id), Some("qr")) => call.only(&[Method::Get], "GET", |call| qr::get(call, id)),
+            (Some("links"), Some(code), None) => {
+                call.only(&[Method::Get, Method::Post], "GET,POST", |call| links::open(call, code))
+            }
             (Some("sessions"), None, None) => {
                 call.only(&[Method::Get, Method::Delete], "GET,DELETE", sessions::collection)
             }

@@ -76,6 +76,21 @@ fn named(call: &Call<'_>, user: Option<&str>, issuer: Option<&str>) -> Result<Pe
         // Whether there is such a user is nobody else's business.
         return if is_own { Ok(person.clone()) } else { Err(call.refuse("somebody else's sessions")) };
     };
+    the_one_called(call, user, issuer)
+}
+
+/// The one person of this name or subject.
+pub(super) fn person_called(call: &Call<'_>, user: &str) -> Result<Person, ApiError> {
+    the_one_called(call, user, None).map_err(|error| match error.status {
+        404 => ApiError::bad(
+            "Recipient: nobody of this name or subject was seen here; whoever it is must have logged in once",
+        ),
+        409 => ApiError::bad(format!("Recipient: {}", error.details)),
+        _ => error,
+    })
+}
+
+fn the_one_called(call: &Call<'_>, user: &str, issuer: Option<&str>) -> Result<Person, ApiError> {
     let verifiers = call.api.gate.identities.verifiers();
     let mut found: Vec<(Person, String)> =
         verifiers.store.people_called(user)?.into_iter().map(|known| (known.person, known.name)).collect();

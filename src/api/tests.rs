@@ -9,8 +9,17 @@ use crate::testing::{Bed, NOW, basic, world};
 fn api(bed: &Bed) -> Api {
     let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
     let environment: &dyn Environment = &ProcessEnvironment::new(None);
-    let shares = crate::config::read(&text, environment).unwrap().unwrap().shares;
-    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned(), login: None, decodes_arguments: true }
+    let config = crate::config::read(&text, environment).unwrap().unwrap();
+    let doctor = Arc::new(Doctor::new(&config, Arc::clone(&bed.gate)));
+    Api {
+        gate: Arc::clone(&bed.gate),
+        doctor,
+        shares: config.shares,
+        oe2_root: "/ui/".to_owned(),
+        login: None,
+        front: crate::login::Front::new(None, false, "Orthanc".to_owned()),
+        decodes_arguments: true,
+    }
 }
 
 fn bed() -> Bed {

@@ -60,8 +60,31 @@ pub struct Config {
     pub oe2_root: String,
     /// Whether Orthanc's DICOM port is open (`DicomServerEnabled`): it is not covered, and the log says so at start.
     pub dicom_server_enabled: bool,
-    /// Things that the administrator should read in the log at start, each a sentence.
-    pub warnings: Vec<String>,
+    /// Which of Orthanc's `DicomAlwaysAllow…` keys are on: what everybody may do who reaches the DICOM port.
+    pub dicom_open_to_all: Vec<&'static str>,
+    /// Whether only clients with a certificate of their own reach the DICOM port.
+    pub dicom_certificates: bool,
+    /// The provider that Orthanc Explorer 2 sends browsers to, when it does.
+    pub explorer_login: Option<ExplorerLogin>,
+    /// Things that the administrator should read in the log at start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that works as configured, and is hardly meant so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of thing it is, in PascalCase: for programs that read the doctor's findings.
+    pub code: &'static str,
+    /// What is so, in words, with the key path.
+    pub message: String,
+    /// What to change, with the key path.
+    pub change: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.message, self.change)
+    }
 }
 
 /// An OpenID Connect provider.
@@ -102,6 +125,8 @@ pub struct Provider {
     pub client_secret: Option<Secret>,
     /// What a login asks for; `openid` is among them.
     pub scopes: Vec<String>,
+    /// The clients that browsers log in with here.
+    pub clients: Vec<LoginClient>,
     /// Keycloak's admin API; `None`: it is not asked.
     pub admin: Option<AdminApi>,
 }
@@ -117,6 +142,38 @@ pub struct AdminApi {
     pub client_secret: Secret,
     /// The user attribute that holds API keys; `None`: there are none.
     pub api_key_attribute: Option<String>,
+}
+
+/// Section `Keycloak` of Orthanc Explorer 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplorerLogin {
+    /// `Url`, as browsers reach Keycloak.
+    pub url: String,
+    /// `Realm`.
+    pub realm: String,
+    /// `ClientId`.
+    pub client_id: String,
+}
+
+impl ExplorerLogin {
+    /// The issuer of tokens that Keycloak makes when it is reached there and has no name of its own.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("{}/realms/{}", self.url.trim_end_matches('/'), self.realm)
+    }
+}
+
+/// A client of a provider, with which browsers log in.
+#[derive(Clone, Debug)]
+pub struct LoginClient {
+    /// The key path of its identifier, for messages.
+    pub place: String,
+    /// Its identifier.
+    pub client_id: String,
+    /// Its secret; `None` for a public client.
+    pub secret: Option<Secret>,
+    /// Where browsers come back to.
+    pub redirect_uri: String,
 }
 
 /// The login gate.

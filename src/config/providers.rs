@@ -95,6 +95,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
         scopes: scopes(section),
         admin: None,
         keycloak,
+        clients: Vec::new(),
         issuer: String::new(),
         discovery_url: String::new(),
         jwks_url: None,
@@ -105,10 +106,12 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
         false => admin,
     });
     if provider.audiences.is_empty() {
-        section.reader.warn(format!(
-            "{} is []: tokens that the provider issued for any other application are accepted",
-            section.at("Audiences")
-        ));
+        let place = section.at("Audiences");
+        section.reader.warn(
+            "AudiencesUnchecked",
+            format!("{place} is []: tokens that the provider issued for any other application are accepted"),
+            format!("write into {place} what aud or azp of this server's own tokens is, the client's id for instance"),
+        );
     }
     Some(Provider { issuer, discovery_url, jwks_url, admin, ..provider })
 }

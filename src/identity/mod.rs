@@ -28,7 +28,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use verify::{LinkPolicy, MadeWith, Rejection, Verifiers};
+pub use verify::{LinkPolicy, Rejection, Verifiers};
 
 /// What an identity was verified by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +209,7 @@ impl Identities {
             (CredentialKind::Basic, Some(known)) => self.verifiers.local_again(&known.identity),
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
             (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
+            (CredentialKind::Opened, _) => self.verifiers.opened_link(credential.text, now),
             (CredentialKind::Token, _) => self.verifiers.token(credential.text, now),
         };
         match identity {

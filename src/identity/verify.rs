@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::api_key;
 use super::directory::{Directories, DirectoryError, Nobody};
+use super::local::pin::Pins;
 use super::local::{LocalError, LocalUsers};
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
@@ -18,8 +19,12 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::policy::decision::{LinkScope, LinkedResource};
 use crate::policy::rights::{ADMIN, Labels, Rights};
+use crate::seal::SealKey;
 use crate::secret::Secret;
+use crate::share::ShareResource;
+use crate::share::code::Codes;
 use crate::share::kind::LinkType;
+use crate::share::limits::LinkOptions;
 use crate::share::token::{self as share_token, Registered, ShareClaims};
 use crate::store::{ApiKeyRecord, PersonRecord, ShareRecord, Store, StoreError, UseKind};
 
@@ -92,7 +97,16 @@ pub struct LinkPolicy {
     pub accept_unrecorded: bool,
     /// Until when.
     pub accept_unrecorded_until: Option<UnixTime>,
+    /// Makes the short forms of links.
+    pub codes: Codes,
+    /// Seals what browsers get that opened one.
+    pub grants: SealKey,
+    /// Checks the PINs of links.
+    pub pins: Pins,
 }
+
+/// The place that grants are sealed for.
+const GRANT: &str = "opened link";
 
 /// All that credentials are verified against.
 pub struct Verifiers {
@@ -143,6 +157,8 @@ impl Verifiers {
         }
         let oidc = self.oidc.as_ref().ok_or(Rejection::NoProvider)?;
         let token = oidc.verify(text, now)?;
+        let roles = self.roles.current();
+        oidc.note_roles(&token, |role| roles.roles.contains_key(role), now);
         let person = Person { issuer: token.issuer, subject: token.subject };
         if let Some(ended) = self.store.not_before(&person)?
             && token.issued_at.is_none_or(|issued| issued <= ended)
@@ -163,7 +179,7 @@ impl Verifiers {
             groups: token.groups,
             person: Some(person),
             id: None,
-            rights: self.roles.current().rights(token.roles.iter().map(String::as_str)),
+            rights: roles.rights(token.roles.iter().map(String::as_str)),
             roles: token.roles,
             link: None,
             expires_at: Some(token.expires_at),
@@ -363,6 +379,15 @@ impl Verifiers {
             return Ok(None);
         };
         let record = self.store.share(jti)?.ok_or_else(|| Rejection::Link("it has no record".to_owned()))?;
+        if LinkOptions::read(&record.options_json).asks() {
+            return Err(Rejection::Link("it is opened by its code only".to_owned()));
+        }
+        self.in_force(&record, now)?;
+        Ok(Some(record))
+    }
+
+    /// Whether a link with a record may be used now.
+    pub fn in_force(&self, record: &ShareRecord, now: UnixTime) -> Result<(), Rejection> {
         if record.revoked_at.is_some() {
             return Err(Rejection::Link("it was revoked".to_owned()));
         }
@@ -372,24 +397,69 @@ impl Verifiers {
         if record.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
         }
-        Ok(Some(record))
+        Ok(())
+    }
+
+    /// What a browser is given that has opened a link: good for this link alone, until then at most.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn grant(&self, link: &str, until: UnixTime) -> Result<String, crate::seal::Unsealable> {
+        let sealed = self.links.grants.seal(GRANT, format!("{} {link}", until.0).as_bytes())?;
+        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    }
+
+    /// The identity of a browser that has opened a link.
+    pub(super) fn opened_link(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        let unknown = || Rejection::Link("it was not opened here".to_owned());
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
+        let opened = self.links.grants.open(GRANT, &sealed).map_err(|_| unknown())?;
+        let opened = std::str::from_utf8(&opened).map_err(|_| unknown())?;
+        let (until, id) = opened.split_once(' ').ok_or_else(unknown)?;
+        let until = UnixTime(until.parse().map_err(|_| unknown())?);
+        if until <= now {
+            return Err(Rejection::Expired);
+        }
+        let record = self.store.share(id)?.ok_or_else(unknown)?;
+        let identity = self.link_of_record(record, now)?;
+        let end = identity.expires_at.map_or(until, |end| end.min(until));
+        Ok(Identity { expires_at: Some(end), ..identity })
+    }
+
+    /// The identity of whoever may use a link with a record, however they came to it.
+    pub fn link_of_record(&self, record: ShareRecord, now: UnixTime) -> Result<Identity, Rejection> {
+        self.in_force(&record, now)?;
+        let damaged = || Rejection::Link("its record cannot be read".to_owned());
+        let kind = LinkType::parse(&record.kind).ok_or_else(damaged)?;
+        let resources = ShareResource::read_all(&record.resources_json).ok_or_else(damaged)?;
+        self.link_identity(kind, &resources, Some(record), None, now)
     }
 
     /// The identity of a link's holder, from claims whose signature holds.
     pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Identity, Rejection> {
         let record = self.link_in_force(claims, now)?;
-        let kind = claims.link_type;
+        self.link_identity(claims.link_type, &claims.resources, record, claims.expires_at(), now)
+    }
+
+    fn link_identity(
+        &self,
+        kind: LinkType,
+        resources: &[ShareResource],
+        record: Option<ShareRecord>,
+        claimed_end: Option<UnixTime>,
+        now: UnixTime,
+    ) -> Result<Identity, Rejection> {
+        let options = record.as_ref().map(|record| LinkOptions::read(&record.options_json)).unwrap_or_default();
+        if options.unreadable {
+            return Err(Rejection::Link("its conditions cannot be read".to_owned()));
+        }
         let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
         let (maker, makers_end) = maker.unzip();
         let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
         let recheck_at = record.as_ref().and_then(|record| self.recheck_at(&record.owner, now));
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
-        let expires_at = [
-            claims.expires_at(),
-            record.as_ref().and_then(|record| record.expires_at),
-            makers_end.flatten(),
-            unrecorded_end,
-        ];
+        let expires_at =
+            [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end.flatten(), unrecorded_end];
         Ok(Identity {
             kind: IdentityKind::Link,
             name: format!("{} link", kind.as_str()),
@@ -401,9 +471,10 @@ impl Verifiers {
             roles: Vec::new(),
             rights: Rights::new(reads.iter().copied(), Labels::none()),
             link: Some(LinkScope {
-                resources: claims.resources.iter().map(LinkedResource::from).collect(),
+                resources: resources.iter().map(LinkedResource::from).collect(),
                 maker,
                 maker_needs: kind.permissions(),
+                download: !options.no_download,
             }),
             expires_at: expires_at.into_iter().flatten().min(),
             recheck_at,
@@ -412,7 +483,7 @@ impl Verifiers {
 
     /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.
     fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<(Rights, Option<UnixTime>), Rejection> {
-        let options = MadeWith::of(record);
+        let options = LinkOptions::read(&record.options_json);
         let Some(key) = options.api_key else {
             return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?, None));
         };
@@ -423,22 +494,5 @@ impl Verifiers {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }
         Ok((self.key_rights(key, now)?, key.expires_at))
-    }
-}
-
-/// What a link was made with, beyond a person: kept in the record's options.
-#[derive(Debug, Default, serde::Deserialize, serde::Serialize)]
-pub struct MadeWith {
-    /// The identifier of the API key that the maker showed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<String>,
-}
-
-impl MadeWith {
-    /// What a link was made with, from its record.
-    #[must_use]
-    pub fn of(record: &ShareRecord) -> Self {
-        // Written by us; one that cannot be read names a key that nobody has, so that the link is refused.
-        serde_json::from_str(&record.options_json).unwrap_or(Self { api_key: Some(String::new()) })
     }
 }

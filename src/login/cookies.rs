@@ -3,6 +3,9 @@
 /// How many logins one browser may have begun, in as many tabs.
 const TRANSACTIONS: usize = 6;
 
+/// How long a browser keeps the links that it opened, in seconds.
+pub const LINKS: i64 = 8 * 3_600;
+
 /// What the name of a begun login starts with; its state follows.
 const TRANSACTION: &str = "gatehouse-login-";
 
@@ -10,6 +13,7 @@ const TRANSACTION: &str = "gatehouse-login-";
 #[derive(Clone, Debug)]
 pub struct Cookies {
     session: &'static str,
+    links: &'static str,
     /// Where `PublicUrl` is; all of the server without one.
     path: String,
 }
@@ -22,18 +26,30 @@ impl Cookies {
         let rest = public_url.and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
         let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/").to_owned();
         let https = public_url.is_some_and(|url| url.starts_with("https://"));
-        let session = match (https, path.as_str()) {
-            (true, "/") => "__Host-gatehouse-session",
-            (true, _) => "__Secure-gatehouse-session",
-            (false, _) => "gatehouse-session",
+        let (session, links) = match (https, path.as_str()) {
+            (true, "/") => ("__Host-gatehouse-session", "__Host-gatehouse-links"),
+            (true, _) => ("__Secure-gatehouse-session", "__Secure-gatehouse-links"),
+            (false, _) => ("gatehouse-session", "gatehouse-links"),
         };
-        Self { session, path }
+        Self { session, links, path }
     }
 
     /// The name of the session's cookie.
     #[must_use]
     pub const fn session_name(&self) -> &'static str {
         self.session
+    }
+
+    /// The name of the cookie of opened links.
+    #[must_use]
+    pub const fn links_name(&self) -> &'static str {
+        self.links
+    }
+
+    /// Sets the opened links (decision 23): until the browser is closed, or each link ends.
+    #[must_use]
+    pub fn set_links(&self, opened: &[&str], secure: bool) -> String {
+        self.line(self.links, &opened.join("."), LINKS, secure)
     }
 
     /// Sets the session for so many seconds.

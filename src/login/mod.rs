@@ -9,8 +9,6 @@ mod cookies;
 mod return_path;
 mod transaction;
 
-use ipnet::IpNet;
-
 use crate::browser;
 use crate::clock::UnixTime;
 use crate::credential::Source;
@@ -19,7 +17,7 @@ use crate::host::Method;
 use crate::request::Request;
 use crate::seal::{SealKey, Unsealable};
 pub use address::Address;
-pub use cookies::Cookies;
+pub use cookies::{Cookies, LINKS};
 pub use return_path::ReturnPath;
 pub use transaction::{Transaction, code_challenge};
 
@@ -34,41 +32,38 @@ pub enum Entrance {
     Redirect(String),
 }
 
-/// The login gate.
-pub struct Login {
-    /// Where this server is, as browsers see it.
+/// How browsers see this server, with a login gate or without.
+#[derive(Clone, Debug)]
+pub struct Front {
+    /// Where it is.
     pub address: Address,
     /// Its cookies.
     pub cookies: Cookies,
-    /// How this server calls itself.
+    /// How it calls itself.
     pub site: String,
-    /// Whose forwarded headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Front {
+    /// `https` says whether the server itself speaks TLS.
+    #[must_use]
+    pub fn new(public_url: Option<String>, https: bool, site: String) -> Self {
+        Self { cookies: Cookies::new(public_url.as_deref()), address: Address::new(public_url, https), site }
+    }
+}
+
+/// The login gate.
+pub struct Login {
     decodes_arguments: bool,
     seal: SealKey,
 }
 
 impl Login {
-    /// `secret` is the state's own, of at least 32 bytes. `https` says whether the server itself speaks TLS.
+    /// `secret` is the state's own, of at least 32 bytes.
     ///
     /// # Errors
     /// As [`SealKey::derive`].
-    pub fn new(
-        public_url: Option<String>,
-        https: bool,
-        site: String,
-        trusted_proxies: Vec<IpNet>,
-        decodes_arguments: bool,
-        secret: &[u8],
-    ) -> Result<Self, Unsealable> {
-        Ok(Self {
-            cookies: Cookies::new(public_url.as_deref()),
-            address: Address::new(public_url, https),
-            site,
-            trusted_proxies,
-            decodes_arguments,
-            seal: SealKey::derive(secret, "gatehouse login transaction")?,
-        })
+    pub fn new(decodes_arguments: bool, secret: &[u8]) -> Result<Self, Unsealable> {
+        Ok(Self { decodes_arguments, seal: SealKey::derive(secret, "gatehouse login transaction")? })
     }
 
     /// What becomes of a request. `request.method` is not known yet: the server does not say it here.

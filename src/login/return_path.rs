@@ -84,7 +84,11 @@ impl ReturnPath {
         let is_odd = decoded.contains("//") || decoded.contains('\\') || decoded.split('/').any(|part| part == "..");
         let is_ours = rest.is_some() && text.len() <= LONGEST && text.bytes().all(is_plain) && !is_odd;
         // A login that leads back to a login would go round for ever.
-        if is_ours && !path.starts_with("/auth/") { Self(text.to_owned()) } else { Self::default() }
+        if is_ours && (!path.starts_with("/auth/") || path.starts_with("/auth/links/")) {
+            Self(text.to_owned())
+        } else {
+            Self::default()
+        }
     }
 
     /// The text: a path from the root of the server.
@@ -113,7 +117,9 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_server_are_returned_to() {
-        for ours in ["/", "/ui/app/", "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F", "/a?b=//c", "/studies/a:b"] {
+        for ours in
+            ["/", "/ui/app/", "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F", "/a?b=//c", "/studies/a:b", "/auth/links/x"]
+        {
             assert_eq!(ReturnPath::parse(ours).as_str(), ours);
         }
         for elsewhere in [

@@ -183,14 +183,14 @@ impl Query {
     }
 
     /// What the query says of the studies themselves, as a query for studies: whatever is found lies in one of them. It
-    /// may find more of them, as it does not care for case.
+    /// may find more of them, as it does not care for case. Empty when it says nothing.
     pub(super) fn study_criteria(&self) -> Map<String, Value> {
         let is_of_the_study = |tag: &str| {
             let number = tag.replace([',', '-'], "");
             STUDY_TAGS.iter().any(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
         };
         let tags = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
-        tags.filter(|(tag, value)| value.is_string() && is_of_the_study(tag))
+        tags.filter(|(tag, value)| value.as_str().is_some_and(|text| !matches!(text, "" | "*")) && is_of_the_study(tag))
             .map(|(tag, value)| (tag.clone(), value.clone()))
             .collect()
     }

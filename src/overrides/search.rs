@@ -5,7 +5,8 @@
 //! (decision 15). Where the query can say so itself, the core does all the work (`Plan::Narrowed`); else the allowed
 //! studies are found first and named in the query.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -17,11 +18,7 @@ use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
-use crate::resource::{Level, Located, Named, Study};
-
-/// How many studies are asked for at a time when the allowed ones are listed; about 500 bytes each. The server finds all of
-/// them anew for each page.
-const PAGE: usize = 10_000;
+use crate::resource::{Level, Listed, Located, Named};
 
 /// POST `/tools/find`.
 pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
@@ -127,12 +124,7 @@ fn among_allowed(
     scope: &Scope,
     labels: Option<(Vec<String>, Constraint)>,
 ) -> Result<Plan, HostError> {
-    let mut allowed = allowed_studies(context, scope, query)?;
-    if let Some(tag) = &query.uid_tag {
-        let pattern =
-            query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
-        allowed.retain(|study| pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, &study.uid)));
-    }
+    let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
         return Ok(Plan::Nothing);
     }
@@ -141,12 +133,23 @@ fn among_allowed(
         // Which tags a patient is found by is the core's to say; which patients count is ours.
         body.remove("Since");
         body.remove("Limit");
-        let ids = allowed.into_iter().map(|study| study.patient).collect();
+        let ids = allowed.into_values().map(|listed| listed.patient.to_string()).collect();
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
-    let uids: BTreeSet<&str> = allowed.iter().map(|study| study.uid.as_str()).collect();
-    let list: Vec<&str> = uids.iter().copied().collect();
-    let list = list.join("\\");
+    let mut list = uids(&allowed);
+    // Two patients may have studies with one UID, and only one of them be allowed.
+    let mut is_alone = match &kept_for {
+        Some(own) => carriers(context, &list, Some(own))? == carriers(context, &list, None)?,
+        None => carriers(context, &list, None)? == allowed.len(),
+    };
+    if kept_for.is_some() && !is_alone {
+        (allowed, _) = allowed_studies(context, scope, query, true)?;
+        if allowed.is_empty() {
+            return Ok(Plan::Nothing);
+        }
+        list = uids(&allowed);
+        is_alone = carriers(context, &list, None)? == allowed.len();
+    }
     let mut says_nothing_else = true;
     if let Some(Value::Object(tags)) = body.get_mut("Query") {
         if let Some(tag) = &query.uid_tag {
@@ -160,8 +163,7 @@ fn among_allowed(
     if says_nothing_else {
         body.remove("CaseSensitive");
     }
-    // Two patients may have studies with one UID, and only one of them be allowed.
-    if carriers(context, &list)? == allowed.len() {
+    if is_alone {
         if body.get("CaseSensitive") != Some(&Value::Bool(true)) {
             return Ok(Plan::Narrowed(Value::Object(body)));
         }
@@ -172,15 +174,19 @@ fn among_allowed(
     body.remove("Since");
     body.remove("Limit");
     if query.level == Level::Study {
-        let ids = allowed.into_iter().map(|study| study.id).collect();
+        let ids = allowed.into_keys().map(|id| id.to_string()).collect();
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
     study_by_study(context, query, body, &allowed)
 }
 
-/// How many studies carry one of these UIDs.
-fn carriers(context: &Context<'_>, list: &str) -> Result<usize, HostError> {
-    let query = json!({"Level": "Study", "Query": {"StudyInstanceUID": list}});
+/// How many studies carry one of these UIDs, and one of these labels.
+fn carriers(context: &Context<'_>, list: &str, labels: Option<&BTreeSet<String>>) -> Result<usize, HostError> {
+    let mut query = json!({"Level": "Study", "Query": {"StudyInstanceUID": list}});
+    if let (Some(labels), Some(query)) = (labels, query.as_object_mut()) {
+        query.insert("Labels".to_owned(), json!(labels));
+        query.insert("LabelsConstraint".to_owned(), json!("Any"));
+    }
     let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
     let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
     let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
@@ -193,7 +199,7 @@ fn study_by_study(
     context: &Context<'_>,
     query: &Query,
     body: Map<String, Value>,
-    allowed: &[AllowedStudy],
+    allowed: &Allowed,
 ) -> Result<Plan, HostError> {
     if query.body.contains_key("OrderBy") || PARENTS.iter().any(|parent| query.body.contains_key(*parent)) {
         log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
@@ -201,16 +207,16 @@ fn study_by_study(
     }
     let mut alone = Vec::new();
     let mut bodies = Vec::new();
-    for study in allowed {
-        if carriers(context, &study.uid)? == 1 {
-            alone.push(study.uid.as_str());
+    for study in allowed.values().map(|listed| &listed.study) {
+        if carriers(context, &study.uid, None)? == 1 {
+            alone.push(&*study.uid);
             continue;
         }
         let mut body = body.clone();
         if let Some(Value::Object(tags)) = body.get_mut("Query") {
             tags.remove("StudyInstanceUID");
         }
-        body.insert("ParentStudy".to_owned(), json!(study.id));
+        body.insert("ParentStudy".to_owned(), json!(*study.id));
         bodies.push(Value::Object(body));
     }
     if !alone.is_empty() {
@@ -223,90 +229,83 @@ fn study_by_study(
     Ok(Plan::Several(bodies))
 }
 
-struct AllowedStudy {
-    id: String,
-    uid: String,
-    patient: String,
+/// Studies by Orthanc identifier.
+type Allowed = BTreeMap<Arc<str>, Listed>;
+
+/// Each once, as DICOM lists them.
+fn uids(studies: &Allowed) -> String {
+    let uids: BTreeSet<&str> = studies.values().map(|listed| &*listed.study.uid).collect();
+    uids.into_iter().collect::<Vec<_>>().join("\\")
 }
+
+/// The labels that a kept list was made for; `None`: the list is of now.
+type KeptFor = Option<Arc<BTreeSet<String>>>;
 
 /// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
 /// links' UIDs, each checked once more by the policy.
-fn allowed_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<AllowedStudy>, HostError> {
+///
+/// Below studies, and without links, they may come from a list that was kept, unless `now` is said. Then the labels come
+/// with it that it was made for, and it is for the caller to see that all carriers of its UIDs still have one of those.
+fn allowed_studies(
+    context: &Context<'_>,
+    scope: &Scope,
+    query: &Query,
+    now: bool,
+) -> Result<(Allowed, KeptFor), HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
-    let mut found = std::collections::BTreeMap::new();
-    if let Labels::Only(own) = &scope.labels()
+    let resources = &context.gate.resources;
+    let mut found = Allowed::new();
+    let mut kept_for = None;
+    if let Labels::Only(own) = scope.labels()
         && !own.is_empty()
     {
-        let criteria = Value::Object(query.study_criteria());
-        let query = [("Labels", json!(**own)), ("LabelsConstraint", json!("Any")), ("Query", criteria)];
-        collect(
-            context,
-            scope,
-            query.map(|(member, value)| (member.to_owned(), value)).into_iter().collect(),
-            &mut found,
-        )?;
+        let mut criteria = query.study_criteria();
+        let is_below = matches!(query.level, Level::Series | Level::Instance);
+        if criteria.is_empty() && is_below && identities.iter().all(|identity| identity.link.is_none()) {
+            let listing = resources.labelled(&own, now)?;
+            allow(scope, listing.studies.iter().cloned(), &mut found);
+            kept_for = listing.is_kept.then_some(own);
+        } else {
+            criteria = [("Query".to_owned(), Value::Object(criteria))].into_iter().collect();
+            criteria.insert("Labels".to_owned(), json!(*own));
+            criteria.insert("LabelsConstraint".to_owned(), json!("Any"));
+            allow(scope, resources.list(criteria)?, &mut found);
+        }
     }
-    let mut uids = BTreeSet::new();
+    let mut linked = BTreeSet::new();
     for resource in identities.iter().filter_map(|identity| identity.link.as_ref()).flat_map(|link| &link.resources) {
         if resource.level != Level::Study {
             continue;
         }
         if let Some(uid) = &resource.dicom_uid {
-            uids.insert(uid.clone());
+            linked.insert(uid.clone());
         } else if let Some(id) = &resource.orthanc_id
-            && let Ok(study) = context.gate.resources.study(id)
+            && let Ok(study) = resources.study(id)
         {
-            uids.insert(study.uid.to_string());
+            linked.insert(study.uid.to_string());
         }
     }
-    if !uids.is_empty() {
-        let list: Vec<String> = uids.into_iter().collect();
+    if !linked.is_empty() {
+        let list: Vec<String> = linked.into_iter().collect();
         let query = json!({"StudyInstanceUID": list.join("\\")});
-        collect(context, scope, [("Query".to_owned(), query)].into_iter().collect(), &mut found)?;
+        allow(scope, resources.list([("Query".to_owned(), query)].into_iter().collect())?, &mut found);
     }
-    Ok(found.into_values().collect())
+    if let Some(tag) = &query.uid_tag {
+        let pattern =
+            query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
+        let is_meant = |uid: &str| pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, uid));
+        found.retain(|_, listed| is_meant(&listed.study.uid));
+    }
+    Ok((found, kept_for))
 }
 
-fn collect(
-    context: &Context<'_>,
-    scope: &Scope,
-    mut query: Map<String, Value>,
-    found: &mut std::collections::BTreeMap<String, AllowedStudy>,
-) -> Result<(), HostError> {
-    query.insert("Level".to_owned(), json!("Study"));
-    query.insert("Expand".to_owned(), json!(true));
-    // Servers before 1.12.5 do not know it, and describe all.
-    query.insert("ResponseContent".to_owned(), json!(["Labels", "MainDicomTags", "Parent"]));
-    query.insert("Limit".to_owned(), json!(PAGE));
-    let mut since = 0;
-    loop {
-        query.insert("Since".to_owned(), json!(since));
-        let page = context.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
-        let page: Vec<Value> = crate::json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
-        // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
-        if page.is_empty() {
-            return Ok(());
-        }
-        since += page.len();
-        for study in &page {
-            let study = located(study).ok_or(HostError::PLUGIN)?;
-            if scope.allows(&study.0) {
-                let (id, uid) = (study.0.study.id.to_string(), study.0.study.uid.to_string());
-                found.insert(id.clone(), AllowedStudy { id, uid, patient: study.1 });
-            }
+fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut Allowed) {
+    for listed in studies {
+        let located = Located { study: listed.study.clone(), series: None, instance: None };
+        if scope.allows(&located) {
+            found.insert(Arc::clone(&listed.study.id), listed);
         }
     }
-}
-
-/// A study and its patient, from the core's description.
-fn located(study: &Value) -> Option<(Located, String)> {
-    let labels: Option<BTreeSet<String>> =
-        study.get("Labels")?.as_array()?.iter().map(|label| label.as_str().map(str::to_owned)).collect();
-    let uid = study.get("MainDicomTags")?.get("StudyInstanceUID")?.as_str()?;
-    let id = study.get("ID")?.as_str()?;
-    let patient = study.get("ParentPatient")?.as_str()?.to_owned();
-    let study = Study { id: id.into(), uid: uid.into(), labels: labels?.into() };
-    Some((Located { study, series: None, instance: None }, patient))
 }
 
 /// The core's answers to queries without paging, of which only these resources count, paged.

@@ -107,11 +107,14 @@ impl Row {
     /// what is saved to disk. A stored document could else act for whoever opens it.
     #[must_use]
     pub fn may_be_a_page(&self) -> bool {
-        let is_saved = || {
-            let last = self.template.rsplit('/').next().unwrap_or_default();
-            matches!(last, "archive" | "media" | "file" | "create-archive" | "create-media")
-        };
-        !self.handling.carries_patient_data() || is_saved()
+        !self.handling.carries_patient_data() || self.is_archive() || self.template.ends_with("/file")
+    }
+
+    /// Whether the answer is an archive of DICOM files, or its medium with a DICOMDIR.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        let last = self.template.rsplit('/').next().unwrap_or_default();
+        matches!(last, "archive" | "media" | "create-archive" | "create-media")
     }
 }
 

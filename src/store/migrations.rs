@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -123,6 +123,13 @@ CREATE INDEX sessions_by_person ON sessions (issuer, subject);
 CREATE INDEX sessions_by_end ON sessions (expires_at);
 CREATE INDEX people_by_name ON people (name);
 CREATE INDEX people_by_subject ON people (subject);
+";
+
+/// Short forms of links, and how often each was opened by one.
+const FOURTH: &str = "
+ALTER TABLE shares ADD COLUMN code_hash BLOB;
+ALTER TABLE shares ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT NULL;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -71,6 +71,10 @@ pub struct ShareRecord {
     pub expires_at: Option<UnixTime>,
     /// Further conditions, JSON text, kept as it is.
     pub options_json: String,
+    /// SHA-256 of its code; `None`: it has no short form. Unique.
+    pub code_hash: Option<[u8; 32]>,
+    /// How often it was opened by its code.
+    pub openings: u64,
     /// When it was revoked.
     pub revoked_at: Option<UnixTime>,
     /// How often it was used, as far as [`Store::record_uses`] was told.
@@ -236,6 +240,10 @@ pub trait Store: Send + Sync {
     fn insert_share(&self, share: &ShareRecord) -> Result<(), StoreError>;
     /// The link with this id, expired, revoked or not.
     fn share(&self, id: &str) -> Result<Option<ShareRecord>, StoreError>;
+    /// The link with this hash of its code, expired, revoked or not.
+    fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, StoreError>;
+    /// Counts one opening of a link that is not revoked, unless that would be more than `most`; says whether it did.
+    fn open_share(&self, id: &str, most: Option<u64>) -> Result<bool, StoreError>;
     /// Links, newest first.
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError>;
     /// Revokes a link, with `owner` only if it is theirs; says whether there is one. A link revoked before keeps its

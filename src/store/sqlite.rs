@@ -194,6 +194,14 @@ impl Store for SqliteStore {
         self.read(|connection| shares::by_id(connection, id))
     }
 
+    fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, StoreError> {
+        self.read(|connection| shares::by_code(connection, hash))
+    }
+
+    fn open_share(&self, id: &str, most: Option<u64>) -> Result<bool, StoreError> {
+        self.write(|transaction| self.sql(shares::open(transaction, id, most)))
+    }
+
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError> {
         self.read_long(|connection| shares::list(connection, filter))
     }

@@ -30,6 +30,7 @@ macro_rules! store_suite {
             sessions_are_ended_alone_by_person_and_by_the_providers_session
             sessions_that_are_over_are_forgotten
             people_are_found_by_name_and_by_subject
+            a_link_is_found_by_its_code_and_opened_so_often_and_no_more
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
@@ -85,6 +86,8 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         not_before: None,
         expires_at: None,
         options_json: "{}".to_owned(),
+        code_hash: None,
+        openings: 0,
         revoked_at: None,
         uses: 0,
         last_use: None,
@@ -185,6 +188,8 @@ pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
         not_before: Some(UnixTime(5)),
         expires_at: Some(UnixTime(6)),
         options_json: r#"{"Download":false}"#.to_owned(),
+        code_hash: None,
+        openings: 0,
         revoked_at: Some(UnixTime(7)),
         uses: 8,
         last_use: Some(UnixTime(9)),
@@ -535,4 +540,24 @@ pub(crate) fn people_are_found_by_name_and_by_subject(store: &dyn Store) {
     assert_eq!(called("Anna"), ["u-1", "Anna"]);
     assert_eq!(called("u-3"), ["u-3"]);
     assert!(called("nobody").is_empty());
+}
+
+pub(crate) fn a_link_is_found_by_its_code_and_opened_so_often_and_no_more(store: &dyn Store) {
+    store.insert_share(&ShareRecord { code_hash: Some([7; 32]), ..link("one") }).unwrap();
+    store.insert_share(&link("two")).unwrap();
+    store.insert_share(&link("three")).unwrap();
+    assert_eq!(store.share_by_code(&[7; 32]).unwrap().unwrap().id, "one");
+    assert_eq!(store.share_by_code(&[8; 32]).unwrap(), None);
+    assert!(store.insert_share(&ShareRecord { code_hash: Some([7; 32]), ..link("four") }).is_err());
+    let opened: Vec<bool> = std::thread::scope(|scope| {
+        let open = || store.open_share("one", Some(3)).unwrap();
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(opened.iter().filter(|opened| **opened).count(), 3);
+    assert_eq!(store.share("one").unwrap().unwrap().openings, 3);
+    assert!(store.open_share("two", None).unwrap());
+    store.revoke_share("two", None, UnixTime(1)).unwrap();
+    assert!(!store.open_share("two", None).unwrap());
+    assert!(!store.open_share("nothing", None).unwrap());
 }

@@ -7,9 +7,12 @@
 mod api_keys;
 mod bodies;
 mod credentials;
+mod doctor;
+mod findings;
 mod labels;
 mod lifecycle;
 mod links;
+mod login;
 mod logs;
 mod roles;
 mod search;

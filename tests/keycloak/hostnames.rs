@@ -9,7 +9,7 @@ use testbed::keycloak::form_request;
 use testbed::{Keycloak, Version};
 
 /// A login at the same server under the name that the browser has for it.
-fn token_at(host: &str, address: SocketAddr) -> Who {
+pub fn token_at(host: &str, address: SocketAddr) -> Who {
     let path = format!("/realms/{}/protocol/openid-connect/token", Keycloak::REALM);
     let form = [
         ("grant_type", "password"),

@@ -7,6 +7,10 @@
 
 mod any_provider;
 mod api_keys;
+mod doctor;
+mod domain;
+#[path = "../integration/findings.rs"]
+mod findings;
 mod hostnames;
 mod logins;
 mod outages;
@@ -15,4 +19,5 @@ mod scene;
 #[allow(dead_code, reason = "shared with the integration tests, which use more of it")]
 #[path = "../integration/site.rs"]
 mod site;
+mod tls;
 mod validity;

@@ -9,18 +9,27 @@ use crate::tricks::Wire;
 use crate::verdict::{Known, is_answered, judge, sent, shown};
 use crate::watch::{Picture, differences};
 use crate::world::World;
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use testbed::{Answer, Request};
+use testbed::{Answer, Request, Version};
 
 /// How many requests go out before what has changed is looked at.
 const BATCH: usize = 800;
-/// How many connections are used at once. With three, 1.12.7 was once seen to stop for good: two of its threads waited for
-/// a lock of the other.
-const CONNECTIONS: usize = 1;
+/// How many of the requests that put copies beside what they are made of may succeed before those are cleared away: each
+/// doubles a patient.
+const DOUBLINGS: usize = 5;
+/// How many connections are used at once. 1.12.7 gets one, as it stops for good when it draws a picture while an instance is
+/// deleted, with or without the plugin (docs/operations.md).
+const fn connections(version: Version) -> usize {
+    match version {
+        Version::Trixie => 1,
+        Version::Sid => 3,
+    }
+}
 
 /// Attacks, and adds what came of it to the report.
 pub fn attack(
@@ -31,11 +40,11 @@ pub fn attack(
     report: &mut Report,
 ) {
     let mut before = world.picture();
-    // What is changed comes beside what it was, so that a study doubles with each of these.
-    let grows = |attempt: &Attempt| ["modify", "anonymize", "split"].iter().any(|end| attempt.template.ends_with(end));
-    let size = if attempts.iter().all(grows) { BATCH / 20 } else { BATCH };
-    for batch in attempts.chunks(size) {
-        let changed = run(world, identities, targets, batch, &before, report);
+    let mut rest = attempts;
+    while !rest.is_empty() {
+        let (next, changed) = run(world, identities, targets, &rest[..rest.len().min(BATCH)], &before, report);
+        let batch;
+        (batch, rest) = rest.split_at(next);
         if changed.is_empty() {
             continue;
         }
@@ -48,7 +57,7 @@ pub fn attack(
     }
 }
 
-/// Sends a batch; gives what has changed that must not.
+/// Sends a batch, or the beginning of it; gives how much that was, and what has changed that must not.
 fn run(
     world: &mut World,
     identities: &[Identity],
@@ -56,8 +65,10 @@ fn run(
     batch: &[Attempt],
     before: &Picture,
     report: &mut Report,
-) -> Vec<String> {
+) -> (usize, Vec<String>) {
     let answers = send_all(world, identities, batch);
+    let answered = answers.len();
+    let batch = &batch[..answered];
     if world.site.server.exit_status().unwrap().is_some() {
         panic!("the server ended during {:#?}", batch.iter().map(|one| shown(&one.wire)).collect::<Vec<_>>());
     }
@@ -97,25 +108,36 @@ fn run(
     }
     let mut changed = differences(before, &world.picture());
     changed.extend(world.harvest());
-    changed
+    (answered, changed)
 }
 
-/// In the order of the attempts; `None` where there was no answer.
+/// In the order of the attempts; `None` where there was no answer. Ends early when enough copies were made.
 fn send_all(world: &World, identities: &[Identity], batch: &[Attempt]) -> Vec<Option<Answer>> {
-    let next = AtomicUsize::new(0);
-    let answers = Mutex::new(vec![None; batch.len()]);
+    let (next, doublings) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let answers = Mutex::new(BTreeMap::new());
+    let may_double = |attempt: &Attempt| {
+        attempt.wire.request.body.is_some()
+            && ["modify", "anonymize", "split", "merge"].iter().any(|end| attempt.template.ends_with(end))
+    };
     std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
+        for _ in 0..connections(world.site.version) {
             scope.spawn(|| {
                 let mut session = world.session();
-                while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < batch.len()) {
-                    let answer = send(world, &mut session, &identities[batch[at].identity].who, &batch[at].wire);
-                    answers.lock().unwrap()[at] = answer;
+                while doublings.load(Ordering::Relaxed) < DOUBLINGS
+                    && let Some((at, attempt)) =
+                        Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, batch.get(at)?)))
+                {
+                    let answer = send(world, &mut session, &identities[attempt.identity].who, &attempt.wire);
+                    if may_double(attempt) && answer.as_ref().is_some_and(|answer| answer.status == 200) {
+                        doublings.fetch_add(1, Ordering::Relaxed);
+                    }
+                    answers.lock().unwrap().insert(at, answer);
                 }
             });
         }
     });
-    answers.into_inner().unwrap()
+    // Each number that was taken was sent, so that none is missing between.
+    answers.into_inner().unwrap().into_values().collect()
 }
 
 fn send(world: &World, session: &mut Session, who: &Who, wire: &Wire) -> Option<Answer> {
@@ -181,7 +203,8 @@ fn name_culprits(
         let found = halves.find_map(|half| {
             world.restore();
             let before = world.picture();
-            let changed = run(world, identities, targets, half, &before, &mut Report::default());
+            let (sent, changed) = run(world, identities, targets, half, &before, &mut Report::default());
+            let half = &half[..sent];
             (!changed.is_empty()).then(|| (half.to_vec(), changed))
         });
         match found {

@@ -90,10 +90,13 @@ fn nothing_leaks(version: Version) {
     if long {
         // Route by route: all requests together would not fit into memory.
         let only = std::env::var(ROUTE).unwrap_or_default();
-        for template in templates.iter().filter(|template| template.starts_with(&only)) {
+        let attacked = || templates.iter().filter(|template| template.starts_with(&only));
+        println!("  {} requests to come", attacked().map(|template| plan.all(template).len()).sum::<usize>());
+        for template in attacked() {
             let before = report.leaks.len();
             attack::attack(&mut world, &identities, &targets, &plan.all(template), &mut report);
-            println!("  {template}: {} requests so far{}", report.requests(), report::told(&report.leaks[before..]));
+            let (requests, seconds) = (report.requests(), start.elapsed().as_secs());
+            println!("  {template}: {requests} requests so far, {seconds} s{}", report::told(&report.leaks[before..]));
         }
     }
     report.print_counts();

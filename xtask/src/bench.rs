@@ -1,8 +1,7 @@
 //! `cargo xtask bench`: what the plugin costs, in Markdown on stdout; progress goes to stderr.
 //!
 //! `variants` says what is compared with what, `load` sends requests, this file runs the rounds and writes the tables;
-//! `search` and `memory` are
-//! comparisons of their own.
+//! `search` and `memory` are comparisons of their own.
 mod load;
 mod memory;
 mod processor;
@@ -20,10 +19,10 @@ pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
     search::run(version, sizes)
 }
 
-/// The highest memory while so many MiB go through a server.
-pub(crate) fn memory(version: Version, mebibytes: usize) -> Result<()> {
+/// The highest memory while so many MiB go through a server, so many times.
+pub(crate) fn memory(version: Version, mebibytes: usize, rounds: usize) -> Result<()> {
     setup::ensure_all(&[version])?;
-    memory::run(version, mebibytes)
+    memory::run(version, mebibytes, rounds.max(1))
 }
 
 /// In-process benches, HTTP ratios, memory and start-up; whatever is asked for.

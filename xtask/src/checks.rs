@@ -75,7 +75,14 @@ pub(crate) fn test(fast: bool) -> Result<()> {
 pub(crate) fn leaks(version: Option<Version>, long: bool, seed: Option<u64>) -> Result<()> {
     setup::ensure_all(&version.map_or(Version::ALL.to_vec(), |version| vec![version]))?;
     let mut command = Command::new(workspace::cargo());
-    command.args(["test", "--package", "orthanc-gatehouse", "--test", "openapi", "--test", "leaks"]);
+    command.arg("test");
+    if long {
+        // Else most of the time goes into making requests and looking through answers.
+        for package in ["orthanc-gatehouse", "miniz_oxide"] {
+            command.arg("--config").arg(format!("profile.test.package.{package}.opt-level=2"));
+        }
+    }
+    command.args(["--package", "orthanc-gatehouse", "--test", "openapi", "--test", "leaks"]);
     // One after the other, and with all that they say.
     command.args(["--no-fail-fast", "--", "--nocapture", "--test-threads", "1"]).current_dir(workspace::root());
     if let Some(version) = version {

@@ -26,7 +26,8 @@ cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
 cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
                                       both kinds, or one: figures in Markdown on stdout
 cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
-cargo xtask bench --large MIB         the highest memory while an upload of this size, and archives twice as large, pass
+cargo xtask bench --large MIB [--rounds N]
+                                      the highest memory while an upload of this size, and archives twice as large, pass
 ";
 
 /// What was asked for on the command line.
@@ -109,7 +110,7 @@ fn run() -> Result<()> {
         Some("leaks") => checks::leaks(options.version, options.long, options.seed),
         Some("demo") => demo::demo(version, options.port, options.plugin, options.once),
         Some("orthanc") => demo::orthanc(version, options.port, options.plugin, options.configuration.as_deref()),
-        Some("bench") if let Some(mebibytes) = options.large => bench::memory(version, mebibytes),
+        Some("bench") if let Some(mebibytes) = options.large => bench::memory(version, mebibytes, options.rounds),
         Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;

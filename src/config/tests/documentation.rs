@@ -102,6 +102,6 @@ fn sound_without_warning(text: &str) -> Config {
     let value = jsonc::parse(text).unwrap();
     let config = read(&value.to_string(), &environment).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
     let config = config.unwrap();
-    assert_eq!(config.warnings, Vec::<String>::new(), "{text}");
+    assert_eq!(config.warnings, Vec::new(), "{text}");
     config
 }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::other_tokens::{self, LogoutToken};
-use super::token::{TokenError, VerifiedToken, printable};
+use super::token::{self, TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
 use crate::clock::UnixTime;
 use crate::config::Provider;
@@ -218,7 +218,7 @@ impl Oidc {
             None => None,
             Some(text) => {
                 let check = || other_tokens::id_token(&self.shared.providers, provider, text.expose(), nonce, now);
-                Some(self.with_new_keys(check).map_err(fault("ID token"))?)
+                Some(self.with_new_keys(check).map_err(|refusal| fault("ID token")(refusal.error))?)
             }
         };
         if nonce.is_some() && identified.is_none() {
@@ -226,7 +226,9 @@ impl Oidc {
         }
         let access = match &answer.access_token {
             None => Err(TokenError::MissingClaim("access_token")),
-            Some(text) => self.verify(text.expose(), now),
+            Some(text) => self
+                .with_new_keys(|| token::verify(&self.shared.providers, text.expose(), now))
+                .map_err(|refusal| refusal.error),
         };
         let token = match (access, identified) {
             (Ok(access), None) if access.provider == provider => access,
@@ -245,7 +247,8 @@ impl Oidc {
     /// # Errors
     /// Why it is refused.
     pub fn logout_token(&self, token: &str, now: UnixTime) -> Result<LogoutToken, TokenError> {
-        self.with_new_keys(|| other_tokens::logout_token(&self.shared.providers, token, now))
+        let check = || other_tokens::logout_token(&self.shared.providers, token, now);
+        self.with_new_keys(check).map_err(|refusal| refusal.error)
     }
 
     fn endpoints(&self, provider: usize) -> Result<(&ProviderState, Endpoints), GrantError> {
@@ -342,7 +345,7 @@ fn with_query(endpoint: &str, query: &str) -> String {
 }
 
 /// Client authentication (RFC 6749, 2.3.1): both parts form-encoded first.
-fn basic(client_id: &str, secret: &Secret) -> String {
+pub(super) fn basic(client_id: &str, secret: &Secret) -> String {
     let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     format!("Basic {}", STANDARD.encode(format!("{}:{}", encoded(client_id), encoded(secret.expose()))))
 }

@@ -148,6 +148,7 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         client_secret: None,
         scopes: vec!["openid".to_owned()],
         admin: None,
+        clients: Vec::new(),
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
 
 use super::json::{Members, MembersFault};
+use super::noticed::Fault;
 use super::ring::{NoKey, algorithm_named};
 use super::{ProviderState, Snapshot};
 use crate::clock::UnixTime;
@@ -121,15 +123,29 @@ pub enum TokenError {
     Audience,
 }
 
-/// A refusal, and the provider whose keys are worth asking for again, with what was known of it.
+/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling the administrator.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
     pub(super) refetch: Option<(usize, Arc<Snapshot>)>,
+    pub(super) witness: Witness,
+}
+
+/// What a refused token tells of the set-up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// Nothing.
+    Nothing,
+    /// The provider of this index really signed it.
+    Signed(usize, Fault, String),
+    /// It comes in the name of the provider of this index, which has no such key.
+    UnknownKey(usize),
+    /// It names an issuer that nobody vouches for.
+    Stranger(String),
 }
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        Self { error, refetch: None }
+        Self { error, refetch: None, witness: Witness::Nothing }
     }
 }
 
@@ -178,26 +194,59 @@ pub(super) fn signed<T>(
     let claims_json = decode(claims, "claims are no base64url")?;
     let claims = members(&claims_json, MAX_CLAIMS, "claims", "claims are no JSON object")?;
     let issuer = required_text(&claims, "iss")?;
-    let (index, state, snapshot) =
-        provider_of(providers, &issuer).ok_or_else(|| TokenError::Issuer(printable(&issuer)))?;
+    let verifies = |key: &DecodingKey| {
+        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default()
+    };
+    let Some((index, state, snapshot)) = provider_of(providers, &issuer) else {
+        let shown = printable(&issuer);
+        // The wrong name under the right signature is what a server sees whose provider has two addresses.
+        let signer = providers.iter().position(|state| {
+            let snapshot = state.snapshot.load();
+            kid.is_some()
+                && snapshot.ring.candidates(kid.as_deref(), algorithm).is_ok_and(|mut keys| keys.any(verifies))
+        });
+        let witness = match signer {
+            Some(index) => Witness::Signed(index, Fault::Issuer, shown.clone()),
+            None => Witness::Stranger(shown.clone()),
+        };
+        return Err(Refusal { error: TokenError::Issuer(shown), refetch: None, witness });
+    };
 
     if snapshot.ring.len() == 0 {
         return Err(TokenError::NoKeys(printable(&state.config.issuer)).into());
     }
     let shown_kid = || kid.as_deref().map(printable).unwrap_or_default();
     let mut keys = snapshot.ring.candidates(kid.as_deref(), algorithm).map_err(|reason| match reason {
-        NoKey::UnknownKid => {
-            Refusal { error: TokenError::UnknownKey(shown_kid()), refetch: Some((index, Arc::clone(&snapshot))) }
-        }
+        NoKey::UnknownKid => Refusal {
+            error: TokenError::UnknownKey(shown_kid()),
+            refetch: Some((index, Arc::clone(&snapshot))),
+            witness: Witness::UnknownKey(index),
+        },
         NoKey::OtherAlgorithm => TokenError::OtherAlgorithm(shown_kid()).into(),
         NoKey::NoKid => TokenError::NoKeyId.into(),
     })?;
-    let verifies = |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default();
     if !keys.any(verifies) {
-        return Err(TokenError::Signature.into());
+        return Err(Refusal { error: TokenError::Signature, refetch: None, witness: Witness::UnknownKey(index) });
     }
     let kind = header_text("typ")?;
-    Ok(check(&state.config, index, kind.as_deref(), &claims)?)
+    check(&state.config, index, kind.as_deref(), &claims).map_err(|error| {
+        let witness = witness(index, &error, kind.as_deref(), &claims);
+        Refusal { error, refetch: None, witness }
+    })
+}
+
+/// What a token with a good signature tells of the set-up when its claims are not accepted.
+fn witness(index: usize, error: &TokenError, kind: Option<&str>, claims: &Members<'_>) -> Witness {
+    let (fault, shown) = match error {
+        TokenError::Audience => {
+            let shown = |name| claims.get(name).map_or_else(|| format!("no {name}"), |json| format!("{name} {json}"));
+            (Fault::Audience, format!("{}, {}", shown("aud"), shown("azp")))
+        }
+        TokenError::NotYet { claim, seconds } => (Fault::NotYet, format!("{claim} {seconds} s ahead")),
+        TokenError::Kind(what) => (Fault::Kind, format!("{what} (header typ {})", kind.unwrap_or("missing"))),
+        _ => return Witness::Nothing,
+    };
+    Witness::Signed(index, fault, printable(&shown))
 }
 
 /// The provider that an `iss` belongs to, with its keys. A configured issuer comes before one that a discovery

@@ -7,6 +7,7 @@
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
+//! - [`nginx`]: a real one with the shipped configuration
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod clock;
 pub mod dicom;
 pub mod http;
 pub mod keycloak;
+pub mod nginx;
 pub mod node_provider;
 pub mod oidc;
 pub mod orthanc;

@@ -18,6 +18,9 @@ use std::process::{Command, Stdio};
 /// What an extracted server contains: the server, DICOMweb, the official plugin header, the PostgreSQL plugins.
 const SERVER_PACKAGES: &str = "orthanc,orthanc-dicomweb,orthanc-dev,orthanc-postgresql";
 
+/// The release whose nginx is used.
+const NGINX_FROM: Version = Version::Trixie;
+
 /// A Debian package, what it is for, and how to see that its service is there already, from wherever it came.
 struct Requirement {
     package: &'static str,
@@ -57,6 +60,7 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
     for &version in versions {
         ensure_orthanc(version)?;
     }
+    ensure_nginx()?;
     ensure_images()?;
     Ok(())
 }
@@ -126,7 +130,7 @@ pub fn ensure_orthanc(version: Version) -> Result<PathBuf> {
     let mirror = mirror::find()?;
     eprintln!("setup: extracting Orthanc from Debian {} ({mirror}), about 10 s", version.suite());
     let fresh = tempfile::Builder::new().prefix("extracting-").tempdir_in(workspace::cache().join("orthanc"))?;
-    extract(version, &mirror, fresh.path())?;
+    extract(version, SERVER_PACKAGES, &mirror, fresh.path())?;
     fs::write(fresh.path().join(".packages"), SERVER_PACKAGES)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
@@ -135,12 +139,30 @@ pub fn ensure_orthanc(version: Version) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of an extracted nginx.
+pub fn ensure_nginx() -> Result<PathBuf> {
+    let folder = workspace::cache().join("nginx");
+    if folder.join("usr/sbin/nginx").is_file() {
+        return Ok(folder);
+    }
+    let _lock = lock(&workspace::cache())?;
+    if folder.join("usr/sbin/nginx").is_file() {
+        return Ok(folder);
+    }
+    let mirror = mirror::find()?;
+    eprintln!("setup: extracting nginx from Debian {} ({mirror}), a few seconds", NGINX_FROM.suite());
+    let fresh = tempfile::Builder::new().prefix("extracting-").tempdir_in(workspace::cache())?;
+    extract(NGINX_FROM, "nginx", &mirror, fresh.path())?;
+    fs::rename(fresh.keep(), &folder).with_context(|| format!("cannot place {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Through a tar stream, so that files belong to whoever runs this, root or not.
-fn extract(version: Version, mirror: &str, into: &Path) -> Result<()> {
+fn extract(version: Version, packages: &str, mirror: &str, into: &Path) -> Result<()> {
     let messages = tempfile::NamedTempFile::new()?;
     let mut fetch = Command::new("mmdebstrap")
         .args(["--variant=extract", "--format=tar", "--skip=output/dev,output/mknod"])
-        .arg(format!("--include={SERVER_PACKAGES}"))
+        .arg(format!("--include={packages}"))
         .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=Acquire::Retries \"3\""])
         .args([version.suite(), "-", mirror])
         .stdin(Stdio::null())
@@ -158,7 +180,7 @@ fn extract(version: Version, mirror: &str, into: &Path) -> Result<()> {
     let fetched = fetch.wait()?;
     if !fetched.success() || !unpacked.success() {
         let said = fs::read_to_string(messages.path()).unwrap_or_default();
-        bail!("extracting Orthanc from {mirror} failed (mmdebstrap {fetched}, tar {unpacked}):\n{said}");
+        bail!("extracting {packages} from {mirror} failed (mmdebstrap {fetched}, tar {unpacked}):\n{said}");
     }
     Ok(())
 }

@@ -4,12 +4,14 @@ use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;
 use testbed::dicom::{self, Instance};
-use testbed::{Client, Orthanc, Request, Version, password_hash, plugin};
+use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, plugin};
 
 const MIB: usize = 1 << 20;
 
-/// One table. `largest` is the size of the upload in MiB; the archives are of four files of half that size.
-pub(super) fn run(version: Version, largest: usize) -> Result<()> {
+/// One table. `largest` is the size of the upload in MiB; the archives are of four files of half that size. Each round
+/// measures both servers in turns: how many of an archive's files a server has in memory at once depends on how far the
+/// client is, so that one run says little.
+pub(super) fn run(version: Version, largest: usize, rounds: usize) -> Result<()> {
     let roles =
         json!({"admin-role": {"permissions": ["all", "view", "upload", "download"], "authorized-labels": ["*"]}});
     let users = json!({"admin": {"PasswordHash": password_hash("admin")?, "Roles": ["admin-role"]}});
@@ -17,40 +19,73 @@ pub(super) fn run(version: Version, largest: usize) -> Result<()> {
     let gated = Orthanc::builder(version)
         .plugin(plugin::release_library()?)
         .configure(&json!({"Authorization": {"Users": users, "Roles": roles}}));
-    println!("| highest resident memory | bare | with the plugin | more |");
-    println!("|---|--:|--:|--:|");
-    let mut figures = Vec::new();
-    for builder in [bare, gated] {
-        // Each is measured with a server of its own, whose highest mark nothing else has moved.
-        let mut marks = Vec::new();
-        for way in [Way::Upload, Way::GetArchive, Way::PostArchive] {
-            eprintln!("bench: {}", way.name(largest));
-            let folder = tempfile::tempdir()?;
-            let builder = builder.clone().folder(folder.path());
-            let mut server = builder.start()?;
-            let client = server.client().with_basic("admin", "admin");
-            if way == Way::Upload {
-                dicom::upload(&client, image(0, largest))?;
-            } else {
-                let mut study = String::new();
-                for number in 0..4 {
-                    study = dicom::upload(&client, image(number, largest / 2))?.study;
-                }
-                server.stop()?;
-                server = builder.start()?;
-                archive(&server.client().with_basic("admin", "admin"), way, &study, largest)?;
+    let contenders = [Contender::new(bare, largest)?, Contender::new(gated, largest)?];
+
+    let ways = [Way::Upload, Way::GetArchive, Way::PostArchive];
+    let mut marks = ways.map(|_| [Vec::new(), Vec::new()]);
+    for round in 1..=rounds {
+        for (way, marks) in ways.into_iter().zip(&mut marks) {
+            for (contender, marks) in contenders.iter().zip(marks) {
+                let mark = contender.highest(way, largest)?;
+                eprintln!("bench: round {round} of {rounds}, {}: {mark:.0} MiB", way.name(largest));
+                marks.push(mark);
             }
-            marks.push((way, highest(&server)?));
-            server.stop()?;
         }
-        figures.push(marks);
     }
-    let [bare, gated] = figures.as_slice() else { anyhow::bail!("two servers were measured") };
-    for ((way, bare), (_, gated)) in bare.iter().zip(gated) {
-        println!("| {} | {bare:.0} MiB | {gated:.0} MiB | {:+.0} MiB |", way.name(largest), gated - bare);
+    println!("| highest resident memory, MiB: lowest, median, highest of {rounds} | bare | with the plugin | more |");
+    println!("|---|--:|--:|--:|");
+    for (way, [mut bare, mut gated]) in ways.into_iter().zip(marks) {
+        let (bare, gated) = (spread(&mut bare)?, spread(&mut gated)?);
+        let more: Vec<String> = bare.iter().zip(gated).map(|(bare, gated)| format!("{:+.0}", gated - bare)).collect();
+        let shown = |marks: [f64; 3]| marks.map(|mark| format!("{mark:.0}")).join(", ");
+        println!("| {} | {} | {} | {} |", way.name(largest), shown(bare), shown(gated), more.join(", "));
     }
     println!("\nGoal: at most 20 MiB more.");
     Ok(())
+}
+
+/// The lowest, the median and the highest.
+fn spread(marks: &mut [f64]) -> Result<[f64; 3]> {
+    let median = super::median(marks);
+    let (lowest, highest) = marks.first().zip(marks.last()).context("no rounds")?;
+    Ok([*lowest, median, *highest])
+}
+
+/// A server that is measured, and the folder with the study that its archives are of.
+struct Contender {
+    builder: OrthancBuilder,
+    folder: tempfile::TempDir,
+    study: String,
+}
+
+impl Contender {
+    fn new(builder: OrthancBuilder, largest: usize) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut server = builder.clone().folder(folder.path()).start()?;
+        let client = server.client().with_basic("admin", "admin");
+        let mut study = String::new();
+        for number in 0..4 {
+            study = dicom::upload(&client, image(number, largest / 2))?.study;
+        }
+        server.stop()?;
+        Ok(Self { builder, folder, study })
+    }
+
+    /// With a server of its own, whose highest mark nothing else has moved.
+    fn highest(&self, way: Way, largest: usize) -> Result<f64> {
+        let empty = tempfile::tempdir()?;
+        let folder = if way == Way::Upload { empty.path() } else { self.folder.path() };
+        let mut server = self.builder.clone().folder(folder).start()?;
+        let client = server.client().with_basic("admin", "admin");
+        if way == Way::Upload {
+            dicom::upload(&client, image(0, largest))?;
+        } else {
+            archive(&client, way, &self.study, largest)?;
+        }
+        let mark = highest(&server)?;
+        server.stop()?;
+        Ok(mark)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,137 @@
+//! Searches below studies whose allowed studies come from a list that was kept.
+
+use super::*;
+use crate::testing::study;
+
+/// Long enough for a test.
+const HOUR: u32 = 3600;
+
+fn studies() -> Vec<FakeStudy> {
+    vec![study("pa", "a1", &["ext"]), study("pb", "b1", &["int"]), study("ph", "h1", &["ext"])]
+}
+
+/// Another patient's study that carries the UIDs of `of`.
+fn twin(of: &str, labels: &[&str]) -> FakeStudy {
+    FakeStudy { twin: of.to_owned(), ..study("pz", "z1", labels) }
+}
+
+fn search(bed: &Bed, asker: &Asker, level: &str) -> Reply {
+    let query = json!({"Level": level, "Query": {}, "Expand": true}).to_string();
+    asker.call(bed, Method::Post, "/tools/find", query.as_bytes()).unwrap()
+}
+
+/// How often the allowed studies were listed since the last time.
+fn listings(bed: &Bed) -> usize {
+    let calls = std::mem::take(&mut *bed.host.calls.lock());
+    let is_listing = |(call, body): &&(String, String)| {
+        call == "POST /tools/find" && body.contains("\"Since\":0") && body.contains("Parent")
+    };
+    calls.iter().filter(is_listing).count()
+}
+
+/// What must be found: as a server with the allowed studies of now has it.
+fn expected(bed: &Bed, asker: &Asker, level: &str) -> Vec<Value> {
+    let query = json!({"Level": level, "Query": {}, "Expand": true}).to_string();
+    let allowed = reference(asker, &bed.host.studies.lock());
+    in_order(serde_json::from_slice(&allowed.post("/tools/find", query.as_bytes()).unwrap()).unwrap())
+}
+
+/// What is found study by study comes in another order.
+fn in_order(list: Value) -> Vec<Value> {
+    let mut list = list.as_array().unwrap().clone();
+    list.sort_by_key(|resource| resource["ID"].as_str().unwrap().to_owned());
+    list
+}
+
+#[test]
+fn the_allowed_studies_are_listed_once() {
+    let (bed, askers) = bed_with_validity(studies(), HOUR);
+    let ext = &askers[0];
+    assert_eq!(in_order(value(&search(&bed, ext, "Series"))), expected(&bed, ext, "Series"));
+    assert_eq!(listings(&bed), 1);
+    for level in ["Series", "Instance", "Series"] {
+        assert_eq!(in_order(value(&search(&bed, ext, level))), expected(&bed, ext, level));
+        let query = json!({"Level": level, "Query": {"PatientID": "*", "StudyDate": ""}}).to_string();
+        let count = ext.call(&bed, Method::Post, "/tools/count-resources", query.as_bytes()).unwrap();
+        assert_eq!(value(&count)["Count"], json!(expected(&bed, ext, level).len()));
+        assert_eq!(listings(&bed), 0, "{level}");
+    }
+    // Other labels are another list.
+    for asker in &askers[1..3] {
+        assert_eq!(in_order(value(&search(&bed, asker, "Series"))), expected(&bed, asker, "Series"));
+        assert_eq!(listings(&bed), 1);
+    }
+    // Above series nothing is kept.
+    for _ in 0..2 {
+        search(&bed, ext, "Patient");
+        assert_eq!(listings(&bed), 1);
+    }
+}
+
+#[test]
+fn a_label_that_is_given_or_taken_here_counts_at_once() {
+    let (bed, askers) = bed_with_validity(studies(), HOUR);
+    let both = &askers[2];
+    for (labels, found) in [(&["ext"][..], 4), (&[], 2), (&["int"], 4), (&["foreign"], 2)] {
+        bed.host.set_labels("h1", labels);
+        bed.host.set_labels("b1", &[]);
+        bed.gate.resources.labels_changed();
+        let answer = in_order(value(&search(&bed, both, "Series")));
+        assert_eq!((&answer, answer.len()), (&expected(&bed, both, "Series"), found), "{labels:?}");
+    }
+}
+
+/// Another server on the same database, of which nothing is heard.
+type Unheard = (&'static str, fn(&mut Vec<FakeStudy>));
+
+#[test]
+fn what_others_did_unheard_shows_nothing_foreign() {
+    let changes: [Unheard; 6] = [
+        ("a study is gone", |studies| studies.retain(|study| study.name != "a1")),
+        ("a label is gone", |studies| studies[0].labels.clear()),
+        ("another label", |studies| studies[0].labels = BTreeSet::from(["int".to_owned()])),
+        ("a foreign twin", |studies| studies.push(twin("h1", &[]))),
+        // There are as many carriers of the listed UIDs as were listed.
+        ("a study is gone, and another has a foreign twin", |studies| {
+            studies.retain(|study| study.name != "a1");
+            studies.push(twin("h1", &["int"]));
+        }),
+        ("a study has become another patient's", |studies| {
+            studies.retain(|study| study.name != "a1");
+            studies.push(twin("a1", &["int"]));
+        }),
+    ];
+    for (what, change) in changes {
+        for level in ["Series", "Instance"] {
+            let (bed, askers) = bed_with_validity(studies(), HOUR);
+            let ext = &askers[0];
+            assert_eq!(in_order(value(&search(&bed, ext, level))), expected(&bed, ext, level));
+            change(&mut bed.host.studies.lock());
+            assert_eq!(in_order(value(&search(&bed, ext, level))), expected(&bed, ext, level), "{what}, {level}");
+        }
+    }
+}
+
+#[test]
+fn a_foreign_twin_does_not_end_what_is_found() {
+    let (bed, askers) = bed_with_validity(studies(), HOUR);
+    let ext = &askers[0];
+    search(&bed, ext, "Series");
+    bed.host.studies.lock().push(twin("h1", &[]));
+    for _ in 0..3 {
+        assert_eq!(in_order(value(&search(&bed, ext, "Series"))), expected(&bed, ext, "Series"));
+    }
+}
+
+#[test]
+fn whoever_shows_a_link_too_is_answered_from_now() {
+    let (bed, askers) = bed_with_validity(studies(), HOUR);
+    let (ext, with_link) = (&askers[0], &askers[6]);
+    search(&bed, ext, "Series");
+    for _ in 0..2 {
+        listings(&bed);
+        assert_eq!(in_order(value(&search(&bed, with_link, "Series"))), expected(&bed, with_link, "Series"));
+        // One by label, one by the link's UIDs.
+        assert_eq!(listings(&bed), 2);
+    }
+}
