@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder};
@@ -39,6 +40,8 @@ pub(super) struct Calls {
     roles_map: Option<BTreeMap<String, Vec<String>>>,
     /// The service account's token, and when it ends.
     token: Mutex<Option<(Secret, UnixTime)>>,
+    /// Whether the log was told that roles cannot be listed.
+    told: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +90,7 @@ impl Calls {
             token_url: format!("{}/protocol/openid-connect/token", provider.issuer),
             roles_map: provider.roles_map.clone(),
             token: Mutex::new(None),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -107,7 +111,19 @@ impl Calls {
                 }
             }
             Question::Roles => {
-                let roles: Vec<Role> = self.get("roles?briefRepresentation=true").await?;
+                let roles = match self.get("roles?briefRepresentation=true").await {
+                    Ok(roles) => roles,
+                    // A service account of orthanc-auth-service may lack this right alone: everything else is still asked.
+                    Err(Fault::Status(403)) => {
+                        if !self.told.swap(true, Ordering::Relaxed) {
+                            log::warn!(
+                                "the realm's roles cannot be listed: the service account lacks view-realm of realm-management"
+                            );
+                        }
+                        Vec::new()
+                    }
+                    Err(fault) => return Err(fault.into()),
+                };
                 Ok(Fact::Roles(Arc::new(self.ours(roles))))
             }
         }
@@ -178,12 +194,6 @@ impl Calls {
                     *self.token.lock().await = None;
                     again = false;
                 }
-                Err(Fault::Status(403)) => {
-                    return Err(Fault::Other(
-                        "HTTP status 403: the service account lacks view-users or view-realm of realm-management"
-                            .to_owned(),
-                    ));
-                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -225,6 +235,9 @@ impl Calls {
 impl From<Fault> for DirectoryError {
     fn from(fault: Fault) -> Self {
         Self::Unreachable(match fault {
+            Fault::Status(403) => {
+                "HTTP status 403: the service account lacks view-users of realm-management".to_owned()
+            }
             Fault::Status(status) => format!("HTTP status {status}"),
             Fault::Other(cause) => cause,
         })
