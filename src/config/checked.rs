@@ -131,19 +131,6 @@ pub struct Provider {
     pub admin: Option<AdminApi>,
 }
 
-/// Keycloak's admin API, for what tokens do not say.
-#[derive(Clone, Debug)]
-pub struct AdminApi {
-    /// The realm's part of it, with a trailing slash: `{Url}admin/realms/{Realm}/`.
-    pub url: String,
-    /// The client whose service account asks.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
-    /// The user attribute that holds API keys; `None`: there are none.
-    pub api_key_attribute: Option<String>,
-}
-
 /// Section `Keycloak` of Orthanc Explorer 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExplorerLogin {
@@ -174,6 +161,19 @@ pub struct LoginClient {
     pub secret: Option<Secret>,
     /// Where browsers come back to.
     pub redirect_uri: String,
+}
+
+/// Keycloak's admin API, for what tokens do not say.
+#[derive(Clone, Debug)]
+pub struct AdminApi {
+    /// The realm's part of it, with a trailing slash: `{Url}admin/realms/{Realm}/`.
+    pub url: String,
+    /// The client whose service account asks.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// The user attribute that holds API keys; `None`: there are none.
+    pub api_key_attribute: Option<String>,
 }
 
 /// The login gate.

@@ -210,9 +210,9 @@ fn whoever_loses_an_account_or_a_role_loses_what_the_keys_give() {
     admin.remove_roles(&demoted, &["pacsadmin"]).unwrap();
     let start = monotonic();
     let out = || (!accepted(&site, &kept)).then_some(());
-    assert!(wait_until(Duration::from_secs(62), out).is_some(), "a minute at most");
+    assert!(wait_until(Duration::from_secs(32), out).is_some(), "half a minute at most");
     let narrowed = || (permissions(&own) == json!(["view"])).then_some(());
-    let left = Duration::from_secs(92).saturating_sub(start.elapsed());
+    let left = Duration::from_secs(47).saturating_sub(start.elapsed());
     assert!(wait_until(left, narrowed).is_some(), "{}", permissions(&own));
     println!("out after {:?}", start.elapsed());
     // The administrator's log-in has ended meanwhile.

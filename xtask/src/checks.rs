@@ -7,25 +7,29 @@ use testbed::clock::monotonic;
 use testbed::keycloak::REQUIRED;
 use testbed::{Version, setup, workspace};
 
-/// Everything that any test needs. Without Keycloak most works, so that is said and no error, unless all tests must run.
+/// Everything that any test needs. Without Keycloak or a browser most works, so that is said and no error, unless all tests
+/// must run.
 pub(crate) fn setup() -> Result<()> {
     setup::ensure_all(&Version::ALL)?;
-    for left_out in providers()? {
+    for left_out in optional()? {
         println!("NOT THERE: {left_out}");
     }
     Ok(())
 }
 
-/// The tests that are left out because a real provider is not there and cannot be had.
-fn providers() -> Result<Vec<String>> {
+/// What is left out of the tests, because what it needs is not there and cannot be had.
+fn optional() -> Result<Vec<String>> {
+    let kinds = [
+        ("tests against a real Keycloak", setup::ensure_keycloak().map(drop)),
+        ("tests against a provider that is no Keycloak", setup::ensure_provider()),
+        ("tests in a real browser", setup::ensure_browser().map(drop)),
+    ];
     let mut left_out = Vec::new();
-    for (what, there) in
-        [("Keycloak", setup::ensure_keycloak().map(drop)), ("provider that is none", setup::ensure_provider())]
-    {
-        match there {
+    for (what, outcome) in kinds {
+        match outcome {
             Ok(()) => {}
             Err(fault) if std::env::var_os(REQUIRED).is_some() => return Err(fault.context("all tests must run")),
-            Err(fault) => left_out.push(format!("tests against a real {what}: {fault:#}")),
+            Err(fault) => left_out.push(format!("{what}: {fault:#}")),
         }
     }
     Ok(left_out)
@@ -36,9 +40,9 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     let mut done = Vec::new();
     let mut not_run = Vec::new();
     let versions: &[Version] = if fast { &[Version::Trixie] } else { &Version::ALL };
-    let without_providers = step(&mut done, "setup", || {
+    let left_out = step(&mut done, "setup", || {
         setup::ensure_all(versions)?;
-        providers()
+        optional()
     })?;
     step(&mut done, "fmt", || cargo(&["fmt", "--all", "--check"], fast))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
@@ -58,7 +62,7 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     if fast {
         not_run.push("tests against Orthanc from sid: --fast".to_owned());
     }
-    not_run.extend(without_providers);
+    not_run.extend(left_out);
 
     println!("\nall passed:");
     for (name, took) in done {

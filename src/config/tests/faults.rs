@@ -118,8 +118,8 @@ fn keycloaks_admin_api() {
 fn logins() {
     assert_eq!(
         faults(json!({"Login": {"Enable": true, "SessionDuration": 5}})),
-        "Authorization.Login.Enable: nobody could log in: give \"Keycloak\" or \"Users\"\n\
-         Authorization.Login.SessionDuration: must be a whole number from 60 to 31536000, got 5"
+        "Authorization.Login.SessionDuration: must be a whole number from 60 to 31536000, got 5\n\
+         Authorization.Login.Enable: nobody could log in: give \"Keycloak\" or \"Users\""
     );
     assert_eq!(
         faults(json!({"Keycloak": {"Url": "http://k/", "Realm": "r", "Scopes": ["a b"]}})),

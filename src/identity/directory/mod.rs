@@ -2,7 +2,7 @@
 //! and which roles the realm has.
 //!
 //! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a bounded
-//! number of others. Answers are remembered for a minute at most. Knows nothing of what roles may do, or of other credentials.
+//! number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or of other credentials.
 //! `memory` remembers and decides what may be asked, `calls` asks.
 
 mod calls;

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::other_tokens::{self, LogoutToken};
-use super::token::{self, TokenError, VerifiedToken, printable};
+use super::token::{TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
 use crate::clock::UnixTime;
 use crate::config::Provider;
@@ -218,7 +218,7 @@ impl Oidc {
             None => None,
             Some(text) => {
                 let check = || other_tokens::id_token(&self.shared.providers, provider, text.expose(), nonce, now);
-                Some(self.with_new_keys(check).map_err(|refusal| fault("ID token")(refusal.error))?)
+                Some(self.with_new_keys(now, check).map_err(fault("ID token"))?)
             }
         };
         if nonce.is_some() && identified.is_none() {
@@ -226,9 +226,7 @@ impl Oidc {
         }
         let access = match &answer.access_token {
             None => Err(TokenError::MissingClaim("access_token")),
-            Some(text) => self
-                .with_new_keys(|| token::verify(&self.shared.providers, text.expose(), now))
-                .map_err(|refusal| refusal.error),
+            Some(text) => self.verify(text.expose(), now),
         };
         let token = match (access, identified) {
             (Ok(access), None) if access.provider == provider => access,
@@ -247,8 +245,7 @@ impl Oidc {
     /// # Errors
     /// Why it is refused.
     pub fn logout_token(&self, token: &str, now: UnixTime) -> Result<LogoutToken, TokenError> {
-        let check = || other_tokens::logout_token(&self.shared.providers, token, now);
-        self.with_new_keys(check).map_err(|refusal| refusal.error)
+        self.with_new_keys(now, || other_tokens::logout_token(&self.shared.providers, token, now))
     }
 
     fn endpoints(&self, provider: usize) -> Result<(&ProviderState, Endpoints), GrantError> {

@@ -83,12 +83,12 @@ struct Pace {
     backoff: (Duration, Duration),
     /// Least time between two fetches that unknown keys cause.
     refetch: Duration,
-    /// How long a request waits for a key that it is the first to show.
-    patience: Duration,
     /// Least time between two fetches that the doctor causes.
     look: Duration,
     /// Least time between two looks at what is new.
     news: Duration,
+    /// How long a request waits for a key that it is the first to show.
+    patience: Duration,
     /// For the connection, and for a whole answer.
     timeouts: (Duration, Duration),
 }
@@ -100,9 +100,9 @@ impl Default for Pace {
             retry: Duration::from_secs(10),
             backoff: (Duration::from_millis(250), Duration::from_secs(2)),
             refetch: Duration::from_secs(10),
-            patience: Duration::from_secs(1),
             look: Duration::from_secs(2),
             news: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
             timeouts: (Duration::from_secs(2), Duration::from_secs(5)),
         }
     }
@@ -199,25 +199,28 @@ impl Oidc {
     /// # Errors
     /// Why the token is refused.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<VerifiedToken, TokenError> {
-        self.with_new_keys(|| token::verify(&self.shared.providers, token, now)).map_err(|refusal| {
-            self.take_note(refusal.witness, now);
-            refusal.error
-        })
+        self.with_new_keys(now, || token::verify(&self.shared.providers, token, now))
     }
 
     /// A check that a key is missing for is made once more when the provider was asked for it.
-    fn with_new_keys<T>(&self, check: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    fn with_new_keys<T>(&self, now: UnixTime, check: impl Fn() -> Result<T, Refusal>) -> Result<T, TokenError> {
+        let refused = |refusal: Refusal| {
+            self.take_note(refusal.witness, now);
+            refusal.error
+        };
         let refusal = match check() {
             Ok(value) => return Ok(value),
             Err(refusal) => refusal,
         };
-        let Some((index, seen)) = &refusal.refetch else { return Err(refusal) };
-        let Some(state) = self.shared.providers.get(*index) else { return Err(refusal) };
+        let known = refusal.refetch.as_ref().and_then(|(index, seen)| Some((self.shared.providers.get(*index)?, seen)));
+        let Some((state, seen)) = known else { return Err(refused(refusal)) };
         self.ask_again(state);
         // One that is away is not waited for: everybody with an old or made-up key would stand there.
         let answers = state.health.lock().last_error.is_none();
-        let is_new = || !Arc::ptr_eq(seen, &state.snapshot.load());
-        if answers && state.attempts.wait(self.shared.pace.patience, is_new) { check() } else { Err(refusal) }
+        if answers && state.attempts.wait(self.shared.pace.patience, || !Arc::ptr_eq(seen, &state.snapshot.load())) {
+            return check().map_err(refused);
+        }
+        Err(refused(refusal))
     }
 
     /// Writes down what a refused token tells of the set-up.
@@ -307,12 +310,6 @@ impl Oidc {
         }
     }
 
-    /// The background thread's runtime, and its client for the provider with this index.
-    pub(in crate::identity) fn line(&self, provider: usize) -> Option<(tokio::runtime::Handle, reqwest::Client)> {
-        let line = self.shared.line.get()?;
-        Some((line.runtime.clone(), line.clients.get(provider)?.clone()))
-    }
-
     /// Sets who is told of news, once. When the first round is over already, the next news come with the next round or
     /// refusal: look once right after.
     pub fn observe(&self, observer: Observer) {
@@ -339,6 +336,12 @@ impl Oidc {
             state.probe.store(true, Ordering::Relaxed);
             self.wake(state, &state.looked, self.shared.pace.look);
         }
+    }
+
+    /// The background thread's runtime, and its client for the provider with this index.
+    pub(in crate::identity) fn line(&self, provider: usize) -> Option<(tokio::runtime::Handle, reqwest::Client)> {
+        let line = self.shared.line.get()?;
+        Some((line.runtime.clone(), line.clients.get(provider)?.clone()))
     }
 
     /// How each provider is doing, in the order of the configuration.

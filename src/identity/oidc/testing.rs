@@ -147,8 +147,8 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         client_id: "orthanc".to_owned(),
         client_secret: None,
         scopes: vec!["openid".to_owned()],
-        admin: None,
         clients: Vec::new(),
+        admin: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
 //! - [`nginx`]: a real one with the shipped configuration
+//! - [`webdriver`]: a real Chromium
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
@@ -27,6 +28,7 @@ pub mod random;
 pub mod routes;
 pub mod setup;
 mod spawn;
+pub mod webdriver;
 pub mod workspace;
 
 pub use http::{Answer, Client, Request};

@@ -22,6 +22,7 @@ struct Shared {
     changed: Condvar,
     address: SocketAddr,
     target: SocketAddr,
+    prefix: String,
 }
 
 impl Shared {
@@ -39,10 +40,21 @@ pub struct Proxy {
 impl Proxy {
     /// One that passes everything on.
     pub fn start(target: SocketAddr) -> Result<Self> {
+        Self::start_below("", target)
+    }
+
+    /// One that shows the server below this path (`/pacs`), as nginx does with `proxy_pass …/`; nothing is there beside it.
+    pub fn start_below(prefix: &str, target: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the proxy")?;
         let address = listener.local_addr()?;
         let state = State { wanted: true, listening: true, over: false, requests: Vec::new() };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), address, target });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            address,
+            target,
+            prefix: prefix.to_owned(),
+        });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::spawn(move || run(&for_thread, listener));
         Ok(Self { shared, thread: Some(thread) })
@@ -142,13 +154,18 @@ fn run(shared: &Arc<Shared>, listener: TcpListener) {
 /// One request and its answer; the other side is told to close, so that the answer ends with the connection.
 fn pass_on(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     let mut client = BufReader::new(stream);
-    let mut head = String::new();
-    client.read_line(&mut head)?;
-    if head.is_empty() {
+    let mut line = String::new();
+    client.read_line(&mut line)?;
+    if line.is_empty() {
         return Ok(());
     }
-    let request: Vec<&str> = head.split(' ').take(2).collect();
+    let request: Vec<&str> = line.split(' ').take(2).collect();
     shared.lock().requests.push(request.join(" "));
+    let rest = request.get(1).and_then(|path| path.strip_prefix(shared.prefix.as_str()));
+    let Some(rest) = rest.filter(|rest| rest.starts_with('/')).map(str::to_owned) else {
+        return client.get_mut().write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let mut head = format!("{} {rest} HTTP/1.1\r\n", request.first().copied().unwrap_or_default());
     let mut length = 0;
     loop {
         let mut line = String::new();

@@ -4,6 +4,7 @@
 //!
 //! Everything is idempotent: done once, it costs a few milliseconds. Nothing is installed on the machine besides the
 //! Debian packages; servers and images lie below `.cache/`.
+pub mod browser;
 pub mod keycloak;
 mod mirror;
 pub mod node;
@@ -41,6 +42,13 @@ const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
 const REQUIREMENTS_OF_NODE: [Requirement; 2] = [
     Requirement { package: "nodejs", purpose: "runs a second OpenID Connect provider", present: || on_path("node") },
     Requirement { package: "npm", purpose: "fetches it", present: || on_path("npm") },
+];
+
+/// What only the tests in a real browser need.
+const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
+    Requirement { package: "chromium", purpose: "the browser", present: || on_path("chromium") },
+    Requirement { package: "chromium-driver", purpose: "steers the browser", present: || on_path("chromedriver") },
+    Requirement { package: "npm", purpose: "fetches OHIF", present: || on_path("npm") },
 ];
 
 const REQUIREMENTS: [Requirement; 4] = [
@@ -83,6 +91,15 @@ pub fn ensure_keycloak() -> Result<keycloak::Keycloak> {
     }
     install(&REQUIREMENTS_OF_KEYCLOAK)?;
     keycloak::ensure()
+}
+
+/// A real Chromium and OHIF. An error says what is missing: everything but the tests in a browser works without.
+pub fn ensure_browser() -> Result<browser::Browser> {
+    if let Ok(found) = browser::find() {
+        return Ok(found);
+    }
+    install(&REQUIREMENTS_OF_BROWSER)?;
+    browser::ensure()
 }
 
 fn install(requirements: &[Requirement]) -> Result<()> {
