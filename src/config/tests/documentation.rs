@@ -58,6 +58,7 @@ fn the_examples_work() {
     let documents = [
         (DOCUMENT, 3),
         (include_str!("../../../README.md"), 2),
+        (include_str!("../../../docs/keycloak.md"), 4),
         (include_str!("../../../docs/migration.md"), 1),
         (include_str!("../../../docs/operations.md"), 0),
     ];
@@ -103,6 +104,7 @@ fn the_sample_files_work() {
 fn sound_without_warning(text: &str) -> Config {
     let environment = files(&[
         ("/run/secrets/share-key", "0123456789abcdef0123456789abcdef"),
+        ("/run/secrets/keycloak-service", "a secret"),
         ("/run/secrets/admin-password-hash", HASH),
         ("/run/secrets/doctor-password-hash", HASH),
         ("/etc/ssl/site-ca.pem", "-----BEGIN CERTIFICATE-----"),

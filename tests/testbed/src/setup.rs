@@ -7,6 +7,7 @@
 pub mod browser;
 pub mod keycloak;
 mod mirror;
+pub mod node;
 
 use crate::orthanc::Version;
 use crate::workspace;
@@ -36,6 +37,11 @@ const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
         present: || keycloak::find_java().is_some(),
     },
     Requirement { package: "maven", purpose: "fetches Keycloak", present: || on_path("mvn") },
+];
+
+const REQUIREMENTS_OF_NODE: [Requirement; 2] = [
+    Requirement { package: "nodejs", purpose: "runs a second OpenID Connect provider", present: || on_path("node") },
+    Requirement { package: "npm", purpose: "fetches it", present: || on_path("npm") },
 ];
 
 /// What only the tests in a real browser need.
@@ -75,6 +81,12 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
     install(&REQUIREMENTS)
+}
+
+/// A provider that is no Keycloak. An error says what is missing.
+pub fn ensure_provider() -> Result<()> {
+    install(&REQUIREMENTS_OF_NODE)?;
+    node::ensure().map(drop)
 }
 
 /// A real Keycloak. An error says what is missing: everything but the tests against it works without.
