@@ -233,7 +233,7 @@ pub fn callback(call: &Call<'_>) -> Answer {
     let desk = Desk::of(call)?;
     let request = &call.rest.request;
     let state = desk.argument("state").unwrap_or_default();
-    let cookie = credential::cookie(request, &Transaction::cookie_name(&state));
+    let cookie = credential::cookie(request, &desk.front().cookies.transaction_name(&state));
     let Some(transaction) = cookie.and_then(|sealed| desk.login.open(&state, sealed, call.now)) else {
         log::info!("a login came back that was not begun here, or too long ago");
         return Ok(desk.failed(Text::LoginTooOld, &ReturnPath::default(), Vec::new()));
