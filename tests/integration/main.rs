@@ -17,6 +17,7 @@ mod logs;
 mod roles;
 mod search;
 mod shares;
+mod short_links;
 mod short_links_attacked;
 mod site;
 mod tokens;

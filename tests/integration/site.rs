@@ -230,7 +230,14 @@ impl Plan {
         }
         let builder = self.builder(&provider, &folder);
         let server = builder.start().unwrap_or_else(|fault| panic!("{fault:#}"));
-        Site { version: self.version, server, provider, folder, builder, _owned: owned }
+        let site = Site { version: self.version, server, provider, folder, builder, _owned: owned };
+        // The provider's keys are fetched behind the server's start.
+        if self.section.get("Keycloak").is_none() {
+            let someone = Who::token(&site.token("someone", &[]));
+            let known = || site.get(&someone, "/auth/user/profile").json().ok()?["user-id"].as_str().map(drop);
+            assert!(wait_until(Duration::from_secs(20), known).is_some(), "{}", site.end_of_log());
+        }
+        site
     }
 
     /// Starts it where it must refuse to; gives its log.
