@@ -154,7 +154,7 @@ fn codes_that_are_none_do_not_take_all_threads() {
         }
         // Those that find no place are told so while the others wait.
         for _ in 0..4 {
-            assert_eq!(receiver.recv_timeout(Duration::from_secs(6)), Ok(200));
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(3)), Ok(200));
         }
         assert_eq!(send(&site, Request::get("/auth/user/profile")).status, 200);
         assert!(receiver.try_recv().is_err(), "the others wait still");
