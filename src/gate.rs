@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::config::RuleTouches;
 use crate::credential::{Places, Source};
 use crate::host::Method;
-use crate::identity::{Identities, Identity, IdentityList, Rejection};
+use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
 use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
 use crate::policy::rules::{Rule, Rules};
@@ -158,6 +158,10 @@ impl Gate {
             return outcome;
         }
         if handling == Handling::Own {
+            if !is_bounded(request, &outcome.verified) {
+                outcome.refusal = Some(Refusal::BodyTooLong);
+                return outcome;
+            }
             // The handler decides, and can say why.
             outcome.permit = Some(Permit(()));
             return outcome;
@@ -290,6 +294,19 @@ impl Gate {
         }
         Ok(found)
     }
+}
+
+/// The longest body of our own routes, in bytes: the largest, a roles document, is far below.
+const LONGEST_OWN_BODY: u64 = 4 * 1024 * 1024;
+
+/// Whether the body is short enough to be read by the server before our handler is asked: these routes are open to
+/// strangers, who could else fill the memory. A body in chunks has no length that could be known here; without a
+/// length and chunks the server reads none.
+fn is_bounded(request: &Request<'_>, verified: &[Arc<Identity>]) -> bool {
+    let length = request.header("content-length").map(str::parse);
+    let is_short = length.is_none_or(|length| length.is_ok_and(|length: u64| length <= LONGEST_OWN_BODY));
+    let is_known = verified.iter().any(|identity| identity.kind != IdentityKind::Anonymous);
+    is_short && (is_known || request.header("transfer-encoding").is_none())
 }
 
 /// What a request names.

@@ -1,6 +1,8 @@
 //! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for this
 //! link alone and sends it to the viewer, without any token.
 
+use std::sync::Arc;
+
 use super::tokens::studies_today;
 use super::{Answer, ApiError, Call};
 use crate::browser;
@@ -8,10 +10,9 @@ use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Source};
 use crate::host::Method;
 use crate::identity::local::LocalError;
-use crate::identity::{Identity, Rejection};
+use crate::identity::{Identity, IdentityKind, Opened, Rejection};
 use crate::login::{LINKS, ReturnPath};
 use crate::pages::{self, Field, Form, Language, Link, Page, Text};
-use crate::person::Person;
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
@@ -34,9 +35,12 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
         Err(rejection) => return Ok(sorry(call, why_not(&record, &rejection, call.now))),
     };
     let options = LinkOptions::read(&record.options_json);
+    let mut session = None;
     if let Some(recipient) = &options.recipient {
         match person(call) {
-            Some(person) if recipient.is(&person) => {}
+            Some(person) if person.person.as_ref().is_some_and(|person| recipient.is(person)) => {
+                session = person.id.clone().filter(|_| person.kind == IdentityKind::Session);
+            }
             Some(_) => return Ok(sorry(call, Text::LinkForSomebodyElse)),
             None => return Ok(to_login(call, text)),
         }
@@ -70,11 +74,17 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
             }
         }
     }
-    exchange(call, &record, &options, &identity)
+    exchange(call, &record, &options, &identity, session.as_deref())
 }
 
-/// Counts the opening, and sends the browser on with its cookie.
-fn exchange(call: &Call<'_>, record: &ShareRecord, options: &LinkOptions, identity: &Identity) -> Answer {
+/// Counts the opening, and sends the browser on with its cookie. `session` is that of whoever the link is for.
+fn exchange(
+    call: &Call<'_>,
+    record: &ShareRecord,
+    options: &LinkOptions,
+    identity: &Identity,
+    session: Option<&str>,
+) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
     let resources = ShareResource::read_all(&record.resources_json).unwrap_or_default();
     let studies = studies_today(call, &resources, identity);
@@ -88,7 +98,8 @@ fn exchange(call: &Call<'_>, record: &ShareRecord, options: &LinkOptions, identi
         return Ok(sorry(call, Text::LinkUsedUp));
     }
     let until = call.now.plus(LINKS);
-    let granted = verifiers.grant(&record.id, identity.expires_at.map_or(until, |end| end.min(until)))?;
+    let until = identity.expires_at.map_or(until, |end| end.min(until));
+    let granted = verifiers.grant(&record.id, &Opened { at: call.now, until, session })?;
     let request = &call.rest.request;
     let mut opened: Vec<&str> = call.api.gate.places.opened_links(request).collect();
     // What does not hold any more makes room, and so does an older opening of the same link.
@@ -107,14 +118,14 @@ fn exchange(call: &Call<'_>, record: &ShareRecord, options: &LinkOptions, identi
 
 /// Who has logged in. A form of our own page is sent by navigation, for which the session's cookie does not count by
 /// itself; here it does no more than say who presses the button.
-fn person(call: &Call<'_>) -> Option<Person> {
-    let known = call.verified.iter().find(|identity| identity.is_person()).and_then(|identity| identity.person.clone());
+fn person(call: &Call<'_>) -> Option<Arc<Identity>> {
+    let known = call.verified.iter().find(|identity| identity.is_person()).cloned();
     known.or_else(|| {
         let request = &call.rest.request;
         let own = browser::is_own_form(request, call.api.front.address.origin().as_deref());
         let text = call.api.gate.places.session(request).filter(|_| own)?;
         let credential = Credential { source: Source::Cookie, kind: Kind::Session, text };
-        call.api.gate.identities.verify(&credential, &call.remote, call.now).ok()?.person.clone()
+        call.api.gate.identities.verify(&credential, &call.remote, call.now).ok()
     })
 }
 

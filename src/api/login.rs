@@ -233,7 +233,7 @@ pub fn callback(call: &Call<'_>) -> Answer {
     let desk = Desk::of(call)?;
     let request = &call.rest.request;
     let state = desk.argument("state").unwrap_or_default();
-    let cookie = credential::cookie(request, &Transaction::cookie_name(&state));
+    let cookie = credential::cookie(request, &desk.front().cookies.transaction_name(&state));
     let Some(transaction) = cookie.and_then(|sealed| desk.login.open(&state, sealed, call.now)) else {
         log::info!("a login came back that was not begun here, or too long ago");
         return Ok(desk.failed(Text::LoginTooOld, &ReturnPath::default(), Vec::new()));
@@ -259,8 +259,8 @@ pub fn callback(call: &Call<'_>) -> Answer {
                 oidc.note_login(&transaction.issuer, &error, call.now);
             }
             let problem = match error {
-                GrantError::NotReady(_) | GrantError::Unreachable(_) => Text::ProviderAway,
-                GrantError::Refused { .. } | GrantError::Token { .. } => Text::LoginRefused,
+                GrantError::NotReady(_) | GrantError::Unreachable(_) | GrantError::Busy => Text::ProviderAway,
+                GrantError::Refused { .. } | GrantError::Token { .. } | GrantError::OtherIssuer => Text::LoginRefused,
             };
             Ok(desk.failed(problem, &return_path, cookies))
         }
@@ -272,11 +272,15 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
     let not_ready = || GrantError::NotReady(transaction.issuer.clone());
     let oidc = desk.oidc.ok_or_else(not_ready)?;
     let provider = oidc.provider_of(&transaction.issuer).ok_or_else(not_ready)?;
+    if desk.argument("iss").is_some_and(|issuer| !oidc.is_issuer_of(provider, &issuer)) {
+        return Err(GrantError::OtherIssuer);
+    }
     let shown = |name| crate::gate::shorten(&desk.argument(name).unwrap_or_default());
     let Some(code) = desk.argument("code").filter(|code| !code.is_empty()) else {
         return Err(GrantError::Refused { error: shown("error"), description: shown("error_description") });
     };
     let Transaction { code_verifier, redirect_uri, nonce, .. } = transaction;
+    let _place = desk.login.take_place().ok_or(GrantError::Busy)?;
     let answer = oidc.exchange(provider, &code, code_verifier, redirect_uri, PATIENCE)?;
     Ok(session::Login::granted(oidc.read(provider, answer, Some(nonce), desk.call.now)?))
 }

@@ -28,7 +28,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use verify::{LinkPolicy, Rejection, Verifiers};
+pub use verify::{LinkPolicy, Opened, Rejection, Verifiers};
 
 /// What an identity was verified by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -105,6 +105,17 @@ pub struct LinkPolicy {
     pub pins: Pins,
 }
 
+/// How a browser came to a link.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened<'a> {
+    /// When.
+    pub at: UnixTime,
+    /// What it was given counts until then at most.
+    pub until: UnixTime,
+    /// The session of whoever the link is for, if there was one.
+    pub session: Option<&'a str>,
+}
+
 /// The place that grants are sealed for.
 const GRANT: &str = "opened link";
 
@@ -404,9 +415,25 @@ impl Verifiers {
     ///
     /// # Errors
     /// No random numbers.
-    pub fn grant(&self, link: &str, until: UnixTime) -> Result<String, crate::seal::Unsealable> {
-        let sealed = self.links.grants.seal(GRANT, format!("{} {link}", until.0).as_bytes())?;
-        Ok(URL_SAFE_NO_PAD.encode(sealed))
+    pub fn grant(&self, link: &str, opened: &Opened<'_>) -> Result<String, crate::seal::Unsealable> {
+        let Opened { at, until, session } = opened;
+        let text = format!("{} {link} {} {}", until.0, at.0, session.unwrap_or_default());
+        Ok(URL_SAFE_NO_PAD.encode(self.links.grants.seal(GRANT, text.as_bytes())?))
+    }
+
+    /// Whether the one whom a link is for may still use what they opened: not after everything of theirs was ended, and
+    /// not longer than the session that they opened it with. Says until when.
+    fn recipient_may(&self, recipient: &Person, opened: &Opened<'_>, now: UnixTime) -> Result<UnixTime, Rejection> {
+        if self.store.not_before(recipient)?.is_some_and(|ended| opened.at <= ended) {
+            return Err(Rejection::Ended);
+        }
+        if recipient.issuer == Person::LOCAL && !self.local_roles.contains_key(&recipient.subject) {
+            return Err(Rejection::Ended);
+        }
+        let Some(session) = opened.session else { return Ok(opened.until) };
+        let sessions = self.store.sessions(Some(recipient))?;
+        let known = sessions.iter().find(|known| known.id == session && known.expires_at > now);
+        known.map(|known| known.expires_at.min(opened.until)).ok_or(Rejection::UnknownSession)
     }
 
     /// The identity of a browser that has opened a link.
@@ -415,12 +442,22 @@ impl Verifiers {
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
         let opened = self.links.grants.open(GRANT, &sealed).map_err(|_| unknown())?;
         let opened = std::str::from_utf8(&opened).map_err(|_| unknown())?;
-        let (until, id) = opened.split_once(' ').ok_or_else(unknown)?;
-        let until = UnixTime(until.parse().map_err(|_| unknown())?);
+        let mut parts = opened.split(' ');
+        let (Some(until), Some(id), Some(at), Some(session), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(unknown());
+        };
+        let moment = |text: &str| text.parse().map(UnixTime).map_err(|_| unknown());
+        let (at, mut until) = (moment(at)?, moment(until)?);
         if until <= now {
             return Err(Rejection::Expired);
         }
         let record = self.store.share(id)?.ok_or_else(unknown)?;
+        if let Some(recipient) = &LinkOptions::read(&record.options_json).recipient {
+            let session = Some(session).filter(|session| !session.is_empty());
+            until = self.recipient_may(&recipient.person(), &Opened { at, until, session }, now)?;
+        }
         let identity = self.link_of_record(record, now)?;
         let end = identity.expires_at.map_or(until, |end| end.min(until));
         Ok(Identity { expires_at: Some(end), ..identity })

@@ -9,6 +9,8 @@ mod cookies;
 mod return_path;
 mod transaction;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::browser;
 use crate::clock::UnixTime;
 use crate::credential::Source;
@@ -55,6 +57,20 @@ impl Front {
 pub struct Login {
     decodes_arguments: bool,
     seal: SealKey,
+    waiting: AtomicUsize,
+}
+
+/// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody can
+/// bring back a code that is none.
+const WAITING: usize = 8;
+
+/// A place to wait in; dropping it gives it back.
+pub struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Login {
@@ -63,7 +79,15 @@ impl Login {
     /// # Errors
     /// As [`SealKey::derive`].
     pub fn new(decodes_arguments: bool, secret: &[u8]) -> Result<Self, Unsealable> {
-        Ok(Self { decodes_arguments, seal: SealKey::derive(secret, "gatehouse login transaction")? })
+        let seal = SealKey::derive(secret, "gatehouse login transaction")?;
+        Ok(Self { decodes_arguments, seal, waiting: AtomicUsize::new(0) })
+    }
+
+    /// A place to wait for a provider in; `None`: too many wait.
+    #[must_use]
+    pub fn take_place(&self) -> Option<Waiting<'_>> {
+        let more = |waiting| (waiting < WAITING).then_some(waiting + 1);
+        self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok().map(|_| Waiting(&self.waiting))
     }
 
     /// What becomes of a request. `request.method` is not known yet: the server does not say it here.
@@ -127,5 +151,19 @@ impl Login {
     #[must_use]
     pub fn open(&self, state: &str, sealed: &str, now: UnixTime) -> Option<Transaction> {
         Transaction::opened(&self.seal, state, sealed, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_wait_for_a_provider_at_once_and_give_their_places_back() {
+        let login = Login::new(true, &[1; 32]).unwrap();
+        let places: Vec<_> = (0..WAITING).map(|_| login.take_place().unwrap()).collect();
+        assert!(login.take_place().is_none());
+        drop(places);
+        assert!(login.take_place().is_some());
     }
 }

@@ -6,7 +6,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::cookies::transaction_name;
 use crate::clock::UnixTime;
 use crate::identity::api_key::{self, NoRandom};
 use crate::seal::{SealKey, Unsealable};
@@ -55,12 +54,6 @@ impl Transaction {
             return_path,
             expires_at: now.plus(LIFE).0,
         })
-    }
-
-    /// The name of the cookie that it travels in.
-    #[must_use]
-    pub fn cookie_name(state: &str) -> String {
-        transaction_name(state)
     }
 
     pub(super) fn sealed(&self, key: &SealKey) -> Result<String, Unsealable> {

@@ -144,6 +144,9 @@ pub enum Refusal {
     /// The label is not one of `available-labels`.
     #[error("the label is not one of the available labels")]
     UnavailableLabel,
+    /// The server would keep all of it in memory before a handler of ours could refuse it.
+    #[error("the body is too long, or does not say its length")]
+    BodyTooLong,
 }
 
 /// Decides for one credential and the whole request.

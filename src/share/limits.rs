@@ -48,6 +48,12 @@ impl Recipient {
         self.issuer == person.issuer && self.subject == person.subject
     }
 
+    /// Who it is.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        Person { issuer: self.issuer.clone(), subject: self.subject.clone() }
+    }
+
     /// The subject, for lists.
     #[must_use]
     pub fn subject(&self) -> &str {

@@ -18,6 +18,7 @@ mod roles;
 mod search;
 mod shares;
 mod short_links;
+mod short_links_attacked;
 mod site;
 mod tokens;
 mod uploads;

@@ -16,7 +16,7 @@ pub struct Pins {
 
 impl Default for Pins {
     fn default() -> Self {
-        Self { attempts: Attempts::new(), slots: Slots::new() }
+        Self { attempts: Attempts::of_pins(), slots: Slots::new() }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::other_tokens::{self, LogoutToken};
-use super::token::{TokenError, VerifiedToken, printable};
+use super::token::{self, TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
 use crate::clock::UnixTime;
 use crate::config::Provider;
@@ -87,6 +87,12 @@ pub enum GrantError {
         /// Why not.
         error: TokenError,
     },
+    /// The code that came back is another provider's.
+    #[error("the browser came back with the code of another provider")]
+    OtherIssuer,
+    /// Too many wait for the provider already.
+    #[error("too many logins wait for the provider at once")]
+    Busy,
 }
 
 impl GrantError {
@@ -96,7 +102,7 @@ impl GrantError {
         match self {
             Self::Refused { error, .. } => error == "invalid_grant",
             Self::Token { error, .. } => !matches!(error, TokenError::UnknownKey(_) | TokenError::NoKeys(_)),
-            Self::NotReady(_) | Self::Unreachable(_) => false,
+            Self::NotReady(_) | Self::Unreachable(_) | Self::OtherIssuer | Self::Busy => false,
         }
     }
 }
@@ -128,6 +134,15 @@ impl Oidc {
     #[must_use]
     pub fn provider_of(&self, issuer: &str) -> Option<usize> {
         self.shared.providers.iter().position(|state| state.config.issuer == issuer)
+    }
+
+    /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider of
+    /// several could get the code of another, with the verifier that fits it.
+    #[must_use]
+    pub fn is_issuer_of(&self, provider: usize, issuer: &str) -> bool {
+        // With one provider there is nobody to mix it up with.
+        self.shared.providers.len() == 1
+            || token::provider_of(&self.shared.providers, issuer).is_some_and(|(index, ..)| index == provider)
     }
 
     /// The URL to send a browser to (OpenID Connect Core 1.0, 3.1.2.1).

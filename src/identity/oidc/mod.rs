@@ -290,6 +290,8 @@ impl Oidc {
                 known.map(|error| format!("the provider says {error}"))
             }
             GrantError::Token { .. } | GrantError::NotReady(_) | GrantError::Unreachable(_) => Some(error.to_string()),
+            // Whoever came back can make these happen.
+            GrantError::OtherIssuer | GrantError::Busy => None,
         };
         let state = self.shared.providers.iter().find(|state| state.config.issuer == issuer);
         if let (Some(state), Some(shown)) = (state, shown)

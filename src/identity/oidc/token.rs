@@ -251,7 +251,7 @@ fn witness(index: usize, error: &TokenError, kind: Option<&str>, claims: &Member
 
 /// The provider that an `iss` belongs to, with its keys. A configured issuer comes before one that a discovery
 /// document only showed, so no provider can take another's tokens by showing its name.
-fn provider_of<'a>(
+pub(super) fn provider_of<'a>(
     providers: &'a [ProviderState],
     issuer: &str,
 ) -> Option<(usize, &'a ProviderState, arc_swap::Guard<Arc<Snapshot>>)> {
