@@ -112,7 +112,13 @@ impl Options {
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
             "goog:chromeOptions": {
                 "args": arguments,
-                "prefs": {"credentials_enable_service": false, "profile.password_manager_leak_detection": false},
+                "prefs": {
+                    "credentials_enable_service": false,
+                    "profile.password_manager_leak_detection": false,
+                    // Its own first page costs more than some of ours.
+                    "session.restore_on_startup": 4,
+                    "session.startup_urls": ["about:blank"],
+                },
             },
         }}});
         let opened = value(&driver, Request::post("/session", "").json(&capabilities))?;
