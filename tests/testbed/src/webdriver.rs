@@ -277,6 +277,11 @@ impl Browser {
         value(&self.driver, Request::delete(&format!("{}/cookie", self.root))).map(drop)
     }
 
+    /// Removes all cookies, whosever they are: as for another person.
+    pub fn forget_all_cookies(&self) -> Result<()> {
+        self.devtools("Network.clearBrowserCookies", &json!({})).map(drop)
+    }
+
     /// What is shown, as PNG.
     pub fn screenshot(&self) -> Result<Vec<u8>> {
         let picture = self.get("/screenshot")?;
