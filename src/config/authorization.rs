@@ -112,7 +112,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
     };
     let nobody = section.value("Keycloak").is_none() && section.value("Users").is_none();
     if config.login.is_some() && nobody {
-        section.fault("Login.Enable", "nobody could log in: give \"Keycloak\" or \"Users\"");
+        reader.fault(section.at("Login").member("Enable"), "nobody could log in: give \"Keycloak\" or \"Users\"");
     }
     section.finish();
     config

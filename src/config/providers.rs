@@ -9,8 +9,11 @@ use serde_json::Value;
 use super::checked::{AdminApi, Provider};
 use super::section::{Section, kind, text};
 use super::values::{http_url, shown};
+use crate::secret::Secret;
 
 const KEY: &str = "Keycloak";
+/// Providers make secrets of 32 characters and more.
+const SHORT_SECRET: usize = 16;
 
 /// All providers.
 pub(super) fn read(section: &Section<'_>) -> Vec<Provider> {
@@ -91,7 +94,7 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
         ),
         ca_file: ca_file(section),
         client_id,
-        client_secret: section.secret("ClientSecret", "ClientSecretFile"),
+        client_secret: client_secret(section, "ClientSecret", "ClientSecretFile"),
         scopes: scopes(section),
         admin: None,
         keycloak,
@@ -191,12 +194,29 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
+/// The secret of a client. One that everybody knows is told, and no fault: it is the provider's to change, too.
+fn client_secret(section: &Section<'_>, key: &'static str, file_key: &'static str) -> Option<Secret> {
+    let secret = section.secret(key, file_key)?;
+    let text = secret.expose();
+    if text.to_ascii_lowercase().starts_with("change-me") || text.len() < SHORT_SECRET {
+        let place = section.at(key);
+        section.reader.warn(
+            "WeakClientSecret",
+            format!("{place} is a sample, or shorter than {SHORT_SECRET} bytes, and may be guessed"),
+            format!(
+                "have the provider make a new secret for that client (Keycloak: Credentials), and write it into {place}"
+            ),
+        );
+    }
+    Some(secret)
+}
+
 /// Keycloak's admin API, which is asked when there is a secret for it. Its URL is filled in later where it is derived.
 fn admin_api(section: &Section<'_>, keycloak: bool) -> Option<AdminApi> {
     let url = section.url("AdminUrl");
     let client_id = section.string("AdminClientId").unwrap_or_else(|| "admin-cli".to_owned());
     let given = ["AdminClientSecret", "AdminClientSecretFile"].into_iter().find(|key| section.value(key).is_some());
-    let client_secret = section.secret("AdminClientSecret", "AdminClientSecretFile");
+    let client_secret = client_secret(section, "AdminClientSecret", "AdminClientSecretFile");
     let attribute = section.string("ApiKeyAttribute").unwrap_or_else(|| "api-key".to_owned());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if !attribute.bytes().all(plain) {

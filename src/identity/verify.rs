@@ -29,7 +29,7 @@ use crate::share::token::{self as share_token, Registered, ShareClaims};
 use crate::store::{ApiKeyRecord, PersonRecord, ShareRecord, Store, StoreError, UseKind};
 
 /// How long a key or link is in force before Keycloak is asked again about its maker, in seconds.
-const RECHECK: i64 = 30;
+const RECHECK: i64 = 15;
 
 /// Why a credential gives no identity. Says nothing that is secret.
 #[derive(Debug, thiserror::Error)]

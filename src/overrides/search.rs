@@ -26,7 +26,7 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
-    Ok(core_call::json(match plan(context, &query, scope)? {
+    Ok(core_call::json(match plan(context, &query, scope, true)? {
         Plan::Nothing => b"[]".to_vec(),
         Plan::Narrowed(body) => {
             let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
@@ -34,6 +34,7 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         }
         Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
         Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
+        Plan::Parts(parts) => pretty(&Value::Array(parts.find(context, scope, &query)?)),
     }))
 }
 
@@ -43,13 +44,14 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
-    Ok(core_call::json(match plan(context, &query, scope)? {
+    Ok(core_call::json(match plan(context, &query, scope, false)? {
         Plan::Nothing => pretty(&json!({"Count": 0})),
         Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
         Plan::Picked { body, ids } => {
             pretty(&json!({"Count": pick(context, scope, &query, &[body], Some(&ids))?.len()}))
         }
         Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
+        Plan::Parts(parts) => pretty(&json!({"Count": parts.find(context, scope, &query)?.len()})),
     }))
 }
 
@@ -64,9 +66,12 @@ enum Plan {
     Picked { body: Value, ids: BTreeSet<String> },
     /// By the core in several queries without its paging, one after the other.
     Several(Vec<Value>),
+    /// By the core in several queries, each of which names a part of the allowed studies.
+    Parts(parts::Parts),
 }
 
-fn plan(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Plan, HostError> {
+/// `finds`: resources are wanted, and not only how many there are.
+fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Result<Plan, HostError> {
     check_named(context, query, scope)?;
     let own = scope.labels();
     let labels = query.visible_labels(&own)?;
@@ -94,7 +99,7 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Plan, Hos
     if below_a_study && (query.body.contains_key("ParentStudy") || query.body.contains_key("ParentSeries")) {
         return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))));
     }
-    among_allowed(context, query, scope, labels)
+    among_allowed(context, query, scope, labels, finds)
 }
 
 /// Everything that a query names must be allowed; what is unknown is refused as what is forbidden.
@@ -123,6 +128,7 @@ fn among_allowed(
     query: &Query,
     scope: &Scope,
     labels: Option<(Vec<String>, Constraint)>,
+    finds: bool,
 ) -> Result<Plan, HostError> {
     let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
@@ -136,10 +142,17 @@ fn among_allowed(
         let ids = allowed.into_values().map(|listed| listed.patient.to_string()).collect();
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
-    let mut list = uids(&allowed);
+    // The core compares each answer with each UID of the list, and pages nothing that is case-sensitive.
+    let is_case_sensitive = body.get("CaseSensitive") == Some(&Value::Bool(true));
+    let is_long = allowed.len() > parts::FIRST && !body.contains_key("OrderBy");
+    if is_long && (finds || is_case_sensitive) {
+        return Ok(Plan::Parts(parts::Parts { body, allowed, kept_for }));
+    }
+    let mut list = uids(allowed.values());
     // Two patients may have studies with one UID, and only one of them be allowed.
     let mut is_alone = match &kept_for {
-        Some(own) => carriers(context, &list, Some(own))? == carriers(context, &list, None)?,
+        // Whatever came or went since: nobody else's study is among the carriers.
+        Some(own) => carriers(context, &list, Some(own))? == 0,
         None => carriers(context, &list, None)? == allowed.len(),
     };
     if kept_for.is_some() && !is_alone {
@@ -147,24 +160,12 @@ fn among_allowed(
         if allowed.is_empty() {
             return Ok(Plan::Nothing);
         }
-        list = uids(&allowed);
+        list = uids(allowed.values());
         is_alone = carriers(context, &list, None)? == allowed.len();
     }
-    let mut says_nothing_else = true;
-    if let Some(Value::Object(tags)) = body.get_mut("Query") {
-        if let Some(tag) = &query.uid_tag {
-            tags.remove(tag);
-        }
-        says_nothing_else = tags.values().all(|value| matches!(value.as_str(), Some("" | "*")));
-        tags.insert("StudyInstanceUID".to_owned(), json!(list));
-    }
-    // The core pages no query with a case-sensitive constraint. UIDs have no case: where ours is the only one, there is
-    // none.
-    if says_nothing_else {
-        body.remove("CaseSensitive");
-    }
+    let can_be_paged = name_studies(&mut body, query, &list);
     if is_alone {
-        if body.get("CaseSensitive") != Some(&Value::Bool(true)) {
+        if can_be_paged {
             return Ok(Plan::Narrowed(Value::Object(body)));
         }
         body.remove("Since");
@@ -177,15 +178,32 @@ fn among_allowed(
         let ids = allowed.into_keys().map(|id| id.to_string()).collect();
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
-    study_by_study(context, query, body, &allowed)
+    Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
 }
 
-/// How many studies carry one of these UIDs, and one of these labels.
-fn carriers(context: &Context<'_>, list: &str, labels: Option<&BTreeSet<String>>) -> Result<usize, HostError> {
+/// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.
+fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> bool {
+    let mut says_nothing_else = true;
+    if let Some(Value::Object(tags)) = body.get_mut("Query") {
+        if let Some(tag) = &query.uid_tag {
+            tags.remove(tag);
+        }
+        says_nothing_else = tags.values().all(|value| matches!(value.as_str(), Some("" | "*")));
+        tags.insert("StudyInstanceUID".to_owned(), json!(list));
+    }
+    // UIDs have no case: where ours is the only constraint, there is none.
+    if says_nothing_else {
+        body.remove("CaseSensitive");
+    }
+    body.get("CaseSensitive") != Some(&Value::Bool(true))
+}
+
+/// How many studies carry one of these UIDs, and none of these labels.
+fn carriers(context: &Context<'_>, list: &str, without: Option<&BTreeSet<String>>) -> Result<usize, HostError> {
     let mut query = json!({"Level": "Study", "Query": {"StudyInstanceUID": list}});
-    if let (Some(labels), Some(query)) = (labels, query.as_object_mut()) {
+    if let (Some(labels), Some(query)) = (without, query.as_object_mut()) {
         query.insert("Labels".to_owned(), json!(labels));
-        query.insert("LabelsConstraint".to_owned(), json!("Any"));
+        query.insert("LabelsConstraint".to_owned(), json!("None"));
     }
     let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
     let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
@@ -195,19 +213,19 @@ fn carriers(context: &Context<'_>, list: &str, labels: Option<&BTreeSet<String>>
 
 /// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
 /// identifier, one by one.
-fn study_by_study(
+fn study_by_study<'a>(
     context: &Context<'_>,
     query: &Query,
     body: Map<String, Value>,
-    allowed: &Allowed,
-) -> Result<Plan, HostError> {
+    allowed: impl Iterator<Item = &'a Listed>,
+) -> Result<Vec<Value>, HostError> {
     if query.body.contains_key("OrderBy") || PARENTS.iter().any(|parent| query.body.contains_key(*parent)) {
         log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
         return Err(HostError::FORBIDDEN);
     }
     let mut alone = Vec::new();
     let mut bodies = Vec::new();
-    for study in allowed.values().map(|listed| &listed.study) {
+    for study in allowed.map(|listed| &listed.study) {
         if carriers(context, &study.uid, None)? == 1 {
             alone.push(&*study.uid);
             continue;
@@ -226,15 +244,15 @@ fn study_by_study(
         }
         bodies.push(Value::Object(body));
     }
-    Ok(Plan::Several(bodies))
+    Ok(bodies)
 }
 
 /// Studies by Orthanc identifier.
 type Allowed = BTreeMap<Arc<str>, Listed>;
 
 /// Each once, as DICOM lists them.
-fn uids(studies: &Allowed) -> String {
-    let uids: BTreeSet<&str> = studies.values().map(|listed| &*listed.study.uid).collect();
+fn uids<'a>(studies: impl Iterator<Item = &'a Listed>) -> String {
+    let uids: BTreeSet<&str> = studies.map(|listed| &*listed.study.uid).collect();
     uids.into_iter().collect::<Vec<_>>().join("\\")
 }
 
@@ -318,18 +336,34 @@ fn pick(
 ) -> Result<Vec<Value>, HostError> {
     let mut answer: Vec<Value> = Vec::new();
     for body in bodies {
-        let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
-        let found: Vec<Value> = crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)?;
-        answer.extend(found);
+        answer.extend(found_by(context, body)?);
     }
-    answer.retain(|resource| {
-        let id = resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str));
-        ids.is_none_or(|ids| id.is_some_and(|id| ids.contains(id)))
-    });
+    answer.retain(|resource| ids.is_none_or(|ids| is_one_of(resource, |id| ids.contains(id))));
+    paged(context, scope, query, answer)
+}
+
+fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
+    let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
+    crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)
+}
+
+/// Whether an answer, described or not, has one of these identifiers.
+fn is_one_of(resource: &Value, is: impl Fn(&str) -> bool) -> bool {
+    resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).is_some_and(is)
+}
+
+/// How many answers a query wants, those before its page counted in; and how many those are.
+fn page(query: &Query) -> Result<(usize, usize), HostError> {
     let since = query.number("Since")?.unwrap_or(0);
     // As the core has it: no limit and the limit zero are the same.
     let limit = query.number("Limit")?.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let mut answer: Vec<Value> = answer.into_iter().skip(since).take(limit).collect();
+    Ok((since.saturating_add(limit), since))
+}
+
+/// The query's page of these answers, without what may not be known.
+fn paged(context: &Context<'_>, scope: &Scope, query: &Query, answer: Vec<Value>) -> Result<Vec<Value>, HostError> {
+    let (end, since) = page(query)?;
+    let mut answer: Vec<Value> = answer.into_iter().take(end).skip(since).collect();
     let labels = scope.labels();
     answer.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
     Ok(answer)
@@ -340,6 +374,8 @@ fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u
     strip(context, scope, &scope.labels(), &mut answer);
     Ok(pretty(&answer))
 }
+
+mod parts;
 
 #[cfg(test)]
 #[path = "search_tests.rs"]

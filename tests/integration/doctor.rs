@@ -146,7 +146,7 @@ fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
     assert_eq!(status(&site, &real), 403);
     let other = Key::generate("other-key", Algorithm::Es256).unwrap();
     let mut claims = site.provider.claims("mallory", &[]);
-    for number in 0..200 {
+    for number in 0..60 {
         claims["iss"] = json!(format!("https://{number}.example/{}", "x".repeat(500)));
         assert_eq!(status(&site, &other.token(&claims).unwrap()), 403);
     }
@@ -165,7 +165,8 @@ fn a_flood_of_strangers_neither_fills_nor_hides_anything() {
 fn a_provider_that_is_away_is_named_with_address_reason_and_time() {
     let provider = Provider::start().unwrap();
     provider.behave(Behaviour::Down);
-    let site = plan().start_with(provider);
+    let site =
+        plan().section(json!({"Keycloak": {"Url": provider.url(), "Realm": Provider::REALM}})).start_with(provider);
     let url = format!("{}realms/orthanc/protocol/openid-connect/certs", site.provider.url());
     let finding = wait_for(&site, "KeysUnreachable");
     assert_says(
@@ -205,7 +206,7 @@ fn clocks_that_differ_are_seen_from_the_providers_answers() {
     site.provider.date_ahead(-3600);
     let behind =
         || find(&examine(&site), "ClockSkew").filter(|finding| finding["Message"].as_str().unwrap().contains("behind"));
-    assert_says(&wait_until(LONG, behind).unwrap(), "error", &["36"]);
+    assert_says(&wait_until(LONG, behind).unwrap(), "error", &["behind this server's", "too early"]);
 }
 
 #[test]
@@ -220,6 +221,7 @@ fn what_the_configuration_shows_is_said_with_the_line_to_change() {
         }))
         .section(json!({
             "PublicUrl": "https://pacs.example/orthanc/",
+            "Login": {"Enable": true},
             "AnonymousProfile": {"name": "Anonymous", "permissions": ["view"], "authorized-labels": []},
             "Shares": {"SecretKey": "short", "PublicOrthancRoot": "http://site.test/"},
         }));

@@ -96,10 +96,16 @@ fn a_short_link_opens_its_study_without_any_token() {
 
         // What a viewer asks for; and nothing beyond.
         let rs = format!("/dicom-web/studies/{}", study.study_uid);
-        for allowed in [study.fill("/studies/{study}/metadata"), study.fill("/studies/{study}/archive"), format!("{rs}/metadata")] {
+        for allowed in
+            [study.fill("/studies/{study}/metadata"), study.fill("/studies/{study}/archive"), format!("{rs}/metadata")]
+        {
             assert_eq!(browser.get(&site, &allowed), 200, "{version:?} {allowed}");
         }
-        for forbidden in [foreign.fill("/studies/{study}"), format!("/dicom-web/studies/{}/metadata", foreign.study_uid), "/statistics".to_owned()] {
+        for forbidden in [
+            foreign.fill("/studies/{study}"),
+            format!("/dicom-web/studies/{}/metadata", foreign.study_uid),
+            "/statistics".to_owned(),
+        ] {
             assert!([401, 403].contains(&browser.get(&site, &forbidden)), "{version:?} {forbidden}");
         }
         for request in [

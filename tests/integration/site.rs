@@ -233,7 +233,8 @@ impl Plan {
         let site = Site { version: self.version, server, provider, folder, builder, _owned: owned };
         // The provider's keys are fetched behind the server's start.
         if self.section.get("Keycloak").is_none() {
-            let someone = Who::token(&site.token("someone", &[]));
+            // With a role, or the doctor would find that somebody came without.
+            let someone = Who::token(&site.token("someone", &["doctor-role"]));
             let known = || site.get(&someone, "/auth/user/profile").json().ok()?["user-id"].as_str().map(drop);
             assert!(wait_until(Duration::from_secs(20), known).is_some(), "{}", site.end_of_log());
         }

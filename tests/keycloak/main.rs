@@ -5,6 +5,8 @@
 //! word, what they expect of the plugin the roles file's that is shipped (`docker/permissions.jsonc`).
 #![deny(unsafe_code)]
 
+mod any_provider;
+mod api_keys;
 mod doctor;
 mod domain;
 #[path = "../integration/findings.rs"]

@@ -21,6 +21,7 @@ pub(crate) fn setup() -> Result<()> {
 fn optional() -> Result<Vec<String>> {
     let kinds = [
         ("tests against a real Keycloak", setup::ensure_keycloak().map(drop)),
+        ("tests against a provider that is no Keycloak", setup::ensure_provider()),
         ("tests in a real browser", setup::ensure_browser().map(drop)),
     ];
     let mut left_out = Vec::new();

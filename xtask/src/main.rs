@@ -15,7 +15,7 @@ const HELP: &str = "\
 cargo xtask setup                     what is missing is installed (as root) or named; Orthancs and a Keycloak are fetched
 cargo xtask test [--fast]             set-up, fmt, clippy, deny, all tests; --fast: one Orthanc only, and says so
 cargo xtask leaks [--orthanc V] [--long] [--seed N]
-                                      every route, attacked: a sample, as in the tests, or everything (over an hour for each V)
+                                      every route, attacked: a sample, as in the tests, or everything (half an hour or more for each V)
 cargo xtask demo [options]            a protected Orthanc with images, users, an API key and a link, and what each may
     --orthanc trixie|sid                  1.12.7 (the default) or 1.13.0
     --port N                              default 8042, or another when somebody else has it

@@ -57,6 +57,29 @@ fn keycloak_urls_are_derived() {
 }
 
 #[test]
+fn keycloaks_admin_api_is_below_the_same_url_unless_said_otherwise() {
+    let admin = |more: serde_json::Value| {
+        let mut provider = json!({"Url": "http://keycloak:8080/", "Realm": "orthanc"});
+        provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        section(json!({"Keycloak": provider})).unwrap().providers[0].admin.clone()
+    };
+    assert!(
+        admin(json!({"AdminUrl": "http://keycloak:8080/admin/realms/orthanc/"})).is_none(),
+        "no secret, no questions"
+    );
+    let keys = admin(json!({"AdminClientSecret": "s", "EnableApiKeys": true})).unwrap();
+    assert_eq!(keys.url, "http://keycloak:8080/admin/realms/orthanc/");
+    assert_eq!((keys.client_id.as_str(), keys.client_secret.expose()), ("admin-cli", "s"));
+    assert_eq!(keys.api_key_attribute.as_deref(), Some("api-key"));
+    let other = admin(json!({
+        "AdminClientSecret": "s", "AdminUrl": "https://inner/admin/realms/r", "AdminClientId": "pacs",
+    }))
+    .unwrap();
+    assert_eq!((other.url.as_str(), other.client_id.as_str()), ("https://inner/admin/realms/r/", "pacs"));
+    assert_eq!(other.api_key_attribute, None);
+}
+
+#[test]
 fn other_providers_are_discovered() {
     let config = section(json!({"Keycloak": [
         {"Issuer": "https://login.example/", "ClientId": "pacs", "TokenTypes": ["JWT"], "RolesClaims": ["groups", ["https://x.y/roles"]]},

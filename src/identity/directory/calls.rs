@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -28,6 +29,9 @@ const MOST_USERS: usize = 20;
 /// Roles that Keycloak has for itself.
 const KEYCLOAKS_OWN: [&str; 2] = ["offline_access", "uma_authorization"];
 
+/// Keycloak answers 400 to a path in which something is encoded that need not be (RFC 3986, 2.3).
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// The way to one realm's admin API.
 pub(super) struct Calls {
     client: Client,
@@ -36,6 +40,8 @@ pub(super) struct Calls {
     roles_map: Option<BTreeMap<String, Vec<String>>>,
     /// The service account's token, and when it ends.
     token: Mutex<Option<(Secret, UnixTime)>>,
+    /// Whether the log was told that roles cannot be listed.
+    told: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +90,7 @@ impl Calls {
             token_url: format!("{}/protocol/openid-connect/token", provider.issuer),
             roles_map: provider.roles_map.clone(),
             token: Mutex::new(None),
+            told: AtomicBool::new(false),
         }
     }
 
@@ -95,7 +102,7 @@ impl Calls {
                 self.account(user).await
             }
             Question::Person(subject) => {
-                let path = format!("users/{}", utf8_percent_encode(subject, NON_ALPHANUMERIC));
+                let path = format!("users/{}", utf8_percent_encode(subject, ENCODED));
                 match self.get::<User>(&path).await {
                     // A folder's own name would be the list of all users.
                     Ok(user) if user.id == *subject => self.account(user).await,
@@ -104,7 +111,19 @@ impl Calls {
                 }
             }
             Question::Roles => {
-                let roles: Vec<Role> = self.get("roles?briefRepresentation=true").await?;
+                let roles = match self.get("roles?briefRepresentation=true").await {
+                    Ok(roles) => roles,
+                    // A service account of orthanc-auth-service may lack this right alone: everything else is still asked.
+                    Err(Fault::Status(403)) => {
+                        if !self.told.swap(true, Ordering::Relaxed) {
+                            log::warn!(
+                                "the realm's roles cannot be listed: the service account lacks view-realm of realm-management"
+                            );
+                        }
+                        Vec::new()
+                    }
+                    Err(fault) => return Err(fault.into()),
+                };
                 Ok(Fact::Roles(Arc::new(self.ours(roles))))
             }
         }
@@ -113,7 +132,7 @@ impl Calls {
     /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in other ways.
     async fn user_with_key(&self, key: &str) -> Result<User, DirectoryError> {
         let attribute = self.admin.api_key_attribute.as_deref().ok_or(Nobody::Unknown)?;
-        let query = utf8_percent_encode(&format!("{attribute}:{key}"), NON_ALPHANUMERIC).to_string();
+        let query = utf8_percent_encode(&format!("{attribute}:{key}"), ENCODED).to_string();
         let query = Zeroizing::new(format!("users?briefRepresentation=false&max={MOST_USERS}&q={query}"));
         let found: Vec<User> = self.get(&query).await?;
         if found.len() >= MOST_USERS {
@@ -135,7 +154,7 @@ impl Calls {
         if !user.enabled {
             return Err(Nobody::Disabled.into());
         }
-        let path = format!("users/{}/role-mappings/realm/composite", utf8_percent_encode(&user.id, NON_ALPHANUMERIC));
+        let path = format!("users/{}/role-mappings/realm/composite", utf8_percent_encode(&user.id, ENCODED));
         let roles: Vec<Role> = self.get(&path).await?;
         let names: Vec<&str> = [&user.first_name, &user.last_name]
             .into_iter()
@@ -174,12 +193,6 @@ impl Calls {
                 Err(Fault::Status(401)) if again => {
                     *self.token.lock().await = None;
                     again = false;
-                }
-                Err(Fault::Status(403)) => {
-                    return Err(Fault::Other(
-                        "HTTP status 403: the service account lacks view-users or view-realm of realm-management"
-                            .to_owned(),
-                    ));
                 }
                 Err(fault) => return Err(fault),
             }
@@ -222,6 +235,9 @@ impl Calls {
 impl From<Fault> for DirectoryError {
     fn from(fault: Fault) -> Self {
         Self::Unreachable(match fault {
+            Fault::Status(403) => {
+                "HTTP status 403: the service account lacks view-users of realm-management".to_owned()
+            }
             Fault::Status(status) => format!("HTTP status {status}"),
             Fault::Other(cause) => cause,
         })

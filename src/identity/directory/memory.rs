@@ -1,6 +1,6 @@
 //! What was answered, for how long that counts, and what may be asked now.
 //!
-//! Good answers count for a minute, and are asked again behind the requests' back in its second half. Nobody's keys are
+//! Good answers count for half a minute, and are asked again behind the requests' back in its second half. Nobody's keys are
 //! remembered too, so that a key that is shown again and again is asked for once, and a bucket keeps those who try many keys
 //! away: whoever is known already is not held up by them. All of it is bounded. Time is a parameter.
 
@@ -16,8 +16,8 @@ use super::{DirectoryError, Fact, Nobody};
 use crate::clock::{UnixTime, monotonic};
 
 /// How long a good answer counts, and from when on it is asked for again; in seconds.
-const GOOD: i64 = 60;
-const AGAIN: i64 = 30;
+const GOOD: i64 = 30;
+const AGAIN: i64 = 15;
 /// How long nobody's key stays nobody's, in seconds: the longest wait for whoever shows a key before it is there.
 const BAD: i64 = 30;
 /// How long after a failure nobody asks, in seconds.
@@ -194,7 +194,7 @@ impl Flight {
                 state.good.remove(&self.place);
                 state.bad.insert(self.place, (*nobody, now));
             }
-            // What was good stays so for the rest of its minute.
+            // What was good stays so for the rest of its time.
             Err(DirectoryError::Unreachable(cause)) => {
                 if state.failed.is_none() {
                     log::warn!("Keycloak's admin API cannot be asked: {cause}");

@@ -2,11 +2,13 @@
 //! and which roles the realm has.
 //!
 //! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a bounded
-//! number of others. Answers are remembered for a minute at most. Knows nothing of what roles may do, or of other credentials.
+//! number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or of other credentials.
 //! `memory` remembers and decides what may be asked, `calls` asks.
 
 mod calls;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,8 +187,8 @@ impl Directories {
         for directory in &self.0 {
             match directory.ask("roles", "", || Question::Roles, PATIENCE_FOR_A_LIST, now) {
                 Ok(Fact::Roles(roles)) => all.extend(roles.iter().cloned()),
-                Ok(Fact::Account(_)) => {}
-                Err(error) => log::warn!("the roles of {} cannot be listed: {error}", directory.issuer),
+                // Why not, `memory` or `calls` has said once.
+                Ok(Fact::Account(_)) | Err(_) => {}
             }
         }
         all.sort();

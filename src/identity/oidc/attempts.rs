@@ -102,14 +102,17 @@ mod tests {
         let attempts = Arc::new(Attempts::default());
         attempts.begin();
         attempts.ask();
+        let there = Arc::new(AtomicBool::new(false));
+        let (mine, seen) = (Arc::clone(&attempts), Arc::clone(&there));
+        let waiter = std::thread::spawn(move || {
+            let found = mine.wait(LONG, || seen.load(Ordering::SeqCst));
+            (found, seen.load(Ordering::SeqCst))
+        });
         attempts.end();
-        let (mine, there) = (Arc::clone(&attempts), Arc::new(AtomicBool::new(false)));
-        let seen = Arc::clone(&there);
-        let waiter = std::thread::spawn(move || mine.wait(LONG, || false) && seen.load(Ordering::SeqCst));
-        there.store(true, Ordering::SeqCst);
         attempts.begin();
+        there.store(true, Ordering::SeqCst);
         attempts.end();
-        assert!(waiter.join().unwrap());
+        assert_eq!(waiter.join().unwrap(), (true, true));
     }
 
     #[test]

@@ -221,6 +221,10 @@ impl Oidc {
                 Some(self.with_new_keys(now, check).map_err(fault("ID token"))?)
             }
         };
+        // That of a login was made a moment ago, which tells the clock of a provider that sends no `Date`, as Keycloak.
+        if let (Some(_), Some(issued)) = (nonce, identified.as_ref().and_then(|token| token.issued_at)) {
+            self.note_clock(provider, issued, now);
+        }
         if nonce.is_some() && identified.is_none() {
             return Err(fault("ID token")(TokenError::MissingClaim("id_token")));
         }

@@ -257,7 +257,9 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
             if known.keys.take().is_some() {
                 log::info!("{path}: the provider's keys can be fetched again");
             }
-            state.health.lock().clock_ahead = keys.clock_ahead;
+            if let Some(ahead) = keys.clock_ahead {
+                state.health.lock().clock_ahead = Some(ahead);
+            }
             take_keys(shared, state, keys.ring);
         }
         Err((url, error)) => {

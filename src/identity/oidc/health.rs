@@ -23,7 +23,8 @@ pub struct ProviderHealth {
     pub keys: usize,
     /// Whether there was an attempt at all.
     pub attempted: bool,
-    /// By how many seconds its clock is ahead of ours, by the header `Date` of its last answer; exact to 2 s or so.
+    /// By how many seconds its clock is ahead of ours, by the header `Date` of its last answer, or by the ID
+    /// token of the last login; exact to some seconds.
     pub clock_ahead: Option<i64>,
     /// What it thinks of the clients that browsers log in with, in the order of the configuration.
     pub clients: Vec<ClientReport>,

@@ -262,6 +262,13 @@ impl Oidc {
         }
     }
 
+    /// Writes down what a provider's clock showed just now.
+    fn note_clock(&self, provider: usize, theirs: UnixTime, now: UnixTime) {
+        if let Some(state) = self.shared.providers.get(provider) {
+            state.health.lock().clock_ahead = Some(theirs.0.saturating_sub(now.0));
+        }
+    }
+
     /// Writes down that a login failed that a browser came back from. A text that the browser may have brought itself is
     /// not kept.
     pub fn note_login(&self, issuer: &str, error: &GrantError, now: UnixTime) {

@@ -155,3 +155,49 @@ async fn text(mut answer: Response) -> String {
     }
     String::from_utf8_lossy(&body).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACK: &str = "https://pacs.example/auth/callback";
+
+    #[test]
+    fn the_challenge_is_that_of_the_verifier() {
+        use base64::Engine;
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, VERIFIER.as_bytes());
+        assert_eq!(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(hash), CHALLENGE);
+    }
+
+    #[test]
+    fn nobody_logged_in_is_nothing_against_the_client() {
+        for query in ["?error=login_required&state=s", "?error=interaction_required", "?code=c"] {
+            assert_eq!(redirected(&format!("{BACK}{query}"), BACK), Verdict::Fine, "{query}");
+        }
+        // To a login page of a provider that does not mind `prompt`.
+        assert_eq!(redirected("https://login.example/login?error=whatever", BACK), Verdict::Fine);
+        let refused = redirected(&format!("{BACK}?error=unauthorized_client&error_description=No%0Aflow"), BACK);
+        assert_eq!(refused, Verdict::Refused("unauthorized_client: No?flow".to_owned()));
+    }
+
+    #[test]
+    fn pages_are_told_apart_by_their_words() {
+        for (status, html, kind) in [
+            (400, "<p>Invalid parameter: redirect_uri</p>", "redirect"),
+            (400, "<p>Client not found.</p>", "client"),
+            (403, "<p>HTTPS required</p>", "https"),
+            (400, "<p>Something else</p>", "refused"),
+            (502, "<p>Bad gateway</p>", "unknown"),
+        ] {
+            let found = match page(status, html) {
+                Verdict::RedirectUri(_) => "redirect",
+                Verdict::UnknownClient(_) => "client",
+                Verdict::HttpsRequired(_) => "https",
+                Verdict::Refused(_) => "refused",
+                Verdict::Unknown(_) => "unknown",
+                Verdict::Fine | Verdict::Secret(_) => "other",
+            };
+            assert_eq!(found, kind, "{html}");
+        }
+    }
+}

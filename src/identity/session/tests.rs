@@ -220,6 +220,9 @@ fn a_code_becomes_a_login_only_with_the_nonce_it_was_asked_with() {
         "grant_type=authorization_code&code=code&code_verifier=verifier&\
          redirect_uri=https%3A%2F%2Fpacs.example%2Fauth%2Fcallback&client_id=orthanc"
     );
+    // The moment it was made at is a look at the provider's clock.
+    assert!(grant(id(json!({"nonce": "n", "iat": now.0 - 120})), &access).is_ok());
+    assert_eq!(bed.oidc.health()[0].clock_ahead, Some(-120));
     for (what, id_token) in [
         ("no ID token", None),
         ("no nonce", id(json!({}))),

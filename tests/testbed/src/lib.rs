@@ -6,7 +6,7 @@
 //! - [`setup`]: what must be on the machine, and the extracted Orthancs below `.cache/`
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
-//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked
+//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
 //! - [`nginx`]: a real one with the shipped configuration
 //! - [`webdriver`]: a real Chromium
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
@@ -18,6 +18,7 @@ pub mod dicom;
 pub mod http;
 pub mod keycloak;
 pub mod nginx;
+pub mod node_provider;
 pub mod oidc;
 pub mod orthanc;
 mod password;

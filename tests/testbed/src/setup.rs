@@ -7,6 +7,7 @@
 pub mod browser;
 pub mod keycloak;
 mod mirror;
+pub mod node;
 
 use crate::orthanc::Version;
 use crate::workspace;
@@ -38,6 +39,11 @@ const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
     Requirement { package: "maven", purpose: "fetches Keycloak", present: || on_path("mvn") },
 ];
 
+const REQUIREMENTS_OF_NODE: [Requirement; 2] = [
+    Requirement { package: "nodejs", purpose: "runs a second OpenID Connect provider", present: || on_path("node") },
+    Requirement { package: "npm", purpose: "fetches it", present: || on_path("npm") },
+];
+
 /// What only the tests in a real browser need.
 const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
     Requirement { package: "chromium", purpose: "the browser", present: || on_path("chromium") },
@@ -45,10 +51,15 @@ const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
     Requirement { package: "npm", purpose: "fetches OHIF", present: || on_path("npm") },
 ];
 
-const REQUIREMENTS: [Requirement; 4] = [
+const REQUIREMENTS: [Requirement; 5] = [
     Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
     Requirement { package: "libclang-dev", purpose: "reads the plugin header (bindgen)", present: has_libclang },
-    Requirement { package: "mmdebstrap", purpose: "extracts Orthanc from Debian", present: || on_path("mmdebstrap") },
+    Requirement {
+        package: "mmdebstrap",
+        purpose: "extracts Orthanc and nginx from Debian",
+        present: || on_path("mmdebstrap"),
+    },
+    Requirement { package: "openssl", purpose: "makes nginx's certificates", present: || on_path("openssl") },
     Requirement {
         package: "python3-pip",
         purpose: "fetches pydicom's real DICOM images",
@@ -70,6 +81,12 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
     install(&REQUIREMENTS)
+}
+
+/// A provider that is no Keycloak. An error says what is missing.
+pub fn ensure_provider() -> Result<()> {
+    install(&REQUIREMENTS_OF_NODE)?;
+    node::ensure().map(drop)
 }
 
 /// A real Keycloak. An error says what is missing: everything but the tests against it works without.

@@ -1,0 +1,153 @@
+//! Searches among more allowed studies than are named at once.
+
+use super::*;
+use crate::testing::study;
+
+/// Two parts.
+const MANY: usize = 120;
+
+/// So many of one's own, and a third of that foreign.
+fn studies(many: usize) -> Vec<FakeStudy> {
+    let labels = |number: usize| if number % 4 == 3 { ["int"] } else { ["ext"] };
+    (0..many * 4 / 3).map(|number| study(&format!("p{number}"), &format!("s{number}"), &labels(number))).collect()
+}
+
+/// Another patient's study that carries the UIDs of `of`.
+fn twin(of: &str, labels: &[&str]) -> FakeStudy {
+    FakeStudy { twin: of.to_owned(), ..study("pz", &format!("z{of}"), labels) }
+}
+
+fn ask(bed: &Bed, asker: &Asker, query: &Value) -> Value {
+    value(&asker.call(bed, Method::Post, "/tools/find", query.to_string().as_bytes()).unwrap())
+}
+
+fn ids(answer: &Value) -> Vec<String> {
+    answer.as_array().unwrap().iter().map(|one| one.as_str().or(one["ID"].as_str()).unwrap().to_owned()).collect()
+}
+
+/// As a server with the allowed studies only has it, in no order.
+fn expected(bed: &Bed, asker: &Asker, query: &Value) -> BTreeSet<String> {
+    let allowed = reference(asker, &bed.host.studies.lock());
+    ids(&serde_json::from_slice(&allowed.post("/tools/find", query.to_string().as_bytes()).unwrap()).unwrap())
+        .into_iter()
+        .collect()
+}
+
+/// How many UIDs each search since the last time named, without the listing of the allowed studies.
+fn named(bed: &Bed) -> Vec<usize> {
+    let calls = std::mem::take(&mut *bed.host.calls.lock());
+    let searches = calls.iter().filter(|(call, _)| call == "POST /tools/find");
+    let searches = searches.map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
+    let named = searches.filter_map(|body| Some(body["Query"]["StudyInstanceUID"].as_str()?.split('\\').count()));
+    named.collect()
+}
+
+#[test]
+fn parts_together_give_what_one_query_would() {
+    for validity in [0, 3_600] {
+        let (bed, askers) = bed_with_validity(studies(MANY), validity);
+        for asker in [&askers[0], &askers[2], &askers[6]] {
+            for (level, expand) in [("Series", true), ("Instance", false)] {
+                let query = json!({"Level": level, "Query": {}, "Expand": expand});
+                let found = ids(&ask(&bed, asker, &query));
+                let set: BTreeSet<String> = found.iter().cloned().collect();
+                assert_eq!(found.len(), set.len(), "{level}");
+                assert!(set == expected(&bed, asker, &query), "{level}");
+            }
+        }
+        // Without some labels, which the core cannot be told for studies of several labels otherwise.
+        let query = json!({"Level": "Study", "Query": {}, "Labels": ["int"], "LabelsConstraint": "None"});
+        let both = &askers[2];
+        assert!(ids(&ask(&bed, both, &query)).into_iter().collect::<BTreeSet<_>>() == expected(&bed, both, &query));
+    }
+}
+
+#[test]
+fn pages_of_parts_are_pages_of_the_whole() {
+    let (bed, askers) = bed_with_validity(studies(MANY), 3_600);
+    let ext = &askers[0];
+    let whole = ids(&ask(&bed, ext, &json!({"Level": "Series", "Query": {}})));
+    for limit in [1, 70, 150, 1_000] {
+        let mut pages = Vec::new();
+        while let page =
+            ids(&ask(&bed, ext, &json!({"Level": "Series", "Query": {}, "Since": pages.len(), "Limit": limit})))
+            && !page.is_empty()
+        {
+            assert!(page.len() <= limit);
+            pages.extend(page);
+            if limit == 1 && pages.len() == 5 {
+                break;
+            }
+        }
+        assert_eq!(pages, whole[..pages.len()], "{limit}");
+        assert!(limit == 1 || pages.len() == whole.len(), "{limit}");
+    }
+}
+
+#[test]
+fn no_more_is_named_than_the_answer_needs() {
+    let (bed, askers) = bed_with_validity(studies(230), 3_600);
+    let ext = &askers[0];
+    ask(&bed, ext, &json!({"Level": "Series", "Query": {}}));
+    assert_eq!(named(&bed), [100, 100, 30]);
+    ask(&bed, ext, &json!({"Level": "Series", "Query": {}, "Limit": 20}));
+    assert_eq!(named(&bed), [100]);
+    // Where little is found, more are named at a time.
+    let one = json!({"Level": "Series", "Query": {"SeriesInstanceUID": uid("s0x")}});
+    assert_eq!(ids(&ask(&bed, ext, &one)), [id("s0x")]);
+    assert_eq!(named(&bed), [100, 130]);
+    // How many there are is asked at once, unless the core has to be asked which.
+    let count = |case_sensitive: bool| {
+        let query = json!({"Level": "Series", "Query": {"PatientID": "*", "SeriesInstanceUID": "1.*"}, "CaseSensitive": case_sensitive});
+        let reply = ext.call(&bed, Method::Post, "/tools/count-resources", query.to_string().as_bytes()).unwrap();
+        value(&reply)["Count"].as_u64().unwrap()
+    };
+    assert_eq!((count(false), named(&bed)), (460, vec![]));
+    assert_eq!((count(true), named(&bed)), (460, vec![100, 100, 30]));
+}
+
+#[test]
+fn foreign_twins_are_left_out_of_their_part() {
+    for validity in [0, 3_600] {
+        let (bed, askers) = bed_with_validity(studies(MANY), validity);
+        let ext = &askers[0];
+        let query = json!({"Level": "Series", "Query": {}, "Expand": true});
+        ask(&bed, ext, &query);
+        {
+            // One with another label, one with none, one whose twin is one's own; and labels that others took.
+            let mut studies = bed.host.studies.lock();
+            studies.extend([twin("s0", &["int"]), twin("s100", &[]), twin("s110", &["ext"])]);
+            studies.iter_mut().filter(|study| study.name == "s1").for_each(|study| study.labels.clear());
+            studies.retain(|study| study.name != "s2");
+        }
+        // Whatever was kept.
+        for level in ["Series", "Instance"] {
+            let query = json!({"Level": level, "Query": {}, "Expand": true});
+            let answer = ask(&bed, ext, &query);
+            assert!(ids(&answer).into_iter().collect::<BTreeSet<_>>() == expected(&bed, ext, &query), "{level}");
+            assert!(!answer.to_string().contains(&canary("zs0")) && answer.to_string().contains(&canary("zs110")));
+        }
+        let both = &askers[2];
+        let query = json!({"Level": "Study", "Query": {}, "Labels": ["int"], "LabelsConstraint": "None"});
+        assert!(ids(&ask(&bed, both, &query)).into_iter().collect::<BTreeSet<_>>() == expected(&bed, both, &query));
+    }
+}
+
+#[test]
+fn studies_with_one_uid_stay_in_one_part() {
+    // Twins of one's own, and a first one without: the hundredth is one of two.
+    let mut studies: Vec<FakeStudy> =
+        (0..60).map(|number| study(&format!("p{number}"), &format!("s{number}"), &["ext"])).collect();
+    let twins = studies.iter().skip(1).map(|study| {
+        let patient = format!("t{}", study.patient);
+        FakeStudy { patient, ..twin(&study.name, &["ext"]) }
+    });
+    let twins: Vec<FakeStudy> = twins.collect();
+    studies.extend(twins);
+    let (bed, askers) = bed_with_validity(studies, 0);
+    let query = json!({"Level": "Series", "Query": {}});
+    let found = ids(&ask(&bed, &askers[0], &query));
+    let set: BTreeSet<String> = found.iter().cloned().collect();
+    assert_eq!(found.len(), set.len());
+    assert!(set == expected(&bed, &askers[0], &query));
+}
