@@ -51,14 +51,18 @@ const SITES: [(&str, &str, bool); 4] = [
     ("pacs.test", "other.pacs.test", false),
 ];
 
-fn logged_in(orthanc: &Orthanc, name: &str, user: &str) -> (Browser, String) {
+fn browser() -> Browser {
+    Options::default().local_names(&["pacs.test", "other.pacs.test", "evil.test"]).start().unwrap()
+}
+
+/// Logs in at the server by this name, as nobody was before; gives the server's root.
+fn log_in(browser: &Browser, orthanc: &Orthanc, name: &str, user: &str) -> String {
     let root = format!("http://{name}:{}", orthanc.address().port());
-    let names = ["pacs.test", "other.pacs.test", "evil.test"];
-    let browser = Options::default().local_names(&names).start().unwrap();
+    browser.forget_all_cookies().unwrap();
     browser.open(&format!("{root}{BLANK}")).unwrap();
-    log_in_locally(&browser, user, PASSWORD);
+    log_in_locally(browser, user, PASSWORD);
     browser.wait_for_url(&format!("{root}{BLANK}")).unwrap();
-    (browser, root)
+    root
 }
 
 #[test]
@@ -71,9 +75,10 @@ fn another_origin_cannot_use_the_session() {
     let study = fill(&pacsadmin, "Attacked", 1);
     let path = format!("/studies/{}", study.ids.study);
     let preview = format!("/instances/{}/preview", study.ids.instance);
+    let browser = browser();
     for (own, attacker, says_where) in SITES {
         let case = format!("{own} attacked by {attacker}");
-        let (browser, root) = logged_in(&orthanc, own, "pacsadmin");
+        let root = log_in(&browser, &orthanc, own, "pacsadmin");
         // What is refused below works from here.
         let load = "await new Promise(done => {
             const image = new Image(); image.onload = () => done(true); image.onerror = () => done(false);
@@ -170,7 +175,8 @@ fn a_stored_document_is_not_shown_as_a_page() {
     let ids = upload(&pacsadmin, document.to_bytes()).unwrap();
     let pdf = format!("/instances/{}/pdf", ids.instance);
     assert!(pacsadmin.send(Request::get(&pdf)).unwrap().text().starts_with("%PDF"));
-    let (browser, root) = logged_in(&orthanc, "127.0.0.1", "doctor");
+    let browser = browser();
+    let root = log_in(&browser, &orthanc, "127.0.0.1", "doctor");
     // A page of ours gets it, the address line does not.
     assert_eq!(browser.fetch(&pdf, &uncached()).unwrap(), 200);
     // An answer without a body is an error of the browser's.

@@ -106,37 +106,37 @@ fn each_user_does_by_the_session_what_the_role_allows() {
     };
     let delete = json!({"method": "DELETE"});
 
-    let viewer = scene.browser_of("viewer", BLANK);
-    assert_eq!(upload(&viewer, "by viewer").0, 403);
+    let browser = scene.browser_of("viewer", BLANK);
+    assert_eq!(upload(&browser, "by viewer").0, 403);
     let other = format!("/studies/{}", scene.other.ids.study);
-    assert_eq!(viewer.fetch(&other, &delete).unwrap(), 403);
-    assert_eq!(viewer.fetch(&other, &uncached()).unwrap(), 200);
-    drop(viewer);
+    assert_eq!(browser.fetch(&other, &delete).unwrap(), 403);
+    assert_eq!(browser.fetch(&other, &uncached()).unwrap(), 200);
 
-    let pacsadmin = scene.browser_of("pacsadmin", BLANK);
-    let (status, uploaded) = upload(&pacsadmin, "by pacsadmin");
+    browser.forget_all_cookies().unwrap();
+    scene.log_in(&browser, "pacsadmin", BLANK);
+    let (status, uploaded) = upload(&browser, "by pacsadmin");
     assert_eq!(status, 200);
-    assert_eq!(pacsadmin.fetch(&uploaded, &uncached()).unwrap(), 200);
-    assert_eq!(pacsadmin.fetch(&uploaded, &delete).unwrap(), 200);
-    assert_eq!(pacsadmin.fetch(&uploaded, &uncached()).unwrap(), 404);
-    drop(pacsadmin);
+    assert_eq!(browser.fetch(&uploaded, &uncached()).unwrap(), 200);
+    assert_eq!(browser.fetch(&uploaded, &delete).unwrap(), 200);
+    assert_eq!(browser.fetch(&uploaded, &uncached()).unwrap(), 404);
 
-    let external = scene.browser_of("external", BLANK);
-    let found = external.fetch_json("/dicom-web/studies", &uncached()).unwrap();
+    browser.forget_all_cookies().unwrap();
+    scene.log_in(&browser, "external", BLANK);
+    let found = browser.fetch_json("/dicom-web/studies", &uncached()).unwrap();
     assert_eq!(studies(&found), std::slice::from_ref(&scene.labelled.uid));
-    assert_eq!(external.fetch(&other, &uncached()).unwrap(), 403);
-    assert_eq!(external.fetch(&format!("{}/frames/1", scene.other.instances[0]), &uncached()).unwrap(), 403);
-    external.open(&scene.page(&viewer_of(&scene.labelled.uid))).unwrap();
-    wait_for_image(&external);
+    assert_eq!(browser.fetch(&other, &uncached()).unwrap(), 403);
+    assert_eq!(browser.fetch(&format!("{}/frames/1", scene.other.instances[0]), &uncached()).unwrap(), 403);
+    browser.open(&scene.page(&viewer_of(&scene.labelled.uid))).unwrap();
+    wait_for_image(&browser);
     // Of another study the viewer has nothing to show.
-    external.open(&scene.page(&viewer_of(&scene.other.uid))).unwrap();
-    external.wait("the viewer's word", || Ok(external.text()?.contains("not available"))).unwrap();
-    let exchanges = asked(scene, &external);
+    browser.open(&scene.page(&viewer_of(&scene.other.uid))).unwrap();
+    browser.wait("the viewer's word", || Ok(browser.text()?.contains("not available"))).unwrap();
+    let exchanges = asked(scene, &browser);
     let theirs = exchanges
         .iter()
         .filter(|exchange| exchange.url.contains(&scene.other.uid) && exchange.url.contains("/dicom-web/"));
     assert!(theirs.clone().all(|exchange| exchange.status == 403), "{:?}", theirs.collect::<Vec<_>>());
-    assert!(greys(&external) < AN_IMAGE);
+    assert!(greys(&browser) < AN_IMAGE);
 }
 
 #[test]

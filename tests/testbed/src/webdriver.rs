@@ -112,7 +112,13 @@ impl Options {
             "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"},
             "goog:chromeOptions": {
                 "args": arguments,
-                "prefs": {"credentials_enable_service": false, "profile.password_manager_leak_detection": false},
+                "prefs": {
+                    "credentials_enable_service": false,
+                    "profile.password_manager_leak_detection": false,
+                    // Its own first page costs more than some of ours.
+                    "session.restore_on_startup": 4,
+                    "session.startup_urls": ["about:blank"],
+                },
             },
         }}});
         let opened = value(&driver, Request::post("/session", "").json(&capabilities))?;
@@ -269,6 +275,11 @@ impl Browser {
     /// Removes the cookies that count for the page.
     pub fn forget_cookies(&self) -> Result<()> {
         value(&self.driver, Request::delete(&format!("{}/cookie", self.root))).map(drop)
+    }
+
+    /// Removes all cookies, whosever they are: as for another person.
+    pub fn forget_all_cookies(&self) -> Result<()> {
+        self.devtools("Network.clearBrowserCookies", &json!({})).map(drop)
     }
 
     /// What is shown, as PNG.
