@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hashlink::LruCache;
 use serde_json::{Map, Value, json};
@@ -16,6 +17,9 @@ use crate::host::HostError;
 
 /// How many studies are asked for at a time; about 500 bytes each. The server finds all of them anew for each page.
 const PAGE: usize = 10_000;
+
+/// How long a list is kept at most, if there are as many studies still.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// How many studies are kept at most, in all lists together; about 250 bytes each.
 const KEPT: usize = 100_000;
@@ -80,16 +84,24 @@ impl Lists {
 
 impl Resources {
     /// All studies that carry one of these labels; `now`: from the server in any case.
+    ///
+    /// A list that is older than labels may be is used for some time more, if there are as many studies still: then a study
+    /// may be missing only that another server labelled while it took the label from another one.
     pub fn labelled(&self, labels: &BTreeSet<String>, now: bool) -> Result<Listing, HostError> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         if !now {
-            let mut lists = self.lists.lock();
-            if let Some(known) = lists.by_labels.get(labels) {
-                if self.is_fresh(known.read_at, known.epoch, epoch) {
-                    return Ok(Listing { studies: Arc::clone(&known.value), is_kept: true });
+            let known = self.lists.lock().by_labels.get(labels).cloned();
+            if let Some(known) = known.filter(|known| known.epoch == epoch) {
+                let holds = match trust(clock::monotonic().saturating_duration_since(known.read_at), self.validity) {
+                    Trust::Whole => true,
+                    Trust::IfAsMany => self.count(labels)? == known.value.len(),
+                    Trust::None => false,
+                };
+                if holds {
+                    return Ok(Listing { studies: known.value, is_kept: true });
                 }
-                lists.take_out(labels);
             }
+            self.lists.lock().take_out(labels);
         }
         let read_at = clock::monotonic();
         let query = [("Labels", json!(labels)), ("LabelsConstraint", json!("Any")), ("Query", json!({}))];
@@ -99,6 +111,14 @@ impl Resources {
             self.lists.lock().keep(labels, Aged { value: Arc::clone(&studies), read_at, epoch });
         }
         Ok(Listing { studies, is_kept: false })
+    }
+
+    fn count(&self, labels: &BTreeSet<String>) -> Result<usize, HostError> {
+        let query = json!({"Level": "Study", "Query": {}, "Labels": labels, "LabelsConstraint": "Any"});
+        let answer = self.host.post("/tools/count-resources", query.to_string().as_bytes())?;
+        let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+        let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
+        usize::try_from(count).map_err(|_| HostError::PLUGIN)
     }
 
     /// All studies that a query for `/tools/find` finds, at this moment. The query has no level, content or paging yet.
@@ -125,6 +145,22 @@ impl Resources {
                 found.push(listed(study, &mut label_sets).ok_or(HostError::PLUGIN)?);
             }
         }
+    }
+}
+
+/// What a list is good for.
+#[derive(Debug, PartialEq)]
+enum Trust {
+    Whole,
+    IfAsMany,
+    None,
+}
+
+fn trust(age: Duration, validity: Duration) -> Trust {
+    match age {
+        age if age < validity => Trust::Whole,
+        age if age < LONGEST && !validity.is_zero() => Trust::IfAsMany,
+        _ => Trust::None,
     }
 }
 

@@ -77,24 +77,37 @@ fn a_change_while_studies_are_listed_does_not_leave_the_old_list_behind() {
 
 #[test]
 fn lists_end_with_time() {
-    let resources = Resources::new(FakeHost::new(world()), Duration::from_millis(20));
-    let asked = labels(&["ext"]);
-    let begun = clock::monotonic();
-    let mut first = None;
-    // One that is older than the validity is read anew.
-    while begun.elapsed() < Duration::from_secs(20) {
-        let listing = resources.labelled(&asked, false).unwrap();
-        match &first {
-            Some(first) if !listing.is_kept => {
-                assert!(!Arc::ptr_eq(first, &listing.studies) && begun.elapsed() >= Duration::from_millis(20));
-                return;
-            }
-            Some(_) => {}
-            None => first = Some(listing.studies),
-        }
-        std::thread::yield_now();
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(3_600));
+    for (age, validity, expected) in [
+        (Duration::ZERO, short, Trust::Whole),
+        (short, short, Trust::IfAsMany),
+        (LONGEST - short, short, Trust::IfAsMany),
+        (LONGEST, short, Trust::None),
+        (LONGEST, long, Trust::Whole),
+        (long, long, Trust::None),
+        (Duration::ZERO, Duration::ZERO, Trust::None),
+    ] {
+        assert_eq!(trust(age, validity), expected, "{age:?} of {validity:?}");
     }
-    panic!("the old list stays");
+}
+
+#[test]
+fn a_list_older_than_labels_may_be_is_used_while_there_are_as_many_studies() {
+    let host = FakeHost::new(world());
+    let resources = Resources::new(Arc::clone(&host) as Arc<dyn crate::host::Host>, Duration::from_nanos(1));
+    let asked = labels(&["ext"]);
+    let first = resources.labelled(&asked, false).unwrap();
+    assert!(!first.is_kept && resources.labelled(&asked, false).unwrap().is_kept);
+    // Another server labels one more, and then takes it back and another one too.
+    for (change, count) in [(&["ext"][..], first.studies.len() + 1), (&[], first.studies.len())] {
+        host.set_labels("e1", change);
+        let listing = resources.labelled(&asked, false).unwrap();
+        assert_eq!((listing.is_kept, listing.studies.len()), (false, count));
+        assert!(resources.labelled(&asked, false).unwrap().is_kept);
+    }
+    // Whoever cannot count does not guess.
+    *host.failure.lock() = Some(HostError(1));
+    assert!(resources.labelled(&asked, false).is_err());
 }
 
 #[test]

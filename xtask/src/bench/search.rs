@@ -52,6 +52,7 @@ fn table(size: usize, share: usize, label: &str, bare: &Client, limited: &Client
     for level in ["Study", "Series", "Instance"] {
         let queries = [
             ("first 20", "/tools/find", json!({"Level": level, "Query": {}, "Limit": 20})),
+            ("all", "/tools/find", json!({"Level": level, "Query": {}})),
             ("one patient", "/tools/find", json!({"Level": level, "Query": {"PatientID": patient}})),
             ("count", "/tools/count-resources", json!({"Level": level, "Query": {}})),
         ];
