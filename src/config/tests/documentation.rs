@@ -104,7 +104,7 @@ fn the_sample_files_work() {
 fn sound_without_warning(text: &str) -> Config {
     let environment = files(&[
         ("/run/secrets/share-key", "0123456789abcdef0123456789abcdef"),
-        ("/run/secrets/keycloak-service", "a secret"),
+        ("/run/secrets/keycloak-service", "a-secret-of-the-service-account"),
         ("/run/secrets/admin-password-hash", HASH),
         ("/run/secrets/doctor-password-hash", HASH),
         ("/etc/ssl/site-ca.pem", "-----BEGIN CERTIFICATE-----"),
