@@ -123,6 +123,11 @@ fn provider(url: &str, issuer: String) -> Provider {
         roles_map: None,
         leeway: Duration::from_secs(10),
         ca_file: None,
+        client_id: "orthanc".to_owned(),
+        client_secret: None,
+        scopes: vec!["openid".to_owned()],
+        clients: Vec::new(),
+        admin: None,
     }
 }
 

@@ -89,6 +89,7 @@ enum {
   gh_service_set_plugin_property = 7,
   gh_service_get_configuration_path = 6,
   gh_service_get_configuration = 13,
+  gh_service_create_memory_buffer = 38,      /* 1.7.0 */
   gh_service_set_metrics_integer_value = 43, /* 1.12.1 */
   gh_service_log_message = 45,               /* 1.12.4 */
   gh_service_register_on_stored_instance = 1001,
@@ -188,6 +189,11 @@ typedef struct {
   gh_property property;
   const char* value;
 } gh_params_property;
+
+typedef struct {
+  gh_buffer* target;
+  uint32_t size;
+} gh_params_create_buffer;
 
 typedef struct {
   char** result;

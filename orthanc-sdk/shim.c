@@ -35,6 +35,14 @@ void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, c
   gh_invoke(context, gh_service_log_message, &params);
 }
 
+gh_error gh_create_buffer(gh_context* context, gh_buffer* buffer, uint32_t size) {
+  gh_params_create_buffer params = {0};
+  clear(buffer);
+  params.target = buffer;
+  params.size = size;
+  return gh_invoke(context, gh_service_create_memory_buffer, &params);
+}
+
 void gh_set_description(gh_context* context, const char* plugin, const char* description) {
   gh_params_property params = {0};
   params.plugin = plugin;

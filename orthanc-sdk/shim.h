@@ -27,6 +27,9 @@ void gh_log(gh_context* context, gh_log_level level, const char* message);
 void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, const char* file, uint32_t line,
                   const char* message);
 
+/* A buffer of this size whose memory the host will give back by itself. */
+gh_error gh_create_buffer(gh_context* context, gh_buffer* buffer, uint32_t size);
+
 void gh_set_description(gh_context* context, const char* plugin, const char* description);
 gh_error gh_get_configuration(gh_context* context, char** result);
 gh_error gh_get_configuration_path(gh_context* context, char** result);

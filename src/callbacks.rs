@@ -5,14 +5,20 @@
 use std::sync::Arc;
 
 use crate::gate::Permit;
+pub use crate::login::Entrance;
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 
 /// The callbacks of the running plugin. Called from many threads at once; none may block on anything but a bounded
 /// call to the server.
 pub trait Callbacks: Send + Sync {
-    /// The authentication callback (Orthanc 1.12.9 and later), before the filter of every request, also of those that
-    /// skip the filter: forgets whose request this thread served last.
+    /// Before the filter of every request, also of those that skip the filter (Orthanc 1.12.9 and later): forgets whose
+    /// request this thread served last.
     fn before_filter(&self);
+    /// Whether [`Callbacks::authenticate`] has anything to say.
+    fn authenticates(&self) -> bool;
+    /// The authentication callback (Orthanc 1.12.9 and later). The server does not say the method there: it is GET in
+    /// this request, whatever it is.
+    fn authenticate(&self, request: &Request<'_>) -> Entrance;
     /// The incoming-request filter. Nothing but a permit lets the request pass.
     fn filter(&self, request: &Request<'_>) -> Option<Permit>;
     /// A REST callback, for every path that matches one of [`Started::rest_patterns`].

@@ -15,11 +15,10 @@ use crate::request::Request;
 /// not reached.
 #[must_use]
 pub fn forwarded<'a>(request: &Request<'a>, trusted: &[IpNet]) -> Option<&'a str> {
-    if trusted.is_empty() {
+    if !by_proxy(request, trusted) {
         return None;
     }
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    request.remote.parse().ok().map(canonical).filter(is_trusted)?;
     for entry in request.header("x-forwarded-for")?.rsplit(',') {
         let entry = entry.trim();
         // What is no address was not written by a proxy that we can follow.
@@ -28,6 +27,13 @@ pub fn forwarded<'a>(request: &Request<'a>, trusted: &[IpNet]) -> Option<&'a str
         }
     }
     None
+}
+
+/// Whether the peer is a trusted proxy: only then its headers about the client's side are believed.
+#[must_use]
+pub fn by_proxy(request: &Request<'_>, trusted: &[IpNet]) -> bool {
+    !trusted.is_empty()
+        && request.remote.parse().is_ok_and(|peer| trusted.iter().any(|network| network.contains(&canonical(peer))))
 }
 
 /// `::ffff:10.0.0.1` is 10.0.0.1.

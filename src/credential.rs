@@ -14,6 +14,8 @@ pub enum Source {
     KeyHeader,
     /// Argument `token`, or one of `TokenGetArguments`.
     Argument,
+    /// A cookie of ours.
+    Cookie,
 }
 
 impl std::fmt::Display for Source {
@@ -23,6 +25,7 @@ impl std::fmt::Display for Source {
             Self::TokenHeader => "token header",
             Self::KeyHeader => "api-key header",
             Self::Argument => "argument",
+            Self::Cookie => "cookie",
         })
     }
 }
@@ -34,6 +37,10 @@ pub enum Kind {
     Basic,
     /// A token or a key; which of them, its verification finds out.
     Token,
+    /// What a browser holds for its session. Nowhere but in its cookie: only there it is known when it counts.
+    Session,
+    /// What a browser holds that opened a link by its code. In its cookie only, too.
+    Opened,
 }
 
 /// One credential. Its `Debug` does not show it.
@@ -69,6 +76,12 @@ pub struct Places {
     pub headers: Vec<String>,
     /// Argument names.
     pub arguments: Vec<String>,
+    /// The name of the session's cookie; `None` without a login gate.
+    pub session_cookie: Option<&'static str>,
+    /// The name of the cookie of opened links.
+    pub links_cookie: &'static str,
+    /// The origin under which browsers know this server, where it is configured.
+    pub origin: Option<String>,
 }
 
 impl Places {
@@ -104,8 +117,41 @@ impl Places {
             }
         }
         found.sort_by_key(|credential| credential.source);
+        if let Some(text) = self.session(request)
+            && found.len() < AT_MOST
+        {
+            found.push(Credential { source: Source::Cookie, kind: Kind::Session, text });
+        }
+        for text in self.opened_links(request) {
+            if found.len() < AT_MOST {
+                found.push(Credential { source: Source::Cookie, kind: Kind::Opened, text });
+            }
+        }
         found
     }
+
+    /// What a browser shows of the links that it opened, the newest last.
+    pub fn opened_links<'a>(&self, request: &Request<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = self.links_cookie;
+        let cookie = if name.is_empty() { None } else { cookie(request, name) };
+        cookie.unwrap_or_default().split('.').filter(|text| !text.is_empty())
+    }
+
+    /// What a browser shows of its session, whether or not it counts for this request.
+    #[must_use]
+    pub fn session<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
+        cookie(request, self.session_cookie?)
+    }
+}
+
+/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have been
+/// set by another site below the same domain.
+#[must_use]
+pub fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
+    let pairs = request.header("cookie")?.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
 }
 
 fn add<'a>(found: &mut Credentials<'a>, source: Source, value: &'a str) {
@@ -138,7 +184,13 @@ mod tests {
             headers: headers.to_vec(),
             arguments: arguments.to_vec(),
         };
-        let places = Places { headers: vec!["x-key".to_owned()], arguments: vec!["auth".to_owned()] };
+        let places = Places {
+            headers: vec!["x-key".to_owned()],
+            arguments: vec!["auth".to_owned()],
+            session_cookie: Some("our-session"),
+            links_cookie: "our-links",
+            origin: None,
+        };
         places.read(&request).into_iter().map(|c| (c.source, c.kind, c.text)).collect()
     }
 
@@ -156,6 +208,17 @@ mod tests {
         );
         let texts: Vec<&str> = found.iter().map(|(_, _, text)| *text).collect();
         assert_eq!(texts, ["one", "two", "five", "three", "six", "four"]);
+    }
+
+    #[test]
+    fn a_session_is_read_from_its_cookie_only_and_once() {
+        let cookie = |text| read(&[("cookie", text)], &[]);
+        let found = [(Source::Cookie, Kind::Session, "abc")];
+        assert_eq!(cookie("our-session=abc"), found);
+        assert_eq!(cookie("a=b; our-session=abc; c"), found);
+        assert_eq!(cookie("our-session=abc; our-session=abc"), found);
+        assert_eq!(cookie("our-session=abc; our-session=def"), []);
+        assert_eq!(cookie("Our-Session=abc; x-our-session=abc; token=abc"), []);
     }
 
     #[test]

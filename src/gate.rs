@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
+use crate::browser::{self, CookieCounts};
 use crate::clock::UnixTime;
 use crate::config::RuleTouches;
-use crate::credential::Places;
+use crate::credential::{Places, Source};
 use crate::host::Method;
-use crate::identity::{Identities, Identity, IdentityList, Rejection};
+use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
 use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
 use crate::policy::rules::{Rule, Rules};
@@ -97,16 +98,21 @@ impl Outcome {
 }
 
 impl Gate {
-    /// Verifies all credentials of a request.
+    /// Verifies all credentials of a request to a route.
     #[must_use]
     pub fn identify(
         &self,
         request: &Request<'_>,
+        row: &Row,
         now: UnixTime,
     ) -> (IdentityList, Vec<(crate::credential::Source, Rejection)>) {
         let mut verified = IdentityList::new();
         let mut rejected = Vec::new();
         for credential in self.places.read(request) {
+            if credential.source == Source::Cookie && !self.cookie_counts(request, row) {
+                rejected.push((credential.source, Rejection::CookieAlone));
+                continue;
+            }
             match self.identities.verify(&credential, request.remote, now) {
                 Ok(identity) => verified.push(identity),
                 Err(rejection) => rejected.push((credential.source, rejection)),
@@ -116,11 +122,23 @@ impl Gate {
         (verified, rejected)
     }
 
+    /// Whether a cookie counts for a request to a route (decision 27).
+    #[must_use]
+    pub fn cookie_counts(&self, request: &Request<'_>, row: &Row) -> bool {
+        match browser::cookie_counts(request, self.places.origin.as_deref()) {
+            CookieCounts::Yes => true,
+            CookieCounts::AsPage => row.may_be_a_page(),
+            CookieCounts::No => false,
+        }
+    }
+
     /// Decides one request.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
-        let (verified, rejected) = self.identify(request, now);
-        let Row { template, handling, note } = self.routes.find(request.method, request.path);
+        let row = self.routes.find(request.method, request.path);
+        let (verified, rejected) = self.identify(request, &row, now);
+        let Row { template, handling, note } = row;
+        let is_archive = row.is_archive();
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: IdentityList::new(),
@@ -140,6 +158,10 @@ impl Gate {
             return outcome;
         }
         if handling == Handling::Own {
+            if !is_bounded(request, &outcome.verified) {
+                outcome.refusal = Some(Refusal::BodyTooLong);
+                return outcome;
+            }
             // The handler decides, and can say why.
             outcome.permit = Some(Permit(()));
             return outcome;
@@ -149,7 +171,7 @@ impl Gate {
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        self.ask_each(request, handling, rule, now, &mut outcome);
+        self.ask_each(request, handling, is_archive, rule, now, &mut outcome);
         if !outcome.granted.is_empty() {
             outcome.permit = Some(Permit(()));
         }
@@ -161,6 +183,7 @@ impl Gate {
         &self,
         request: &Request<'_>,
         handling: Handling,
+        is_archive: bool,
         rule: Option<&Rule>,
         now: UnixTime,
         outcome: &mut Outcome,
@@ -169,7 +192,9 @@ impl Gate {
         for identity in &outcome.verified {
             let holder = identity.holder();
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
+            let without = holder.link.is_some_and(|link| is_archive && !link.download);
             let first = decision::first_gate(&holder, rule, now);
+            let first = if without { first.and(Err(Refusal::LinkWithoutDownload)) } else { first };
             let asks = first.is_ok() && !decision::is_unlimited(&holder) && handling != Handling::Upload;
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
@@ -269,6 +294,19 @@ impl Gate {
         }
         Ok(found)
     }
+}
+
+/// The longest body of our own routes, in bytes: the largest, a roles document, is far below.
+const LONGEST_OWN_BODY: u64 = 4 * 1024 * 1024;
+
+/// Whether the body is short enough to be read by the server before our handler is asked: these routes are open to
+/// strangers, who could else fill the memory. A body in chunks has no length that could be known here; without a
+/// length and chunks the server reads none.
+fn is_bounded(request: &Request<'_>, verified: &[Arc<Identity>]) -> bool {
+    let length = request.header("content-length").map(str::parse);
+    let is_short = length.is_none_or(|length| length.is_ok_and(|length: u64| length <= LONGEST_OWN_BODY));
+    let is_known = verified.iter().any(|identity| identity.kind != IdentityKind::Anonymous);
+    is_short && (is_known || request.header("transfer-encoding").is_none())
 }
 
 /// What a request names.

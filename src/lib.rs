@@ -15,24 +15,29 @@
 )]
 
 pub mod api;
+pub mod browser;
 pub mod callbacks;
 pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod doctor;
 pub mod gate;
 pub mod host;
 pub mod identity;
 pub mod json;
+pub mod login;
 pub mod orthanc;
 pub mod overrides;
 pub mod ownership;
+pub mod pages;
 pub mod person;
 pub mod plugin;
 pub mod policy;
 pub mod request;
 pub mod resource;
 pub mod route;
+mod seal;
 pub mod secret;
 pub mod share;
 pub mod slot;

@@ -8,19 +8,25 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::api::{self, Api};
-use crate::callbacks::{Callbacks, Started};
+use crate::browser;
+use crate::callbacks::{Callbacks, Entrance, Started};
 use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::credential::Places;
+use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
-use crate::host::Host;
+use crate::host::{Host, HostVersion};
 use crate::identity::api_key::{self, Hasher};
+use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
+use crate::identity::local::pin::Pins;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
+use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
+use crate::login::{Front, Login};
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::policy::decision::Refusal;
@@ -28,7 +34,9 @@ use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
 use crate::route::{Roots, RouteModel, UnknownRoutes};
+use crate::seal::SealKey;
 use crate::secret::Secret;
+use crate::share::code::Codes;
 use crate::slot::{self, Staleness};
 use crate::store::{SqliteStore, Store};
 use crate::uploads::Uploads;
@@ -60,6 +68,9 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
+    /// A key cannot be derived.
+    #[error("{0}")]
+    Seal(#[from] crate::seal::Unsealable),
     /// No random numbers for a first key.
     #[error("{0}")]
     Random(#[from] api_key::NoRandom),
@@ -70,6 +81,7 @@ pub(crate) struct Plugin {
     host: Arc<dyn Host>,
     gate: Arc<Gate>,
     api: Api,
+    login: Option<Arc<Login>>,
     uploads: Uploads,
     results: Results,
     staleness: Staleness,
@@ -127,9 +139,17 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let epoch = Epoch::default();
     // Before anything that starts a thread: a failure here leaves none behind.
     let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
+    let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
+    let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
-        places: Places { headers: config.token_http_headers.clone(), arguments: config.token_get_arguments.clone() },
+        places: Places {
+            headers: config.token_http_headers.clone(),
+            arguments: config.token_get_arguments.clone(),
+            session_cookie: login.as_ref().map(|_| front.cookies.session_name()),
+            links_cookie: front.cookies.links_name(),
+            origin: config.public_url.as_deref().and_then(browser::origin_of),
+        },
         identities: Identities::new(verifiers, epoch),
         anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
         routes,
@@ -141,18 +161,36 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         resources: Resources::new(Arc::clone(&host), config.labels_validity),
         ownership: Ownership::default(),
     });
+    let doctor = Doctor::new(&config, Arc::clone(&gate));
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
+    let doctor = Arc::new(doctor);
+    match &gate.identities.verifiers().oidc {
+        Some(oidc) => {
+            // Weak, or the doctor would keep alive the thread that tells it.
+            let told = Arc::downgrade(&doctor);
+            oidc.observe(Box::new(move || {
+                if let Some(doctor) = told.upgrade() {
+                    doctor.tell(clock::now());
+                }
+            }));
+        }
+        None => doctor.tell(clock::now()),
+    }
     let api = Api {
+        doctor,
         gate: Arc::clone(&gate),
         shares: config.shares,
         oe2_root: config.oe2_root,
+        front,
+        login: login.clone(),
         decodes_arguments: host.version().decodes_arguments(),
     };
     Ok(Plugin {
         host,
         gate,
         api,
+        login,
         uploads,
         results: Results::default(),
         staleness,
@@ -178,6 +216,25 @@ fn rules(config: &Config) -> Vec<Rule> {
     config.rules.iter().flat_map(expanded).collect()
 }
 
+fn login(config: &Config, version: HostVersion, store: &dyn Store) -> Result<Option<Login>, StartError> {
+    if config.login.is_none() {
+        return Ok(None);
+    }
+    if config.public_url.is_none() {
+        log::warn!(
+            "Authorization.PublicUrl is missing: where browsers come back to after a login is read off each request, which fails behind a proxy with a path prefix"
+        );
+    }
+    if !version.has_http_authentication() {
+        log::warn!(
+            "this Orthanc is older than 1.12.9: browsers are not sent to log in, but log in at /auth/login (Authorization.Login)"
+        );
+    }
+    let secret = store.secret("login-transaction-key", &random_secret)?;
+    let login = Login::new(version.decodes_arguments(), &secret)?;
+    Ok(Some(login))
+}
+
 fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoch) -> Result<Verifiers, StartError> {
     let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
     let signing = match &config.shares.secret_key {
@@ -187,6 +244,8 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             Secret::new(api_key::hex(&key))
         }
     };
+    let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
+    let grants = SealKey::derive(&store.secret("opened-link-key", &random_secret)?, "gatehouse opened link")?;
     let mut keys = vec![signing];
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
@@ -196,10 +255,18 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         None
     } else {
         let on_change = epoch.clone();
-        Some(Oidc::start(config.providers.clone(), Box::new(move || on_change.advance()))?)
+        Some(Arc::new(Oidc::start(config.providers.clone(), Box::new(move || on_change.advance()))?))
     };
+    let sessions = config
+        .login
+        .as_ref()
+        .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
+    let sessions = sessions.transpose().map_err(StartError::Thread)?;
+    let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
     Ok(Verifiers {
         oidc,
+        directories,
+        sessions,
         local,
         local_roles: config
             .users
@@ -212,6 +279,9 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             keys,
             accept_unrecorded: config.shares.accept_unrecorded,
             accept_unrecorded_until: config.shares.accept_unrecorded_until,
+            codes,
+            grants,
+            pins: Pins::default(),
         },
         roles,
         recorder,
@@ -236,9 +306,19 @@ impl Callbacks for Plugin {
         slot::clear();
     }
 
+    fn authenticates(&self) -> bool {
+        self.login.is_some()
+    }
+
+    fn authenticate(&self, request: &Request<'_>) -> Entrance {
+        let Some(login) = &self.login else { return Entrance::Open };
+        login.entrance(&self.gate, request, clock::now())
+    }
+
     fn filter(&self, request: &Request<'_>) -> Option<Permit> {
         // First thing, so that no panic and no refusal leaves the request with the slot of the one before.
         slot::clear();
+        let by_proxy = client_address::by_proxy(request, &self.trusted_proxies);
         let forwarded = client_address::forwarded(request, &self.trusted_proxies)
             .map(|client| Request { remote: client, ..request.clone() });
         let request = forwarded.as_ref().unwrap_or(request);
@@ -252,7 +332,7 @@ impl Callbacks for Plugin {
         {
             log::warn!("{sentence}");
         }
-        slot::write(request, outcome, self.staleness, &self.gate.places);
+        slot::write(request, by_proxy, outcome, self.staleness, &self.gate.places);
         permit
     }
 

@@ -26,6 +26,10 @@ pub struct Slot {
     method: Method,
     path: String,
     credentials: Option<u64>,
+    /// The client's address, as a trusted proxy or the server knows it.
+    pub remote: String,
+    /// Whether a trusted proxy brought the request.
+    pub by_proxy: bool,
     /// The identities that were granted, as in [`Outcome::granted`].
     pub granted: IdentityList,
     /// The identities that were verified, as in [`Outcome::verified`].
@@ -37,6 +41,8 @@ impl Slot {
         method: Method::Get,
         path: String::new(),
         credentials: None,
+        remote: String::new(),
+        by_proxy: false,
         granted: IdentityList::new_const(),
         verified: IdentityList::new_const(),
     };
@@ -82,6 +88,7 @@ pub fn clear() {
         if place.taken {
             place.taken = false;
             place.slot.path.clear();
+            place.slot.remote.clear();
             place.slot.granted.clear();
             place.slot.verified.clear();
         }
@@ -89,7 +96,7 @@ pub fn clear() {
 }
 
 /// Writes the slot, also for a refused request.
-pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness, places: &Places) {
+pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness: Staleness, places: &Places) {
     let credentials = (staleness == Staleness::ByCredentials).then(|| fingerprint(request, places));
     SLOT.with_borrow_mut(|place| {
         place.taken = true;
@@ -98,6 +105,9 @@ pub fn write(request: &Request<'_>, outcome: Outcome, staleness: Staleness, plac
         slot.path.clear();
         slot.path.push_str(request.path);
         slot.credentials = credentials;
+        slot.remote.clear();
+        slot.remote.push_str(request.remote);
+        slot.by_proxy = by_proxy;
         slot.granted = outcome.granted;
         slot.verified = outcome.verified;
     });

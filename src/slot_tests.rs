@@ -12,7 +12,7 @@ fn bed() -> Bed {
 }
 
 fn decide(bed: &Bed, request: &Request<'_>, staleness: Staleness) {
-    write(request, bed.gate.decide(request, crate::testing::NOW), staleness, &Places::default());
+    write(request, false, bed.gate.decide(request, crate::testing::NOW), staleness, &Places::default());
 }
 
 fn who(request: &Request<'_>) -> Caller {

@@ -57,6 +57,8 @@ fn link(id: &str) -> ShareRecord {
         not_before: None,
         expires_at: None,
         options_json: "{}".to_owned(),
+        code_hash: None,
+        openings: 0,
         revoked_at: None,
         uses: 0,
         last_use: None,

@@ -171,7 +171,9 @@ fn covers(own: &Rights, asked: &Rights) -> bool {
 
 /// Keeps the roles that somebody has now: what they made is measured by them later. A local user's are configured.
 pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
-    let (IdentityKind::Token, Some(person)) = (maker.kind, &maker.person) else { return Ok(()) };
+    // A key without a record of ours is kept in Keycloak, and is its owner.
+    let shown = maker.kind == IdentityKind::Token || (maker.kind == IdentityKind::ApiKey && maker.id.is_none());
+    let Some(person) = maker.person.as_ref().filter(|_| shown) else { return Ok(()) };
     call.api.gate.identities.verifiers().recorder.remember(&PersonRecord {
         person: person.clone(),
         name: maker.name.clone(),

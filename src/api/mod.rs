@@ -3,9 +3,14 @@
 //! Known paths pass the filter with their identity; the handler decides and can say why (decision 7).
 #![forbid(unsafe_code)]
 
+mod doctor;
 mod keys;
+mod links;
+mod login;
 mod profile;
+mod qr;
 mod seen;
+mod sessions;
 mod settings;
 mod shares;
 mod tokens;
@@ -17,12 +22,14 @@ use serde_json::{Value, json};
 
 use crate::clock::UnixTime;
 use crate::config::Shares;
+use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
+use crate::login::{Front, Login};
 use crate::policy::decision::{self, Refusal};
 use crate::request::{Reply, RestRequest};
-use crate::slot::{self, Caller};
+use crate::slot::{self, Caller, Slot};
 
 /// The pattern that is registered, as Orthanc anchors it.
 pub const PATTERN: &str = "/auth/.*";
@@ -31,10 +38,16 @@ pub const PATTERN: &str = "/auth/.*";
 pub struct Api {
     /// The rooms behind the gate.
     pub gate: Arc<Gate>,
+    /// What is wrong with the set-up.
+    pub doctor: Arc<Doctor>,
     /// How links are made.
     pub shares: Shares,
     /// Where Orthanc Explorer 2 is, with slashes at both ends.
     pub oe2_root: String,
+    /// How browsers see this server.
+    pub front: Front,
+    /// The login gate; `None` when it is off.
+    pub login: Option<Arc<Login>>,
     /// Whether the server decodes arguments before we see them.
     pub decodes_arguments: bool,
 }
@@ -49,6 +62,10 @@ struct Call<'a> {
     direct: bool,
     /// Whether there is no HTTP request behind it at all.
     internal: bool,
+    /// The client's address.
+    remote: String,
+    /// Whether a trusted proxy brought it.
+    by_proxy: bool,
     now: UnixTime,
 }
 
@@ -109,12 +126,16 @@ impl Api {
     pub fn handle(&self, rest: &RestRequest<'_>, now: UnixTime) -> Reply {
         let request = &rest.request;
         let path = request.path.trim_end_matches('/');
-        let (verified, direct, internal) = match slot::caller(request, &self.gate.places) {
-            Caller::Direct(slot) => (slot.verified, true, false),
-            Caller::OnBehalf(slot) => (slot.verified, false, false),
-            Caller::Internal => (self.gate.identify(request, now).0, false, true),
+        let call = match slot::caller(request, &self.gate.places) {
+            Caller::Direct(slot) => Call { direct: true, ..self.on_behalf(rest, slot, now) },
+            Caller::OnBehalf(slot) => self.on_behalf(rest, slot, now),
+            Caller::Internal => {
+                let row = self.gate.routes.find(request.method, request.path);
+                let verified = self.gate.identify(request, &row, now).0;
+                let remote = request.remote.to_owned();
+                Call { api: self, rest, verified, direct: false, internal: true, remote, by_proxy: false, now }
+            }
         };
-        let call = Call { api: self, rest, verified, direct, internal, now };
         if crate::json::is_too_deep(rest.body) {
             return error_reply(rest, ApiError::bad("the body nests too deeply"));
         }
@@ -134,9 +155,32 @@ impl Api {
             (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
             (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
             (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
+            (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
+            (Some("shares"), Some(id), Some("qr")) => call.only(&[Method::Get], "GET", |call| qr::get(call, id)),
+            (Some("links"), Some(code), None) => {
+                call.only(&[Method::Get, Method::Post], "GET,POST", |call| links::open(call, code))
+            }
+            (Some("sessions"), None, None) => {
+                call.only(&[Method::Get, Method::Delete], "GET,DELETE", sessions::collection)
+            }
+            (Some("sessions"), Some(id), None) => {
+                call.only(&[Method::Delete], "DELETE", |call| sessions::one(call, id))
+            }
+            (Some("sessions"), Some("user"), Some(user)) => {
+                call.only(&[Method::Delete], "DELETE", |call| sessions::of_user(call, user))
+            }
+            (Some("login"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::login),
+            (Some("callback"), None, None) => call.only(&[Method::Get], "GET", login::callback),
+            (Some("logout"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::logout),
+            (Some("backchannel-logout"), None, None) => call.only(&[Method::Post], "POST", login::backchannel_logout),
             _ => Err(ApiError::new(404, "there is no such route")),
         };
         answer.unwrap_or_else(|error| error_reply(rest, error))
+    }
+
+    fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {
+        let Slot { verified, remote, by_proxy, .. } = slot;
+        Call { api: self, rest, verified, direct: false, internal: false, remote, by_proxy, now }
     }
 }
 

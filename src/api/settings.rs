@@ -38,7 +38,14 @@ fn get(call: &Call<'_>) -> Answer {
             .collect();
         return Ok(ok(&json!({"roles": {}, "available-labels": own})));
     }
-    let Reply::Answer { status, content_type, body, .. } = ok(&roles.to_value()) else {
+    let mut document = roles.to_value();
+    // Roles of the provider that nobody has described yet, so that somebody can.
+    if let Some(described) = document.get_mut("roles").and_then(serde_json::Value::as_object_mut) {
+        for role in call.api.gate.identities.verifiers().directories.roles(call.now) {
+            described.entry(role).or_insert_with(|| json!({"permissions": [], "authorized-labels": []}));
+        }
+    }
+    let Reply::Answer { status, content_type, body, .. } = ok(&document) else {
         return Err(ApiError::internal(&"no answer"));
     };
     Ok(Reply::Answer { status, content_type, headers: vec![("ETag", etag(&roles))], body })

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
-use crate::identity::MadeWith;
 use crate::request::Reply;
+use crate::share::limits::LinkOptions;
 use crate::share::viewer::encoded;
 use crate::share::{bad, date};
 use crate::store::{ShareFilter, ShareRecord};
@@ -17,7 +17,7 @@ const PAGE: u32 = 1_000;
 
 /// A key sees the links that were made with it.
 fn is_seen(seen: &Seen, share: &ShareRecord) -> bool {
-    seen.holds(MadeWith::of(share).api_key.as_deref())
+    seen.holds(LinkOptions::read(&share.options_json).api_key.as_deref())
 }
 
 fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
@@ -72,6 +72,7 @@ fn filter(call: &Call<'_>) -> Result<ShareFilter, ApiError> {
 }
 
 fn describe(share: &ShareRecord) -> Value {
+    let options = LinkOptions::read(&share.options_json);
     json!({
         "ID": share.id,
         "Type": share.kind,
@@ -81,11 +82,25 @@ fn describe(share: &ShareRecord) -> Value {
         "CreationDate": date::format(share.created_at),
         "NotBefore": share.not_before.map(date::format),
         "ExpirationDate": share.expires_at.map(date::format),
+        "Pin": options.pin_hash.is_some(),
+        "Recipient": options.recipient.as_ref().map(|recipient| recipient.subject()),
+        "Download": !options.no_download,
+        "Openings": share.openings,
+        "MaxOpenings": options.max_openings,
         "Uses": share.uses,
         "LastUse": share.last_use.map(date::format),
         "Revoked": share.revoked_at.is_some(),
         "RevocationDate": share.revoked_at.map(date::format),
     })
+}
+
+/// The link with this identifier, if the call may see it.
+pub(super) fn seen_share(call: &Call<'_>, id: &str) -> Result<ShareRecord, ApiError> {
+    let seen = seen(call)?;
+    let share = call.api.gate.identities.verifiers().store.share(id)?;
+    let is_owners = |share: &ShareRecord| seen.owner().is_none_or(|owner| *owner == share.owner);
+    let share = share.filter(|share| is_owners(share) && is_seen(&seen, share));
+    share.ok_or_else(|| ApiError::new(404, "there is no such link"))
 }
 
 /// `DELETE /auth/shares/{id}`: the link is refused before this is answered.

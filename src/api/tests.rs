@@ -9,8 +9,17 @@ use crate::testing::{Bed, NOW, basic, world};
 fn api(bed: &Bed) -> Api {
     let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
     let environment: &dyn Environment = &ProcessEnvironment::new(None);
-    let shares = crate::config::read(&text, environment).unwrap().unwrap().shares;
-    Api { gate: Arc::clone(&bed.gate), shares, oe2_root: "/ui/".to_owned(), decodes_arguments: true }
+    let config = crate::config::read(&text, environment).unwrap().unwrap();
+    let doctor = Arc::new(Doctor::new(&config, Arc::clone(&bed.gate)));
+    Api {
+        gate: Arc::clone(&bed.gate),
+        doctor,
+        shares: config.shares,
+        oe2_root: "/ui/".to_owned(),
+        login: None,
+        front: crate::login::Front::new(None, false, "Orthanc".to_owned()),
+        decodes_arguments: true,
+    }
 }
 
 fn bed() -> Bed {
@@ -39,7 +48,7 @@ fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
     let seen = request(outer);
     let mut outcome = bed.gate.decide(&seen, NOW);
     assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
-    slot::write(&seen, outcome, Staleness::Cleared, &bed.gate.places);
+    slot::write(&seen, false, outcome, Staleness::Cleared, &bed.gate.places);
     let reply = api(bed).handle(&RestRequest { request: request(path), body: b"" }, NOW);
     slot::clear();
     match reply {

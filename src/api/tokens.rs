@@ -8,13 +8,17 @@ use super::{Answer, ApiError, Call, ok};
 use crate::clock::UnixTime;
 use crate::gate::facts;
 use crate::identity::api_key::{hex, random};
-use crate::identity::{Identity, IdentityKind, MadeWith, Rejection};
+use crate::identity::local::hash_password;
+use crate::identity::{Identity, IdentityKind, Rejection};
 use crate::policy::decision::{self, Refusal};
 use crate::resource::{Level, Located, Named, ResourceError};
+use crate::secret::Secret;
 use crate::share::ShareResource;
+use crate::share::code;
 use crate::share::decode::{self, DecodeOutcome};
 use crate::share::kind::LinkType;
-use crate::share::request::LinkRequest;
+use crate::share::limits::LinkOptions;
+use crate::share::request::{LinkRequest, Pin};
 use crate::share::token::{self as share_token, Registered, ShareClaims};
 use crate::share::viewer::{self, ViewerStudy};
 use crate::store::ShareRecord;
@@ -37,6 +41,10 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let studies = viewer_studies(located.iter().map(|(_, located)| located));
 
     let id = hex(&random::<16>()?);
+    let (options, pin) = options(call, &maker, &request)?;
+    if options.no_download && link_type == LinkType::VolView {
+        return Err(ApiError::bad("Download: VolView shows archives, so its links need them"));
+    }
     let resources: Vec<ShareResource> = located.iter().map(|(asked, located)| precise(asked, located)).collect();
     let request = LinkRequest { resources: resources.clone(), ..request };
     let (not_before, expires_at) = (request.not_before, request.expires_at);
@@ -45,13 +53,70 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         issued_at: call.now,
         subject: maker.person.as_ref().map(|person| person.subject.clone()),
     });
-    let key =
-        call.api.gate.identities.verifiers().links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
-    let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
-    let url = viewer::public_url(link_type, &call.api.shares, &call.api.oe2_root, &studies, &token)
-        .map_err(|missing| ApiError::new(409, missing.to_string()))?;
-    record(call, &maker, link_type, &id, &resources, (not_before, expires_at))?;
-    Ok(ok(&json!({"Token": token, "Url": url})))
+    let links = &call.api.gate.identities.verifiers().links;
+    let shares = &call.api.shares;
+    let missing = |missing: viewer::MissingRoot| ApiError::new(409, missing.to_string());
+    let code = link_type.is_publication().then(|| links.codes.of(&id));
+    let short = match &code {
+        Some(code) if viewer::viewer_url_by_cookie(link_type, shares, &studies).map_err(missing)?.is_some() => {
+            viewer::short_url(shares, code)
+        }
+        _ => None,
+    };
+    let (token, url) = if options.asks() {
+        // A code, which opens nothing by itself (decision 22).
+        if short.is_none() {
+            return Err(ApiError::new(409, "links that ask for something need Authorization.Shares.PublicOrthancRoot"));
+        }
+        (code.clone().unwrap_or_default(), short.clone())
+    } else {
+        let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+        let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
+        let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
+        (token, url)
+    };
+    record(call, &maker, link_type, &id, &resources, (not_before, expires_at), &options, code.as_deref())?;
+    let mut answer = json!({"Token": token, "Url": url});
+    if let Some(members) = answer.as_object_mut() {
+        if let Some(short) = short {
+            members.insert("ID".to_owned(), json!(id));
+            members.insert("ShortUrl".to_owned(), json!(short));
+        }
+        if let Some(pin) = pin {
+            members.insert("Pin".to_owned(), json!(pin.expose()));
+        }
+    }
+    Ok(ok(&answer))
+}
+
+/// The conditions that a link is made with, and the PIN that was made up for it: shown once.
+fn options(
+    call: &Call<'_>,
+    maker: &Identity,
+    request: &LinkRequest,
+) -> Result<(LinkOptions, Option<Secret>), ApiError> {
+    let (typed, made_up) = match &request.pin {
+        None | Some(Pin::None) => (None, None),
+        Some(Pin::Given(pin)) => (Some(pin.clone()), None),
+        Some(Pin::Generated) => {
+            let pin = Secret::new(format!("{:06}", u32::from_be_bytes(random::<4>()?) % 1_000_000));
+            (Some(pin.clone()), Some(pin))
+        }
+    };
+    let pin_hash = typed.map(|pin| hash_password(pin.expose().as_bytes())).transpose();
+    let recipient = match &request.recipient {
+        None => None,
+        Some(name) => Some(super::sessions::person_called(call, name)?.into()),
+    };
+    let options = LinkOptions {
+        api_key: maker.id.clone().filter(|_| maker.kind == IdentityKind::ApiKey),
+        pin_hash: pin_hash.map_err(|error| ApiError::internal(&error))?,
+        max_openings: request.max_openings,
+        recipient,
+        no_download: request.download == Some(false),
+        unreadable: false,
+    };
+    Ok((options, made_up))
 }
 
 type LocatedResources = Vec<(ShareResource, Located)>;
@@ -144,6 +209,7 @@ fn maker(
     Err(if is_of_a_resource { ApiError::forbidden("one of the resources is not yours to share") } else { error })
 }
 
+#[expect(clippy::too_many_arguments, reason = "each is a column of the record")]
 fn record(
     call: &Call<'_>,
     maker: &Identity,
@@ -151,6 +217,8 @@ fn record(
     id: &str,
     resources: &[ShareResource],
     (not_before, expires_at): (Option<UnixTime>, Option<UnixTime>),
+    options: &LinkOptions,
+    code: Option<&str>,
 ) -> Result<(), ApiError> {
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
@@ -160,7 +228,6 @@ fn record(
         .map(|resource| json!({"OrthancId": resource.orthanc_id, "DicomUid": resource.dicom_uid, "Level": resource.level.singular()}))
         .collect();
     let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
-    let made_with = MadeWith { api_key: maker.id.clone().filter(|_| maker.kind == IdentityKind::ApiKey) };
     verifiers.store.insert_share(&ShareRecord {
         id: id.to_owned(),
         kind: link_type.as_str().to_owned(),
@@ -171,7 +238,9 @@ fn record(
         created_at: call.now,
         not_before,
         expires_at,
-        options_json: serde_json::to_string(&made_with).map_err(|error| ApiError::internal(&error))?,
+        options_json: serde_json::to_string(options).map_err(|error| ApiError::internal(&error))?,
+        code_hash: code.map(code::hash),
+        openings: 0,
         revoked_at: None,
         uses: 0,
         last_use: None,
@@ -201,6 +270,9 @@ pub fn decode(call: &Call<'_>) -> Answer {
 
 fn outcome(call: &Call<'_>, token: &str) -> DecodeOutcome {
     let verifiers = call.api.gate.identities.verifiers();
+    if code::is_well_formed(token) {
+        return by_code(call, token);
+    }
     let Ok(claims) = verifiers.link_claims(token) else { return DecodeOutcome::Invalid };
     match verifiers.link(&claims, call.now) {
         Ok(identity) => opened(call, &claims, &identity, token),
@@ -212,17 +284,44 @@ fn outcome(call: &Call<'_>, token: &str) -> DecodeOutcome {
     }
 }
 
-/// What a link opens today: what is not there any more, or not its maker's to show, is left out.
-fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
+/// A code says where to open the link, and nothing of what is in it: something may still be asked for.
+fn by_code(call: &Call<'_>, token: &str) -> DecodeOutcome {
+    let verifiers = call.api.gate.identities.verifiers();
+    let record = match verifiers.store.share_by_code(&code::hash(token)) {
+        Ok(Some(record)) => record,
+        Ok(None) => return DecodeOutcome::Invalid,
+        Err(error) => {
+            log::error!("a link could not be read: {error}");
+            return DecodeOutcome::Invalid;
+        }
+    };
+    let Some(link_type) = LinkType::parse(&record.kind) else { return DecodeOutcome::Invalid };
+    match verifiers.link_of_record(record, call.now) {
+        Ok(_) => DecodeOutcome::Valid {
+            link_type,
+            studies: Vec::new(),
+            redirect_url: viewer::short_url(&call.api.shares, token),
+        },
+        Err(Rejection::Expired) => DecodeOutcome::Expired(link_type),
+        Err(_) => DecodeOutcome::Invalid,
+    }
+}
+
+/// The studies that a link opens today: what is not there any more, or not its maker's to show, is left out.
+pub(super) fn studies_today(call: &Call<'_>, resources: &[ShareResource], identity: &Identity) -> Vec<ViewerStudy> {
     let mut located = Vec::new();
-    for resource in &claims.resources {
+    for resource in resources {
         for found in locate(call, resource).unwrap_or_default() {
             if decision::allow(&identity.holder(), &facts(&found)).is_ok() {
                 located.push(found);
             }
         }
     }
-    let studies = viewer_studies(located.iter());
+    viewer_studies(located.iter())
+}
+
+fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
+    let studies = studies_today(call, &claims.resources, identity);
     if studies.is_empty() && claims.link_type != LinkType::Inbox {
         return DecodeOutcome::Unknown(claims.link_type);
     }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde_json::{Map, Value};
 
-use super::checked::Config;
+use super::checked::{Config, Login};
 use super::environment::Environment;
 use super::fault::{Fault, Faults, KeyPath};
 use super::patterns::Roots;
 use super::section::{Reader, Section, kind};
 use super::values::{shown, with_final_slash};
-use super::{providers, rules, server, shares, standard, uploads, users, variables};
+use super::{clients, providers, rules, server, shares, standard, uploads, users, variables};
 
 const SECTION: &str = "Authorization";
 
@@ -74,10 +74,17 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
     let rules = rules::read(&section, &roots);
     let unchecked = standard::read(&section, &server.oe2_root);
     let public_url = section.url("PublicUrl").map(with_final_slash);
+    let login = login(&section);
     let config = Config {
         token_http_headers: token_headers(&section),
         token_get_arguments: section.strings("TokenGetArguments").unwrap_or_default(),
-        providers: providers::read(&section),
+        providers: clients::assign(
+            providers::read(&section),
+            login.is_some(),
+            server.explorer_login.as_ref(),
+            public_url.as_deref(),
+            &server.oe2_root,
+        ),
         users: users::read_users(&section),
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
@@ -87,16 +94,26 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         labels_validity: Duration::from_secs_f64(section.number("LabelsValidity", 0.0..=3600.0).unwrap_or(1.0)),
         upload_labels: uploads::read(&section),
         trusted_proxies: trusted_proxies(&section),
+        login,
         shares: shares::read(&section, public_url.as_deref(), &server.local_url),
         index_directory: reader.resolve(&server.index_directory),
         sqlite: sqlite(&section, &server.index_directory),
         public_url,
+        server_name: server.name,
+        server_https: server.https,
         dicom_web_root: server.dicom_web_root,
         wado_root: server.wado_root,
         oe2_root: server.oe2_root,
         dicom_server_enabled: server.dicom_server_enabled,
+        dicom_open_to_all: server.dicom_open_to_all,
+        dicom_certificates: server.dicom_certificates,
+        explorer_login: server.explorer_login,
         warnings: Vec::new(),
     };
+    let nobody = section.value("Keycloak").is_none() && section.value("Users").is_none();
+    if config.login.is_some() && nobody {
+        reader.fault(section.at("Login").member("Enable"), "nobody could log in: give \"Keycloak\" or \"Users\"");
+    }
     section.finish();
     config
 }
@@ -149,13 +166,6 @@ fn check_later_keys(section: &Section<'_>) {
         section.not_yet("EnableAuditLogs", "audit logs");
     }
 
-    let login = section.section("Login");
-    if login.boolean("Enable") == Some(true) {
-        login.not_yet("Enable", "the login gate");
-    }
-    login.integer("SessionDuration", 60..=31_536_000);
-    login.finish();
-
     let emails = section.section("Emails");
     for key in ["TemplatesFolder", "Sender", "ReplyTo"] {
         emails.string(key);
@@ -171,6 +181,15 @@ fn check_later_keys(section: &Section<'_>) {
     smtp.integer("Timeout", 1..=600);
     smtp.finish();
     emails.finish();
+}
+
+fn login(section: &Section<'_>) -> Option<Login> {
+    let login = section.section("Login");
+    let enabled = login.boolean("Enable") == Some(true);
+    let seconds = login.integer("SessionDuration", 60..=31_536_000).unwrap_or(28_800);
+    let session_duration = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+    login.finish();
+    enabled.then_some(Login { session_duration })
 }
 
 fn token_headers(section: &Section<'_>) -> Vec<String> {

@@ -40,8 +40,14 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// The URL at which browsers reach this server, with a trailing slash.
     pub public_url: Option<String>,
+    /// The login gate; `None` when it is off.
+    pub login: Option<Login>,
     /// Share links.
     pub shares: Shares,
+    /// Orthanc's `Name`, default `Orthanc`.
+    pub server_name: String,
+    /// Whether Orthanc speaks TLS itself (`SslEnabled`).
+    pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
     pub index_directory: PathBuf,
     /// The SQLite file that holds the state.
@@ -54,8 +60,31 @@ pub struct Config {
     pub oe2_root: String,
     /// Whether Orthanc's DICOM port is open (`DicomServerEnabled`): it is not covered, and the log says so at start.
     pub dicom_server_enabled: bool,
-    /// Things that the administrator should read in the log at start, each a sentence.
-    pub warnings: Vec<String>,
+    /// Which of Orthanc's `DicomAlwaysAllow…` keys are on: what everybody may do who reaches the DICOM port.
+    pub dicom_open_to_all: Vec<&'static str>,
+    /// Whether only clients with a certificate of their own reach the DICOM port.
+    pub dicom_certificates: bool,
+    /// The provider that Orthanc Explorer 2 sends browsers to, when it does.
+    pub explorer_login: Option<ExplorerLogin>,
+    /// Things that the administrator should read in the log at start.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that works as configured, and is hardly meant so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What kind of thing it is, in PascalCase: for programs that read the doctor's findings.
+    pub code: &'static str,
+    /// What is so, in words, with the key path.
+    pub message: String,
+    /// What to change, with the key path.
+    pub change: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.message, self.change)
+    }
 }
 
 /// An OpenID Connect provider.
@@ -90,6 +119,68 @@ pub struct Provider {
     pub leeway: Duration,
     /// Certificate authority to trust for this provider, PEM.
     pub ca_file: Option<PathBuf>,
+    /// What this server is called at the provider when it sends browsers to log in (`client_id`).
+    pub client_id: String,
+    /// Its secret there; `None` for a public client.
+    pub client_secret: Option<Secret>,
+    /// What a login asks for; `openid` is among them.
+    pub scopes: Vec<String>,
+    /// The clients that browsers log in with here.
+    pub clients: Vec<LoginClient>,
+    /// Keycloak's admin API; `None`: it is not asked.
+    pub admin: Option<AdminApi>,
+}
+
+/// Section `Keycloak` of Orthanc Explorer 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExplorerLogin {
+    /// `Url`, as browsers reach Keycloak.
+    pub url: String,
+    /// `Realm`.
+    pub realm: String,
+    /// `ClientId`.
+    pub client_id: String,
+}
+
+impl ExplorerLogin {
+    /// The issuer of tokens that Keycloak makes when it is reached there and has no name of its own.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("{}/realms/{}", self.url.trim_end_matches('/'), self.realm)
+    }
+}
+
+/// A client of a provider, with which browsers log in.
+#[derive(Clone, Debug)]
+pub struct LoginClient {
+    /// The key path of its identifier, for messages.
+    pub place: String,
+    /// Its identifier.
+    pub client_id: String,
+    /// Its secret; `None` for a public client.
+    pub secret: Option<Secret>,
+    /// Where browsers come back to.
+    pub redirect_uri: String,
+}
+
+/// Keycloak's admin API, for what tokens do not say.
+#[derive(Clone, Debug)]
+pub struct AdminApi {
+    /// The realm's part of it, with a trailing slash: `{Url}admin/realms/{Realm}/`.
+    pub url: String,
+    /// The client whose service account asks.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+    /// The user attribute that holds API keys; `None`: there are none.
+    pub api_key_attribute: Option<String>,
+}
+
+/// The login gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// How long a session lasts, whatever it is used for.
+    pub session_duration: Duration,
 }
 
 /// A local account.

@@ -7,6 +7,7 @@
 
 mod authorization;
 mod checked;
+mod clients;
 mod default_rules;
 mod environment;
 mod fault;
@@ -28,7 +29,8 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AnonymousProfile, Config, LocalUser, Provider, RolesSource, RuleConfig, RuleTouches, Shares, Uploader,
+    AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
+    RuleTouches, Shares, Uploader, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

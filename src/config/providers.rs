@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::checked::Provider;
+use super::checked::{AdminApi, Provider};
 use super::section::{Section, kind, text};
 use super::values::{http_url, shown};
+use crate::secret::Secret;
 
 const KEY: &str = "Keycloak";
+/// Providers make secrets of 32 characters and more.
+const SHORT_SECRET: usize = 16;
 
 /// All providers.
 pub(super) fn read(section: &Section<'_>) -> Vec<Provider> {
@@ -66,13 +69,13 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
     let client_id = section.string("ClientId").unwrap_or_else(|| "orthanc".to_owned());
     let endpoints = endpoints(section);
     let keycloak = endpoints.as_ref().is_none_or(|endpoints| endpoints.jwks_url.is_some());
-    let default_audience = if keycloak { "account".to_owned() } else { client_id };
+    let default_audience = if keycloak { "account".to_owned() } else { client_id.clone() };
     let audiences = section.strings("Audiences").unwrap_or_else(|| vec![default_audience]);
     let token_types = section.strings("TokenTypes");
     if keycloak && token_types.is_some() {
         section.fault("TokenTypes", "is for \"Issuer\" only: Keycloak marks its access tokens by the claim \"typ\"");
     }
-    check_later_keys(section);
+    let admin = admin_api(section, keycloak);
     let provider = Provider {
         path: section.path.to_string(),
         accepted_issuers: section.urls("AcceptedIssuers").unwrap_or_default(),
@@ -90,19 +93,30 @@ fn provider(section: &Section<'_>) -> Option<Provider> {
             section.integer("LeewaySeconds", 0..=300).and_then(|n| u64::try_from(n).ok()).unwrap_or(10),
         ),
         ca_file: ca_file(section),
+        client_id,
+        client_secret: client_secret(section, "ClientSecret", "ClientSecretFile"),
+        scopes: scopes(section),
+        admin: None,
         keycloak,
+        clients: Vec::new(),
         issuer: String::new(),
         discovery_url: String::new(),
         jwks_url: None,
     };
-    let Endpoints { issuer, discovery_url, jwks_url } = endpoints?;
+    let Endpoints { issuer, discovery_url, jwks_url, admin_url } = endpoints?;
+    let admin = admin.map(|admin| match admin.url.is_empty() {
+        true => AdminApi { url: admin_url, ..admin },
+        false => admin,
+    });
     if provider.audiences.is_empty() {
-        section.reader.warn(format!(
-            "{} is []: tokens that the provider issued for any other application are accepted",
-            section.at("Audiences")
-        ));
+        let place = section.at("Audiences");
+        section.reader.warn(
+            "AudiencesUnchecked",
+            format!("{place} is []: tokens that the provider issued for any other application are accepted"),
+            format!("write into {place} what aud or azp of this server's own tokens is, the client's id for instance"),
+        );
     }
-    Some(Provider { issuer, discovery_url, jwks_url, ..provider })
+    Some(Provider { issuer, discovery_url, jwks_url, admin, ..provider })
 }
 
 struct Endpoints {
@@ -110,6 +124,8 @@ struct Endpoints {
     discovery_url: String,
     /// Fixed in Keycloak mode.
     jwks_url: Option<String>,
+    /// Keycloak's admin API, unless the configuration names another place; else empty.
+    admin_url: String,
 }
 
 fn endpoints(section: &Section<'_>) -> Option<Endpoints> {
@@ -145,10 +161,13 @@ fn endpoints(section: &Section<'_>) -> Option<Endpoints> {
             Some(Endpoints {
                 discovery_url: discovery_url(&issuer),
                 jwks_url: Some(format!("{issuer}/protocol/openid-connect/certs")),
+                admin_url: format!("{url}admin/realms/{realm}/"),
                 issuer,
             })
         }
-        (None, None, Some(issuer)) => Some(Endpoints { discovery_url: discovery_url(&issuer), jwks_url: None, issuer }),
+        (None, None, Some(issuer)) => {
+            Some(Endpoints { discovery_url: discovery_url(&issuer), jwks_url: None, admin_url: String::new(), issuer })
+        }
         (Some(_), None, _) => {
             missing(section, "Realm", "is missing beside \"Url\"");
             None
@@ -175,16 +194,65 @@ fn discovery_url(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// Keys of Keycloak's admin API and of the login gate: checked, and not used yet.
-fn check_later_keys(section: &Section<'_>) {
-    section.url("AdminUrl");
-    section.string("AdminClientId");
-    section.secret("AdminClientSecret", "AdminClientSecretFile");
-    section.secret("ClientSecret", "ClientSecretFile");
-    section.string("ApiKeyAttribute");
-    if section.boolean("EnableApiKeys") == Some(true) {
-        section.not_yet("EnableApiKeys", "API keys kept in Keycloak");
+/// The secret of a client. One that everybody knows is told, and no fault: it is the provider's to change, too.
+fn client_secret(section: &Section<'_>, key: &'static str, file_key: &'static str) -> Option<Secret> {
+    let secret = section.secret(key, file_key)?;
+    let text = secret.expose();
+    if text.to_ascii_lowercase().starts_with("change-me") || text.len() < SHORT_SECRET {
+        let place = section.at(key);
+        section.reader.warn(
+            "WeakClientSecret",
+            format!("{place} is a sample, or shorter than {SHORT_SECRET} bytes, and may be guessed"),
+            format!(
+                "have the provider make a new secret for that client (Keycloak: Credentials), and write it into {place}"
+            ),
+        );
     }
+    Some(secret)
+}
+
+/// Keycloak's admin API, which is asked when there is a secret for it. Its URL is filled in later where it is derived.
+fn admin_api(section: &Section<'_>, keycloak: bool) -> Option<AdminApi> {
+    let url = section.url("AdminUrl");
+    let client_id = section.string("AdminClientId").unwrap_or_else(|| "admin-cli".to_owned());
+    let given = ["AdminClientSecret", "AdminClientSecretFile"].into_iter().find(|key| section.value(key).is_some());
+    let client_secret = client_secret(section, "AdminClientSecret", "AdminClientSecretFile");
+    let attribute = section.string("ApiKeyAttribute").unwrap_or_else(|| "api-key".to_owned());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if !attribute.bytes().all(plain) {
+        section
+            .fault("ApiKeyAttribute", format!("must consist of letters, digits and '-_.', got {}", shown(&attribute)));
+    }
+    let api_keys = section.boolean("EnableApiKeys") == Some(true);
+    if !keycloak {
+        for key in given.into_iter().chain(api_keys.then_some("EnableApiKeys")) {
+            section.fault(key, "is for \"Url\" and \"Realm\" only: other providers have no such admin API");
+        }
+        return None;
+    }
+    if api_keys && given.is_none() {
+        section.fault(
+            "EnableApiKeys",
+            "needs \"AdminClientSecret\" or \"AdminClientSecretFile\", to ask Keycloak whose they are",
+        );
+    }
+    let url = url.map(|url| format!("{}/", url.trim_end_matches('/'))).unwrap_or_default();
+    Some(AdminApi { url, client_id, client_secret: client_secret?, api_key_attribute: api_keys.then_some(attribute) })
+}
+
+/// Without `openid` a provider gives no ID token.
+fn scopes(section: &Section<'_>) -> Vec<String> {
+    const KEY: &str = "Scopes";
+    let mut scopes = section.strings(KEY).unwrap_or_else(|| vec!["openid".to_owned(), "profile".to_owned()]);
+    for scope in &scopes {
+        if !scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)) {
+            section.fault(KEY, format!("must be names of scopes, got {}", shown(scope)));
+        }
+    }
+    if !scopes.iter().any(|scope| scope == "openid") {
+        scopes.insert(0, "openid".to_owned());
+    }
+    scopes
 }
 
 fn roles_claims(section: &Section<'_>) -> Vec<Vec<String>> {

@@ -23,9 +23,11 @@ pub(super) fn read(section: &Section<'_>, roots: &Roots<'_>) -> Vec<RuleConfig> 
     warn_of_idle_rules(section.reader, &rules, &extra, roots);
     rules.extend(extra);
     if rules.is_empty() {
-        section
-            .reader
-            .warn("Authorization.Permissions is empty: every request that needs a permission is refused".to_owned());
+        section.reader.warn(
+            "NoRules",
+            "Authorization.Permissions is empty: every request that needs a permission is refused".to_owned(),
+            "remove Authorization.Permissions to have the default table",
+        );
     }
     rules
 }
@@ -209,11 +211,17 @@ fn warn_of_idle_rules(reader: &Reader<'_>, rules: &[RuleConfig], extra: &[RuleCo
             rule.pattern == idle.pattern || path.as_ref().is_some_and(matches)
         });
         if let Some((_, earlier)) = earlier.filter(|(_, earlier)| earlier.permissions != idle.permissions) {
-            reader.warn(format!(
-                "{} has no effect, because {} matches the same requests and the first rule counts; to change that one, \
-                 write the whole table as Permissions",
-                idle.path, earlier.path
-            ));
+            reader.warn(
+                "IdleRule",
+                format!(
+                    "{} has no effect, because {} matches the same requests and the first rule counts",
+                    idle.path, earlier.path
+                ),
+                format!(
+                    "remove {}; to change the other, write the whole table as Authorization.Permissions",
+                    idle.path
+                ),
+            );
         }
     }
 }

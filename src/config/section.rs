@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use super::checked::Warning;
 use super::environment::Environment;
 use super::fault::{Fault, KeyPath};
 use super::values::{below, choices, http_url, nearest, shown};
@@ -21,7 +22,7 @@ pub(super) struct Reader<'e> {
     /// Values that were filled in from elsewhere, and from where.
     origins: BTreeMap<KeyPath, String>,
     faults: RefCell<Vec<Fault>>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<Warning>>,
     /// Every key that was asked for, with `*` for a name that the site chooses.
     asked: RefCell<BTreeSet<String>>,
     unknown: RefCell<Vec<(KeyPath, String, Vec<&'static str>)>>,
@@ -46,8 +47,8 @@ impl<'e> Reader<'e> {
     }
 
     /// Notes something that the administrator should read at start.
-    pub(super) fn warn(&self, sentence: String) {
-        self.warnings.borrow_mut().push(sentence);
+    pub(super) fn warn(&self, code: &'static str, message: String, change: impl Into<String>) {
+        self.warnings.borrow_mut().push(Warning { code, message, change: change.into() });
     }
 
     /// A file's path; relative ones start where Orthanc's own do.
@@ -62,7 +63,7 @@ impl<'e> Reader<'e> {
     }
 
     /// Ends the walk: the faults, unknown keys among them, and the warnings.
-    pub(super) fn into_results(self) -> (Vec<Fault>, Vec<String>) {
+    pub(super) fn into_results(self) -> (Vec<Fault>, Vec<Warning>) {
         let asked = self.asked.into_inner();
         let mut faults = self.faults.into_inner();
         for (path, name, siblings) in self.unknown.into_inner() {

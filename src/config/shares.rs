@@ -63,10 +63,11 @@ fn check_key(section: &Section<'_>, place: &'static str, key: &Secret) {
         section
             .fault(place, "is a published sample: anybody could make links. Make a key with: openssl rand -base64 48");
     } else if text.len() < ENOUGH_BYTES {
-        section.reader.warn(format!(
-            "{} is shorter than {ENOUGH_BYTES} bytes and may be guessed: make one with openssl rand -base64 48, and keep this one in PreviousSecretKeys while its links last",
-            section.at(place)
-        ));
+        section.reader.warn(
+            "ShortSecretKey",
+            format!("{} is shorter than {ENOUGH_BYTES} bytes and may be guessed", section.at(place)),
+            "make one with openssl rand -base64 48, and keep this one in Authorization.Shares.PreviousSecretKeys while its links last",
+        );
     }
 }
 

@@ -62,10 +62,12 @@ fn check_hash(user: &Section<'_>, text: &str) {
             format!("costs too much to check: at most m={MOST_MEMORY_KIB}, t={MOST_PASSES}, p={MOST_LANES}"),
         );
     } else if params.m_cost() < LITTLE_MEMORY_KIB {
-        user.reader.warn(format!(
-            "{}: the hash is cheap to guess against, use m=19456,t=2,p=1 or more",
-            user.at("PasswordHash")
-        ));
+        let place = user.at("PasswordHash");
+        user.reader.warn(
+            "CheapPasswordHash",
+            format!("{place}: the hash is cheap to guess against"),
+            format!("make a new hash for {place} with m=19456,t=2,p=1 or more"),
+        );
     }
 }
 
@@ -83,10 +85,11 @@ pub(super) fn read_anonymous(section: &Section<'_>) -> AnonymousProfile {
     }
     inline.finish();
     if !profile.permissions.is_empty() {
-        section.reader.warn(format!(
-            "everybody who reaches this server, without logging in, may: {}",
-            profile.permissions.join(", ")
-        ));
+        section.reader.warn(
+            "AnonymousPermissions",
+            format!("everybody who reaches this server, without logging in, may: {}", profile.permissions.join(", ")),
+            "if that is not meant, set the permissions in Authorization.AnonymousProfile to []",
+        );
     }
     profile
 }

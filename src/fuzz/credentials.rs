@@ -78,7 +78,8 @@ fn check(site: &Site, text: &str) {
 
     // Whoever is known is known by a credential that is there, as a whole.
     let asked = request(Method::Get, "/", &headers, &arguments);
-    let (verified, rejected) = site.bed.gate.identify(&asked, now);
+    let (verified, rejected) =
+        site.bed.gate.identify(&asked, &site.bed.gate.routes.find(asked.method, asked.path), now);
     let there = |credential: &str| {
         let mut values = headers.iter().chain(&arguments).map(|(_, value)| *value);
         values.any(|value| value.split_whitespace().any(|part| part == credential))

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod api_key;
+pub mod directory;
 pub mod local;
 pub mod oidc;
 pub mod recorder;
 pub mod roles_book;
+pub mod session;
 
 mod verify;
 
@@ -26,7 +28,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use verify::{LinkPolicy, MadeWith, Rejection, Verifiers};
+pub use verify::{LinkPolicy, Opened, Rejection, Verifiers};
 
 /// What an identity was verified by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub enum IdentityKind {
     ApiKey,
     /// A share link.
     Link,
+    /// A browser that logged in.
+    Session,
     /// No credential at all.
     Anonymous,
 }
@@ -50,6 +54,7 @@ impl std::fmt::Display for IdentityKind {
             Self::Local => "local user",
             Self::ApiKey => "API key",
             Self::Link => "share link",
+            Self::Session => "session",
             Self::Anonymous => "anonymous",
         })
     }
@@ -78,6 +83,8 @@ pub struct Identity {
     pub link: Option<LinkScope>,
     /// When the credential ends.
     pub expires_at: Option<UnixTime>,
+    /// From when on it must be verified again, because somebody else may have changed what it gives.
+    recheck_at: Option<UnixTime>,
     uses: Option<Arc<UseCounter>>,
 }
 
@@ -97,6 +104,7 @@ impl Identity {
             rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
             link: None,
             expires_at: None,
+            recheck_at: None,
             uses: None,
         }
     }
@@ -110,7 +118,7 @@ impl Identity {
     /// Whether it shows a person by itself: only those make API keys (decision 13).
     #[must_use]
     pub fn is_person(&self) -> bool {
-        matches!(self.kind, IdentityKind::Token | IdentityKind::Local)
+        matches!(self.kind, IdentityKind::Token | IdentityKind::Local | IdentityKind::Session)
     }
 
     /// Counts a use of its key or link.
@@ -185,17 +193,23 @@ impl Identities {
         if let Some(known) = &known
             && known.epoch == epoch
         {
-            return if known.identity.expires_at.is_some_and(|end| end <= now) {
+            let is_ahead = |moment: Option<UnixTime>| moment.is_none_or(|moment| moment > now);
+            let lasts = is_ahead(known.identity.expires_at);
+            if lasts && is_ahead(known.identity.recheck_at) {
+                return Ok(Arc::clone(&known.identity));
+            }
+            // What is known of a session is over; the session itself may have been renewed meanwhile.
+            if !lasts && credential.kind != CredentialKind::Session {
                 self.cache.remove(&key);
-                Err(Rejection::Expired)
-            } else {
-                Ok(Arc::clone(&known.identity))
-            };
+                return Err(Rejection::Expired);
+            }
         }
         let identity = match (credential.kind, known) {
             // The password was right and the configuration that says so cannot change: only the roles may have.
             (CredentialKind::Basic, Some(known)) => self.verifiers.local_again(&known.identity),
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
+            (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
+            (CredentialKind::Opened, _) => self.verifiers.opened_link(credential.text, now),
             (CredentialKind::Token, _) => self.verifiers.token(credential.text, now),
         };
         match identity {

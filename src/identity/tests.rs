@@ -270,7 +270,7 @@ fn a_link_made_with_a_key_ends_with_the_key() {
     let link = bed.make_link("l2", Some("doctor"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
         record.options_json = "not JSON".to_owned();
     });
-    assert!(matches!(verify(&bed, &link, NOW), Err(Rejection::MakerUnknown(IdentityKind::Link))));
+    assert!(matches!(verify(&bed, &link, NOW), Err(Rejection::Link(_))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::guard::{Callback, guard};
 use super::host::OrthancHost;
 use super::translate::Pairs;
 use super::{answer, sdk, translate};
-use crate::callbacks::Callbacks;
+use crate::callbacks::{Callbacks, Entrance};
 use crate::host::HostError;
 use crate::request::{ReceivedInstance, Reply};
 
@@ -64,27 +64,43 @@ pub(super) unsafe extern "C" fn filter(
     })
 }
 
-/// `OrthancPluginHttpAuthentication`. It is there to be called before every request, not to decide: it grants, and the
-/// filter refuses. Forbids on a panic and when the plugin is not running.
+/// `OrthancPluginHttpAuthentication`. Sends browsers to log in where the gate says so; what it lets pass, the filter
+/// decides. Forbids on a panic and when the plugin is not running.
 pub(super) unsafe extern "C" fn authentication(
     status: *mut sdk::gh_authentication,
     _payload: *mut sdk::gh_buffer,
-    _redirection: *mut sdk::gh_buffer,
-    _uri: *const c_char,
-    _ip: *const c_char,
-    _headers_count: u32,
-    _headers_keys: *const *const c_char,
-    _headers_values: *const *const c_char,
-    _get_count: u32,
-    _get_keys: *const *const c_char,
-    _get_values: *const *const c_char,
+    redirection: *mut sdk::gh_buffer,
+    uri: *const c_char,
+    ip: *const c_char,
+    headers_count: u32,
+    headers_keys: *const *const c_char,
+    headers_values: *const *const c_char,
+    get_count: u32,
+    get_keys: *const *const c_char,
+    get_values: *const *const c_char,
 ) -> sdk::gh_error {
-    let verdict = guard(Callback::Authentication, || match RUNNING.load().as_deref() {
-        Some(running) => {
-            running.callbacks.before_filter();
-            sdk::gh_authentication_granted
+    let verdict = guard(Callback::Authentication, || {
+        let running = RUNNING.load();
+        let Some(running) = running.as_deref() else { return sdk::gh_authentication_forbidden };
+        running.callbacks.before_filter();
+        if !running.callbacks.authenticates() {
+            return sdk::gh_authentication_granted;
         }
-        None => sdk::gh_authentication_forbidden,
+        let headers = Pairs { count: headers_count, names: headers_keys, values: headers_values };
+        let arguments = Pairs { count: get_count, names: get_keys, values: get_values };
+        // SAFETY: the argument promise; the request ends with this closure.
+        let request = unsafe { translate::filter_request(sdk::gh_method_get, uri, ip, headers, arguments) };
+        // What cannot be read is the filter's to refuse.
+        let Some(request) = request else { return sdk::gh_authentication_granted };
+        match running.callbacks.authenticate(&request) {
+            Entrance::Open => sdk::gh_authentication_granted,
+            Entrance::Unauthorized => sdk::gh_authentication_unauthorized,
+            // SAFETY: the buffer promise: empty, and for us to fill during this call.
+            Entrance::Redirect(path) => match unsafe { running.host.fill(redirection, path.as_bytes()) } {
+                Ok(()) => sdk::gh_authentication_redirect,
+                Err(_) => sdk::gh_authentication_unauthorized,
+            },
+        }
     });
     let verdict = verdict.unwrap_or(sdk::gh_authentication_forbidden);
     if status.is_null() {

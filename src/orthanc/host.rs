@@ -285,6 +285,31 @@ impl Host for OrthancHost {
     }
 }
 
+impl OrthancHost {
+    /// Fills a buffer that the server will give back to itself.
+    ///
+    /// # Safety
+    /// `target` is null, or the server's own buffer to be filled in the callback in which this is called.
+    pub(super) unsafe fn fill(&self, target: *mut sdk::gh_buffer, bytes: &[u8]) -> Result<(), HostError> {
+        if target.is_null() || bytes.is_empty() {
+            return Err(HostError::PLUGIN);
+        }
+        let size = size(bytes)?;
+        self.with(|context| {
+            // SAFETY: the context promise, and the caller's about the buffer.
+            check(unsafe { sdk::gh_create_buffer(context, target, size) })
+        })?;
+        // SAFETY: not null, and the caller's promise.
+        let start = unsafe { (*target).data };
+        if start.is_null() {
+            return Err(HostError::PLUGIN);
+        }
+        // SAFETY: the service has just made it `size` bytes long, and nobody else has seen it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
+        Ok(())
+    }
+}
+
 const EMPTY: sdk::gh_buffer = sdk::gh_buffer { data: std::ptr::null_mut(), size: 0 };
 
 /// Memory of the server's that is ours to give back.

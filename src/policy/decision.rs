@@ -27,6 +27,8 @@ pub struct LinkScope {
     pub maker: Option<Rights>,
     /// The maker must hold one of these still.
     pub maker_needs: &'static [&'static str],
+    /// Whether archives and media may be fetched (decision 21).
+    pub download: bool,
 }
 
 /// One resource of a link. At least one of the identifiers is there.
@@ -115,6 +117,9 @@ pub enum Refusal {
     /// A link reads, and nothing else.
     #[error("a share link only reads")]
     LinkOnlyReads,
+    /// The link was made without them.
+    #[error("the link gives no archives and media")]
+    LinkWithoutDownload,
     /// The route table does not know the route.
     #[error("the route is unknown, so only for those who hold all labels")]
     UnknownRoute,
@@ -139,6 +144,9 @@ pub enum Refusal {
     /// The label is not one of `available-labels`.
     #[error("the label is not one of the available labels")]
     UnavailableLabel,
+    /// The server would keep all of it in memory before a handler of ours could refuse it.
+    #[error("the body is too long, or does not say its length")]
+    BodyTooLong,
 }
 
 /// Decides for one credential and the whole request.

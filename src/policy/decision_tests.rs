@@ -268,6 +268,7 @@ fn ask(world: &World) -> Decision {
             .collect(),
         maker: link.maker.as_ref().map(|held| roles.rights(held.iter().copied())),
         maker_needs: &["all", "share"],
+        download: true,
     });
     let labels: Vec<BTreeSet<String>> =
         world.things.iter().map(|thing| owned(&thing.labels).into_iter().collect()).collect();

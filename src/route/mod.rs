@@ -102,6 +102,22 @@ pub struct Row {
     pub note: &'static str,
 }
 
+impl Row {
+    /// Whether a browser may show the answer as a page by a cookie alone (decision 27): what holds no patient data, and
+    /// what is saved to disk. A stored document could else act for whoever opens it.
+    #[must_use]
+    pub fn may_be_a_page(&self) -> bool {
+        !self.handling.carries_patient_data() || self.is_archive() || self.template.ends_with("/file")
+    }
+
+    /// Whether the answer is an archive of DICOM files, or its medium with a DICOMDIR.
+    #[must_use]
+    pub fn is_archive(&self) -> bool {
+        let last = self.template.rsplit('/').next().unwrap_or_default();
+        matches!(last, "archive" | "media" | "create-archive" | "create-media")
+    }
+}
+
 /// What one request touches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access<'a> {

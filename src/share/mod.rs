@@ -4,9 +4,11 @@
 //! a resource exists, may be shared or was revoked is for the caller.
 #![forbid(unsafe_code)]
 
+pub mod code;
 pub(crate) mod date;
 pub mod decode;
 pub mod kind;
+pub mod limits;
 pub mod request;
 pub mod token;
 pub mod viewer;
@@ -34,6 +36,26 @@ impl ShareResource {
         (self.orthanc_id.is_some() || self.dicom_uid.is_some())
             && self.orthanc_id.as_deref().is_none_or(is_orthanc_id)
             && self.dicom_uid.as_deref().is_none_or(is_uid)
+    }
+}
+
+impl ShareResource {
+    /// The resources in a link's record. `None`: it is not what was written.
+    #[must_use]
+    pub fn read_all(json: &str) -> Option<Vec<Self>> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listed {
+            orthanc_id: Option<String>,
+            dicom_uid: Option<String>,
+            level: String,
+        }
+        let listed: Vec<Listed> = serde_json::from_str(json).ok()?;
+        let resources = listed.into_iter().map(|Listed { orthanc_id, dicom_uid, level }| {
+            let resource = Self { level: Level::parse(&level)?, orthanc_id, dicom_uid, url: None };
+            resource.is_well_formed().then_some(resource)
+        });
+        resources.collect()
     }
 }
 

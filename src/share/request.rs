@@ -12,6 +12,7 @@ use crate::config::Shares;
 use crate::policy::roles::Unique;
 use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid};
+use crate::secret::Secret;
 
 /// More resources than this in one request are a mistake. (A token holds fewer: see [`super::token::sign`].)
 pub const MOST_RESOURCES: usize = 1000;
@@ -45,7 +46,38 @@ pub struct LinkRequest {
     pub expires_at: Option<UnixTime>,
     /// The validity in seconds that was asked for, from when it is made.
     pub validity_duration: Option<u64>,
+    /// `Pin`: whether something is asked for when it is opened; `None`: as the defaults have it.
+    pub pin: Option<Pin>,
+    /// `MaxOpenings`: how often it may be opened.
+    pub max_openings: Option<u64>,
+    /// `Recipient`: the name or subject of whoever has to log in.
+    pub recipient: Option<String>,
+    /// `Download`: whether archive and media may be fetched; `None`: as the defaults have it.
+    pub download: Option<bool>,
 }
+
+/// What `Pin` asks for.
+#[derive(Clone, Debug)]
+pub enum Pin {
+    /// `false`
+    None,
+    /// `true`: one that this server makes up.
+    Generated,
+    /// This one.
+    Given(Secret),
+}
+
+impl PartialEq for Pin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) | (Self::Generated, Self::Generated) => true,
+            (Self::Given(one), Self::Given(two)) => one.expose() == two.expose(),
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Pin {}
 
 impl LinkRequest {
     /// Reads and checks a body.
@@ -59,7 +91,8 @@ impl LinkRequest {
         }
         let Unique(body) =
             crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
-        let [id, resources, link_type, date, duration, username, beginning] = members(&body, "", &REQUEST)?;
+        let [id, resources, link_type, date, duration, username, beginning, pin, openings, recipient, download] =
+            members(&body, "", &REQUEST)?;
         check_type(type_in_path, link_type)?;
         let username = text("Username", username, LONGEST_TEXT)?;
         if username.is_some() && type_in_path != LinkType::Inbox {
@@ -80,6 +113,11 @@ impl LinkRequest {
             not_before,
             expires_at,
             validity_duration,
+            pin: for_publications(type_in_path, "Pin", pin)?.map(read_pin).transpose()?,
+            max_openings: for_publications(type_in_path, "MaxOpenings", openings)?.map(read_openings).transpose()?,
+            recipient: text("Recipient", for_publications(type_in_path, "Recipient", recipient)?, LONGEST_TEXT)?
+                .filter(|recipient| !recipient.is_empty()),
+            download: for_publications(type_in_path, "Download", download)?.map(read_download).transpose()?,
         })
     }
 
@@ -109,7 +147,7 @@ impl From<TooLong> for BadRequest {
 /// The spellings of a member; the first is the one that messages use.
 type Spellings = &'static [&'static str];
 
-const REQUEST: [Spellings; 7] = [
+const REQUEST: [Spellings; 11] = [
     &["ID", "Id", "id"],
     &["Resources", "resources"],
     &["Type", "type"],
@@ -117,6 +155,10 @@ const REQUEST: [Spellings; 7] = [
     &["ValidityDuration", "validity-duration", "validity_duration"],
     &["Username", "username"],
     &["NotBefore", "not-before", "not_before"],
+    &["Pin", "pin"],
+    &["MaxOpenings", "max-openings", "max_openings"],
+    &["Recipient", "recipient"],
+    &["Download", "download"],
 ];
 
 const RESOURCE: [Spellings; 4] = [
@@ -169,6 +211,44 @@ fn text(place: &str, value: Option<&Value>, longest: usize) -> Result<Option<Str
         return Err(bad(place, "holds a control character"));
     }
     Ok(Some(text.to_owned()))
+}
+
+/// An instant link is used at once by whoever asked, at a URL of the client's: it cannot ask for anything. MedDream is let
+/// in by its own service.
+fn for_publications<'a>(
+    link_type: LinkType,
+    place: &str,
+    value: Option<&'a Value>,
+) -> Result<Option<&'a Value>, BadRequest> {
+    match value {
+        Some(_) if !link_type.is_publication() || link_type == LinkType::MedDream => {
+            Err(bad(place, format_args!("{link_type} cannot be limited so")))
+        }
+        value => Ok(value),
+    }
+}
+
+/// Shorter PINs than this are guessed, and nobody types longer ones.
+const PIN_LENGTH: std::ops::RangeInclusive<usize> = 4..=128;
+
+fn read_pin(value: &Value) -> Result<Pin, BadRequest> {
+    match value {
+        Value::Bool(true) => Ok(Pin::Generated),
+        Value::Bool(false) => Ok(Pin::None),
+        Value::String(pin) if PIN_LENGTH.contains(&pin.chars().count()) && !pin.chars().any(char::is_control) => {
+            Ok(Pin::Given(Secret::new(pin.clone())))
+        }
+        _ => Err(bad("Pin", "true, false or a text of 4 to 128 characters is expected")),
+    }
+}
+
+fn read_openings(value: &Value) -> Result<u64, BadRequest> {
+    let openings = value.as_u64().filter(|openings| (1..=1_000_000).contains(openings));
+    openings.ok_or_else(|| bad("MaxOpenings", "a whole number from 1 to 1000000 is expected"))
+}
+
+fn read_download(value: &Value) -> Result<bool, BadRequest> {
+    value.as_bool().ok_or_else(|| bad("Download", "true or false is expected"))
 }
 
 fn check_type(in_path: LinkType, in_body: Option<&Value>) -> Result<(), BadRequest> {

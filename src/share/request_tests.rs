@@ -52,6 +52,10 @@ fn every_spelling_says_the_same() {
         not_before: None,
         expires_at: Some(NOW.plus(3600)),
         validity_duration: Some(3600),
+        pin: None,
+        max_openings: None,
+        recipient: None,
+        download: None,
     };
     for body in [
         format!(
@@ -294,5 +298,35 @@ proptest! {
                 prop_assert!(end > NOW && end <= NOW.plus(i64::try_from(most).unwrap()));
             }
         }
+    }
+}
+
+#[test]
+fn what_a_link_asks_for_when_it_is_opened() {
+    let parse = |link_type: LinkType, more: &str| {
+        let resources = format!(r#""Resources": [{{"OrthancId": "{ID}", "Level": "study"}}]"#);
+        LinkRequest::parse(link_type, format!("{{{resources}, {more}}}").as_bytes(), NOW, &shares(None))
+    };
+    let stone = |more: &str| parse(LinkType::Stone, more);
+    let full = stone(r#""Pin": "1234", "MaxOpenings": 3, "Recipient": "anna", "Download": false"#).unwrap();
+    assert_eq!(full.pin, Some(Pin::Given(Secret::new("1234".to_owned()))));
+    assert_eq!((full.max_openings, full.recipient.as_deref(), full.download), (Some(3), Some("anna"), Some(false)));
+    assert_eq!(stone(r#""Pin": true"#).unwrap().pin, Some(Pin::Generated));
+    assert_eq!(stone(r#""Pin": null"#).unwrap().pin, None);
+    for (more, message) in [
+        (r#""Pin": "123""#, "Pin: true, false or a text of 4 to 128 characters is expected"),
+        (r#""Pin": 1234"#, "Pin: true, false or a text of 4 to 128 characters is expected"),
+        (r#""MaxOpenings": 0"#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
+        (r#""MaxOpenings": "3""#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
+        (r#""Download": "no""#, "Download: true or false is expected"),
+        (r#""Recipient": 5"#, "Recipient: a string is expected"),
+        (r#""MaxOpening": 5"#, r#""MaxOpening": unknown member; is MaxOpenings meant?"#),
+    ] {
+        assert_eq!(stone(more).unwrap_err().message, message, "{more}");
+    }
+    // A link that is used at once by whoever asked for it cannot ask for anything.
+    for link_type in [LinkType::ViewerInstant, LinkType::DownloadInstant, LinkType::MedDream] {
+        let message = parse(link_type, r#""MaxOpenings": 1"#).unwrap_err().message;
+        assert_eq!(message, format!("MaxOpenings: {link_type} cannot be limited so"));
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -100,6 +100,36 @@ CREATE TABLE created_studies (
     labels     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX created_studies_by_time ON created_studies (created_at);
+";
+
+/// Sessions of browsers. `valid_until` moves with each new word from the provider, `expires_at` never.
+const THIRD: &str = "
+CREATE TABLE sessions (
+    id               TEXT PRIMARY KEY,
+    hash             BLOB NOT NULL UNIQUE CHECK (length(hash) = 32),
+    issuer           TEXT NOT NULL,
+    subject          TEXT NOT NULL,
+    name             TEXT NOT NULL,
+    roles            TEXT NOT NULL,
+    groups           TEXT NOT NULL,
+    provider_session TEXT,
+    created_at       INTEGER NOT NULL,
+    expires_at       INTEGER NOT NULL,
+    valid_until      INTEGER NOT NULL,
+    sealed           BLOB NOT NULL,
+    last_use         INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_person ON sessions (issuer, subject);
+CREATE INDEX sessions_by_end ON sessions (expires_at);
+CREATE INDEX people_by_name ON people (name);
+CREATE INDEX people_by_subject ON people (subject);
+";
+
+/// Short forms of links, and how often each was opened by one.
+const FOURTH: &str = "
+ALTER TABLE shares ADD COLUMN code_hash BLOB;
+ALTER TABLE shares ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
+CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT NULL;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

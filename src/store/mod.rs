@@ -1,4 +1,4 @@
-//! The state that outlives a restart: API keys, links, people seen, revocations and secrets of our own.
+//! The state that outlives a restart: API keys, links, sessions, people seen, revocations and secrets of our own.
 //!
 //! What a method has answered with `Ok` is durable. Knows nothing of requests, rights or JSON of the routes: it keeps
 //! what it is given. Every method may wait for a disk; only the point reads are meant for a path that a request waits
@@ -71,6 +71,10 @@ pub struct ShareRecord {
     pub expires_at: Option<UnixTime>,
     /// Further conditions, JSON text, kept as it is.
     pub options_json: String,
+    /// SHA-256 of its code; `None`: it has no short form. Unique.
+    pub code_hash: Option<[u8; 32]>,
+    /// How often it was opened by its code.
+    pub openings: u64,
     /// When it was revoked.
     pub revoked_at: Option<UnixTime>,
     /// How often it was used, as far as [`Store::record_uses`] was told.
@@ -94,6 +98,66 @@ pub struct ShareFilter {
     pub after: Option<String>,
 }
 
+/// A browser's session as stored. What the browser holds is nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The public identifier, shown in lists. Unique.
+    pub id: String,
+    /// SHA-256 of the browser's secret. Unique.
+    pub hash: [u8; 32],
+    /// Who logged in.
+    pub person: Person,
+    /// How they are shown.
+    pub name: String,
+    /// Their roles, as the provider last said; not looked at for a local account.
+    pub roles: Vec<String>,
+    /// Their groups, as the provider last said.
+    pub groups: Vec<String>,
+    /// The provider's own session (claim `sid`), by which it can end ours.
+    pub provider_session: Option<String>,
+    /// When they logged in.
+    pub created_at: UnixTime,
+    /// When they have to log in again.
+    pub expires_at: UnixTime,
+    /// Until when the provider's last word counts.
+    pub valid_until: UnixTime,
+    /// The provider's tokens, encrypted with a key that only the browser's secret gives; kept as it is.
+    pub sealed: Vec<u8>,
+    /// When it was last used, as far as [`Store::record_uses`] was told.
+    pub last_use: Option<UnixTime>,
+}
+
+/// What a new word from the provider changes of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRenewal {
+    /// As in [`SessionRecord`].
+    pub name: String,
+    /// As in [`SessionRecord`].
+    pub roles: Vec<String>,
+    /// As in [`SessionRecord`].
+    pub groups: Vec<String>,
+    /// As in [`SessionRecord`].
+    pub valid_until: UnixTime,
+    /// As in [`SessionRecord`].
+    pub sealed: Vec<u8>,
+}
+
+/// Sessions to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhichSessions<'a> {
+    /// The one with this identifier.
+    One(&'a str),
+    /// All of a person.
+    Of(&'a Person),
+    /// Those that belong to a session of the provider's.
+    AtProvider {
+        /// The issuer, as in [`SessionRecord::person`].
+        issuer: &'a str,
+        /// Its name for the session.
+        session: &'a str,
+    },
+}
+
 /// What was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UseKind {
@@ -101,6 +165,8 @@ pub enum UseKind {
     ApiKey,
     /// A link.
     Share,
+    /// A session; only when, not how often.
+    Session,
 }
 
 /// Uses of one key or link since the last batch.
@@ -174,11 +240,28 @@ pub trait Store: Send + Sync {
     fn insert_share(&self, share: &ShareRecord) -> Result<(), StoreError>;
     /// The link with this id, expired, revoked or not.
     fn share(&self, id: &str) -> Result<Option<ShareRecord>, StoreError>;
+    /// The link with this hash of its code, expired, revoked or not.
+    fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, StoreError>;
+    /// Counts one opening of a link that is not revoked, unless that would be more than `most`; says whether it did.
+    fn open_share(&self, id: &str, most: Option<u64>) -> Result<bool, StoreError>;
     /// Links, newest first.
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError>;
     /// Revokes a link, with `owner` only if it is theirs; says whether there is one. A link revoked before keeps its
     /// first date. Advances the epoch.
     fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError>;
+
+    /// Stores a new session. Refused while a rollback is unacknowledged: it might revive what a restored backup forgot.
+    fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError>;
+    /// The session with this hash, over or not.
+    fn session_by_hash(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError>;
+    /// All sessions, or those of one person, oldest first.
+    fn sessions(&self, person: Option<&Person>) -> Result<Vec<SessionRecord>, StoreError>;
+    /// Keeps a new word from the provider; says whether the session is still there.
+    fn renew_session(&self, id: &str, renewal: &SessionRenewal) -> Result<bool, StoreError>;
+    /// Ends sessions; says whether there were any. Advances the epoch.
+    fn end_sessions(&self, which: &WhichSessions<'_>) -> Result<bool, StoreError>;
+    /// Forgets sessions that are over.
+    fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
@@ -188,6 +271,8 @@ pub trait Store: Send + Sync {
     fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
+    /// Everybody who is shown by this name or has it as subject.
+    fn people_called(&self, name: &str) -> Result<Vec<PersonRecord>, StoreError>;
     /// Nothing that this person was given before `at` counts any more. Never moves back: that would revive what was
     /// revoked. Advances the epoch.
     fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError>;

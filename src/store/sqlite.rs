@@ -8,6 +8,7 @@ mod fault;
 mod open;
 mod people;
 mod row;
+mod sessions;
 mod shares;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
-    ApiKeyRecord, CreatedStudy, PersonRecord, Rollback, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord,
+    ApiKeyRecord, CreatedStudy, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
+    StoreError, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -192,12 +194,47 @@ impl Store for SqliteStore {
         self.read(|connection| shares::by_id(connection, id))
     }
 
+    fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, StoreError> {
+        self.read(|connection| shares::by_code(connection, hash))
+    }
+
+    fn open_share(&self, id: &str, most: Option<u64>) -> Result<bool, StoreError> {
+        let mut opened = false;
+        // What a restored backup says of openings is not so.
+        self.issue(|transaction| shares::open(transaction, id, most).map(|done| opened = done))?;
+        Ok(opened)
+    }
+
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError> {
         self.read_long(|connection| shares::list(connection, filter))
     }
 
     fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError> {
         self.revoke(|transaction| shares::revoke(transaction, id, owner, at))
+    }
+
+    fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
+        self.issue(|transaction| sessions::insert(transaction, session))
+    }
+
+    fn session_by_hash(&self, hash: &[u8; 32]) -> Result<Option<SessionRecord>, StoreError> {
+        self.read(|connection| sessions::by_hash(connection, hash))
+    }
+
+    fn sessions(&self, person: Option<&Person>) -> Result<Vec<SessionRecord>, StoreError> {
+        self.read_long(|connection| sessions::list(connection, person))
+    }
+
+    fn renew_session(&self, id: &str, renewal: &SessionRenewal) -> Result<bool, StoreError> {
+        self.write(|transaction| self.sql(sessions::renew(transaction, id, renewal)))
+    }
+
+    fn end_sessions(&self, which: &WhichSessions<'_>) -> Result<bool, StoreError> {
+        self.revoke(|transaction| sessions::end(transaction, which))
+    }
+
+    fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(sessions::forget_over(transaction, now)))
     }
 
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError> {
@@ -209,6 +246,7 @@ impl Store for SqliteStore {
                 self.sql(match used.kind {
                     UseKind::ApiKey => api_keys::used(transaction, &used.id, used.at),
                     UseKind::Share => shares::used(transaction, &used.id, used.count, used.at),
+                    UseKind::Session => sessions::used(transaction, &used.id, used.at),
                 })
             })
         })
@@ -224,6 +262,10 @@ impl Store for SqliteStore {
 
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
         self.read(|connection| people::by_name(connection, person))
+    }
+
+    fn people_called(&self, name: &str) -> Result<Vec<PersonRecord>, StoreError> {
+        self.read_long(|connection| people::called(connection, name))
     }
 
     fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError> {

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ApiKeyRecord, CreatedStudy, PersonRecord, ShareFilter, ShareRecord, Store, StoreError, UseKind, UseRecord,
+    ApiKeyRecord, CreatedStudy, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
+    StoreError, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -25,6 +26,11 @@ macro_rules! store_suite {
             shares_are_found_by_resource_and_owner
             only_the_owner_revokes_a_share
             the_first_date_of_revocation_stays
+            a_session_comes_back_as_it_was_stored_and_renewed
+            sessions_are_ended_alone_by_person_and_by_the_providers_session
+            sessions_that_are_over_are_forgotten
+            people_are_found_by_name_and_by_subject
+            a_link_is_found_by_its_code_and_opened_so_often_and_no_more
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
@@ -80,6 +86,8 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         not_before: None,
         expires_at: None,
         options_json: "{}".to_owned(),
+        code_hash: None,
+        openings: 0,
         revoked_at: None,
         uses: 0,
         last_use: None,
@@ -180,6 +188,8 @@ pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
         not_before: Some(UnixTime(5)),
         expires_at: Some(UnixTime(6)),
         options_json: r#"{"Download":false}"#.to_owned(),
+        code_hash: None,
+        openings: 0,
         revoked_at: Some(UnixTime(7)),
         uses: 8,
         last_use: Some(UnixTime(9)),
@@ -437,4 +447,117 @@ pub(crate) fn a_fresh_state_is_sound(store: &dyn Store) {
     assert_eq!(store.warnings(), Vec::<String>::new());
     store.acknowledge_rollback().unwrap();
     assert_eq!(store.rolled_back(), None);
+}
+
+fn session(number: u8, person: Person) -> SessionRecord {
+    SessionRecord {
+        id: format!("session-{number}"),
+        hash: [number; 32],
+        person,
+        name: "Anna".to_owned(),
+        roles: vec!["doctor-role".to_owned()],
+        groups: vec!["radiology".to_owned()],
+        provider_session: Some(format!("sid-{number}")),
+        created_at: UnixTime(100),
+        expires_at: UnixTime(1_000 + i64::from(number)),
+        valid_until: UnixTime(200),
+        sealed: vec![1, 2, 3],
+        last_use: None,
+    }
+}
+
+pub(crate) fn a_session_comes_back_as_it_was_stored_and_renewed(store: &dyn Store) {
+    let first = session(1, anna());
+    store.insert_session(&first).unwrap();
+    assert_eq!(store.session_by_hash(&[1; 32]).unwrap(), Some(first.clone()));
+    assert_eq!(store.session_by_hash(&[2; 32]).unwrap(), None);
+    let renewal = SessionRenewal {
+        name: "Anna B.".to_owned(),
+        roles: Vec::new(),
+        groups: vec!["surgery".to_owned()],
+        valid_until: UnixTime(300),
+        sealed: vec![4],
+    };
+    assert!(store.renew_session("session-1", &renewal).unwrap());
+    assert!(!store.renew_session("session-2", &renewal).unwrap());
+    let used = UseRecord { kind: UseKind::Session, id: "session-1".to_owned(), count: 3, at: UnixTime(250) };
+    store.record_uses(&[used]).unwrap();
+    let renewed = SessionRecord {
+        name: renewal.name,
+        roles: renewal.roles,
+        groups: renewal.groups,
+        valid_until: renewal.valid_until,
+        sealed: renewal.sealed,
+        last_use: Some(UnixTime(250)),
+        ..first
+    };
+    assert_eq!(store.session_by_hash(&[1; 32]).unwrap(), Some(renewed));
+}
+
+pub(crate) fn sessions_are_ended_alone_by_person_and_by_the_providers_session(store: &dyn Store) {
+    let other = Person { subject: "someone-else".to_owned(), ..anna() };
+    for number in 1..=4 {
+        store.insert_session(&session(number, if number == 4 { other.clone() } else { anna() })).unwrap();
+    }
+    let left = || -> Vec<String> { store.sessions(None).unwrap().into_iter().map(|session| session.id).collect() };
+    let epoch = store.epoch().unwrap();
+    assert!(store.end_sessions(&WhichSessions::One("session-2")).unwrap());
+    assert!(!store.end_sessions(&WhichSessions::One("session-2")).unwrap());
+    assert_eq!(left(), ["session-1", "session-3", "session-4"]);
+    let issuer = anna().issuer;
+    assert!(store.end_sessions(&WhichSessions::AtProvider { issuer: &issuer, session: "sid-3" }).unwrap());
+    assert!(!store.end_sessions(&WhichSessions::AtProvider { issuer: "another", session: "sid-1" }).unwrap());
+    assert_eq!(left(), ["session-1", "session-4"]);
+    assert_eq!(store.sessions(Some(&other)).unwrap().len(), 1);
+    assert!(store.end_sessions(&WhichSessions::Of(&anna())).unwrap());
+    assert_eq!(left(), ["session-4"]);
+    assert_eq!(store.epoch().unwrap(), epoch + 3);
+}
+
+pub(crate) fn sessions_that_are_over_are_forgotten(store: &dyn Store) {
+    for number in 1..=3 {
+        store.insert_session(&session(number, anna())).unwrap();
+    }
+    store.forget_sessions_over(UnixTime(1_002)).unwrap();
+    let left: Vec<String> = store.sessions(None).unwrap().into_iter().map(|session| session.id).collect();
+    assert_eq!(left, ["session-3"]);
+}
+
+pub(crate) fn people_are_found_by_name_and_by_subject(store: &dyn Store) {
+    let record = |issuer: &str, subject: &str, name: &str| PersonRecord {
+        person: Person { issuer: issuer.to_owned(), subject: subject.to_owned() },
+        name: name.to_owned(),
+        groups: Vec::new(),
+        roles: Vec::new(),
+        seen_at: UnixTime(1),
+    };
+    store.remember_person(&record("one", "u-1", "Anna")).unwrap();
+    store.remember_person(&record("two", "Anna", "Someone")).unwrap();
+    store.remember_person(&record("two", "u-3", "anna")).unwrap();
+    let called = |name: &str| -> Vec<String> {
+        store.people_called(name).unwrap().into_iter().map(|found| found.person.subject).collect()
+    };
+    assert_eq!(called("Anna"), ["u-1", "Anna"]);
+    assert_eq!(called("u-3"), ["u-3"]);
+    assert!(called("nobody").is_empty());
+}
+
+pub(crate) fn a_link_is_found_by_its_code_and_opened_so_often_and_no_more(store: &dyn Store) {
+    store.insert_share(&ShareRecord { code_hash: Some([7; 32]), ..link("one") }).unwrap();
+    store.insert_share(&link("two")).unwrap();
+    store.insert_share(&link("three")).unwrap();
+    assert_eq!(store.share_by_code(&[7; 32]).unwrap().unwrap().id, "one");
+    assert_eq!(store.share_by_code(&[8; 32]).unwrap(), None);
+    assert!(store.insert_share(&ShareRecord { code_hash: Some([7; 32]), ..link("four") }).is_err());
+    let opened: Vec<bool> = std::thread::scope(|scope| {
+        let open = || store.open_share("one", Some(3)).unwrap();
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(opened.iter().filter(|opened| **opened).count(), 3);
+    assert_eq!(store.share("one").unwrap().unwrap().openings, 3);
+    assert!(store.open_share("two", None).unwrap());
+    store.revoke_share("two", None, UnixTime(1)).unwrap();
+    assert!(!store.open_share("two", None).unwrap());
+    assert!(!store.open_share("nothing", None).unwrap());
 }

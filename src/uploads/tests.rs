@@ -223,7 +223,7 @@ fn a_key_uploads_for_its_maker_and_all_strangers_are_one() {
     assert!(site.upload(&stranger(), "strange", NOW) && site.upload(&stranger(), "strange", NOW));
     // A link's maker uploads nothing through the link.
     let mut link = identity("anna", &["ext"]);
-    link.link = Some(decision::LinkScope { resources: Vec::new(), maker: None, maker_needs: &[] });
+    link.link = Some(decision::LinkScope { resources: Vec::new(), maker: None, maker_needs: &[], download: true });
     assert!(!site.upload(&http(vec![link]), "new", NOW));
 }
 

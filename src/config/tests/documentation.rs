@@ -58,6 +58,7 @@ fn the_examples_work() {
     let documents = [
         (DOCUMENT, 3),
         (include_str!("../../../README.md"), 2),
+        (include_str!("../../../docs/keycloak.md"), 4),
         (include_str!("../../../docs/migration.md"), 1),
         (include_str!("../../../docs/operations.md"), 0),
     ];
@@ -82,6 +83,14 @@ fn the_sample_files_work() {
     assert!(!config.dicom_server_enabled);
     assert_eq!(config.roles, RolesSource::File("/etc/orthanc/permissions.jsonc".into()));
 
+    let site = include_str!("../../../docker/site/orthanc.json").replace("${PUBLIC_DOMAIN}", "pacs.example");
+    let site = sound_without_warning(&site);
+    assert!(!site.dicom_server_enabled && site.login.is_some());
+    // nginx alone: the network that compose.yaml gives it.
+    let network = site.trusted_proxies[0].to_string();
+    let compose = include_str!("../../../docker/compose.yaml");
+    assert!(compose.contains(&format!("subnet: {network}")), "{network}");
+
     let text = jsonc::strip_comments(include_str!("../../../docker/permissions.jsonc"));
     let roles = Roles::parse(&text).unwrap();
     let asked = config.rules.iter().flat_map(|rule| rule.permissions.iter().cloned()).collect();
@@ -95,6 +104,7 @@ fn the_sample_files_work() {
 fn sound_without_warning(text: &str) -> Config {
     let environment = files(&[
         ("/run/secrets/share-key", "0123456789abcdef0123456789abcdef"),
+        ("/run/secrets/keycloak-service", "a-secret-of-the-service-account"),
         ("/run/secrets/admin-password-hash", HASH),
         ("/run/secrets/doctor-password-hash", HASH),
         ("/etc/ssl/site-ca.pem", "-----BEGIN CERTIFICATE-----"),
@@ -102,6 +112,6 @@ fn sound_without_warning(text: &str) -> Config {
     let value = jsonc::parse(text).unwrap();
     let config = read(&value.to_string(), &environment).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
     let config = config.unwrap();
-    assert_eq!(config.warnings, Vec::<String>::new(), "{text}");
+    assert_eq!(config.warnings, Vec::new(), "{text}");
     config
 }

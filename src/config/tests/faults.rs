@@ -83,12 +83,48 @@ fn provider_details() {
 fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
-        "Login": {"Enable": true},
-        "Keycloak": {"Url": "http://k/", "Realm": "r", "EnableApiKeys": true},
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
         "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
     })));
+}
+
+#[test]
+fn keycloaks_admin_api() {
+    let with = |more: serde_json::Value| {
+        let mut provider = json!({"Url": "http://k/", "Realm": "r"});
+        provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        faults(json!({"Keycloak": provider}))
+    };
+    assert_eq!(
+        with(json!({"EnableApiKeys": true})),
+        "Authorization.Keycloak.EnableApiKeys: needs \"AdminClientSecret\" or \"AdminClientSecretFile\", to ask Keycloak whose they are"
+    );
+    assert_eq!(
+        with(json!({"ApiKeyAttribute": "api key", "AdminUrl": "k/admin"})),
+        "Authorization.Keycloak.AdminUrl: must be an absolute http or https URL, got \"k/admin\"\n\
+         Authorization.Keycloak.ApiKeyAttribute: must consist of letters, digits and '-_.', got \"api key\""
+    );
+    assert_eq!(
+        faults(
+            json!({"Keycloak": {"Issuer": "https://login.example", "AdminClientSecret": "s", "EnableApiKeys": true}})
+        ),
+        "Authorization.Keycloak.AdminClientSecret: is for \"Url\" and \"Realm\" only: other providers have no such admin API\n\
+         Authorization.Keycloak.EnableApiKeys: is for \"Url\" and \"Realm\" only: other providers have no such admin API"
+    );
+}
+
+#[test]
+fn logins() {
+    assert_eq!(
+        faults(json!({"Login": {"Enable": true, "SessionDuration": 5}})),
+        "Authorization.Login.Enable: nobody could log in: give \"Keycloak\" or \"Users\"\n\
+         Authorization.Login.SessionDuration: must be a whole number from 60 to 31536000, got 5"
+    );
+    assert_eq!(
+        faults(json!({"Keycloak": {"Url": "http://k/", "Realm": "r", "Scopes": ["a b"]}})),
+        "Authorization.Keycloak.Scopes: must be names of scopes, got \"a b\""
+    );
 }
 
 #[test]

@@ -57,6 +57,29 @@ fn keycloak_urls_are_derived() {
 }
 
 #[test]
+fn keycloaks_admin_api_is_below_the_same_url_unless_said_otherwise() {
+    let admin = |more: serde_json::Value| {
+        let mut provider = json!({"Url": "http://keycloak:8080/", "Realm": "orthanc"});
+        provider.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        section(json!({"Keycloak": provider})).unwrap().providers[0].admin.clone()
+    };
+    assert!(
+        admin(json!({"AdminUrl": "http://keycloak:8080/admin/realms/orthanc/"})).is_none(),
+        "no secret, no questions"
+    );
+    let keys = admin(json!({"AdminClientSecret": "s", "EnableApiKeys": true})).unwrap();
+    assert_eq!(keys.url, "http://keycloak:8080/admin/realms/orthanc/");
+    assert_eq!((keys.client_id.as_str(), keys.client_secret.expose()), ("admin-cli", "s"));
+    assert_eq!(keys.api_key_attribute.as_deref(), Some("api-key"));
+    let other = admin(json!({
+        "AdminClientSecret": "s", "AdminUrl": "https://inner/admin/realms/r", "AdminClientId": "pacs",
+    }))
+    .unwrap();
+    assert_eq!((other.url.as_str(), other.client_id.as_str()), ("https://inner/admin/realms/r/", "pacs"));
+    assert_eq!(other.api_key_attribute, None);
+}
+
+#[test]
 fn other_providers_are_discovered() {
     let config = section(json!({"Keycloak": [
         {"Issuer": "https://login.example/", "ClientId": "pacs", "TokenTypes": ["JWT"], "RolesClaims": ["groups", ["https://x.y/roles"]]},
@@ -200,7 +223,8 @@ fn users_roles_and_the_anonymous_profile() {
         serde_json::from_str::<Value>(text).unwrap(),
         json!({"roles": {"doctor-role": {"permissions": ["view"], "authorized-labels": ["*"]}}, "available-labels": []})
     );
-    assert_eq!(config.warnings, ["everybody who reaches this server, without logging in, may: view"]);
+    assert_eq!(config.warnings.len(), 1);
+    assert_eq!(config.warnings[0].message, "everybody who reaches this server, without logging in, may: view");
 }
 
 #[test]
@@ -218,7 +242,7 @@ fn small_values() {
     // The end of that day: date -u -d 2027-02-01 +%s
     assert_eq!(config.shares.accept_unrecorded_until, Some(UnixTime(1_801_440_000)));
     assert_eq!(config.warnings.len(), 1);
-    assert!(!config.warnings[0].contains("\"short\""));
+    assert!(!config.warnings[0].to_string().contains("\"short\""));
     for (text, moment) in [
         ("2027-01-31T00:00:00Z", 1_801_353_600),
         ("2027-01-31T01:00:00+01:00", 1_801_353_600),
@@ -298,9 +322,11 @@ fn an_extra_rule_without_effect_is_told() {
     .unwrap();
     assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
     assert!(
-        config.warnings[0].starts_with("Authorization.ExtraPermissions[0] has no effect, because default table, rule ")
+        config.warnings[0]
+            .message
+            .starts_with("Authorization.ExtraPermissions[0] has no effect, because default table, rule ")
     );
-    assert!(config.warnings[1].starts_with("Authorization.ExtraPermissions[1] has no effect"));
+    assert!(config.warnings[1].message.starts_with("Authorization.ExtraPermissions[1] has no effect"));
 }
 
 #[test]

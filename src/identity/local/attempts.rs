@@ -51,15 +51,33 @@ struct Counter {
     succeeded: Option<UnixTime>,
 }
 
+/// A PIN is short, and stays the same for as long as its link: all who guess it together must not get through those of
+/// four digits within months, and no time off gives them new free guesses. Whoever typed it right once from an address is
+/// not held up there.
+const PIN: Rule = Rule { free: 30, longest: 3600 };
+const MEMORY_OF_PINS: i64 = 7 * 24 * 3600;
+
 /// All counters.
 pub(super) struct Attempts {
+    user: Rule,
+    /// For how long a user's failures are remembered, over all addresses.
+    memory: i64,
     key: RandomState,
     counters: Mutex<LruCache<u64, Counter>>,
 }
 
 impl Attempts {
     pub(super) fn new() -> Self {
-        Self { key: RandomState::new(), counters: Mutex::new(LruCache::new(COUNTERS)) }
+        Self::with(USER, MEMORY)
+    }
+
+    /// Of PINs, with links for users.
+    pub(super) fn of_pins() -> Self {
+        Self::with(PIN, MEMORY_OF_PINS)
+    }
+
+    fn with(user: Rule, memory: i64) -> Self {
+        Self { user, memory, key: RandomState::new(), counters: Mutex::new(LruCache::new(COUNTERS)) }
     }
 
     /// The counters of a user at an address.
@@ -79,7 +97,7 @@ impl Attempts {
         let trusted = pair.is_some_and(|pair| pair.succeeded.is_some_and(|at| now < at.plus(TRUST)));
         let mut wait = pair.map_or(0, |pair| PAIR.wait(pair, now));
         if !trusted {
-            for (key, rule) in [(attempt.address, ADDRESS), (attempt.user, USER)] {
+            for (key, rule) in [(attempt.address, &ADDRESS), (attempt.user, &self.user)] {
                 wait = wait.max(counters.get(&key).map_or(0, |counter| rule.wait(*counter, now)));
             }
         }
@@ -89,9 +107,9 @@ impl Attempts {
     /// Counts a failure.
     pub(super) fn failed(&self, attempt: Attempt, now: UnixTime) {
         let mut counters = self.counters.lock();
-        for key in [attempt.pair, attempt.address, attempt.user] {
+        for (key, memory) in [(attempt.pair, MEMORY), (attempt.address, MEMORY), (attempt.user, self.memory)] {
             let old = counters.get(&key).copied();
-            let recent = old.filter(|old| now < old.last.plus(MEMORY)).map_or(0, |old| old.failures);
+            let recent = old.filter(|old| now < old.last.plus(memory)).map_or(0, |old| old.failures);
             let succeeded = old.and_then(|old| old.succeeded);
             counters.insert(key, Counter { failures: recent.saturating_add(1), last: now, succeeded });
         }
@@ -202,6 +220,30 @@ mod tests {
         assert_eq!(wait(&attempts, "doctor", "203.0.113.1", START), 30);
         assert_eq!(wait(&attempts, "nurse", "203.0.113.1", START), 0);
         assert_eq!(wait(&attempts, "doctor", "192.0.2.1", START), 0, "at home at this address");
+    }
+
+    #[test]
+    fn a_pin_is_not_guessed_from_many_addresses_within_months() {
+        for rest in [0, MEMORY, 4 * 3600] {
+            let attempts = Attempts::of_pins();
+            attempts.succeeded(attempts.of("link", "192.0.2.1"), START);
+            let (mut guesses, mut now) = (0, START);
+            // Each guess from an address of its own, as soon as one is looked at, or after thirty and a rest.
+            while now < START.plus(30 * 24 * 3600) {
+                let address = format!("2001:db8:{:x}:{:x}::1", guesses >> 16, guesses & 0xffff);
+                match wait(&attempts, "link", &address, now) {
+                    0 => {
+                        fail(&attempts, "link", &address, now);
+                        guesses += 1;
+                        now = now.plus(if guesses % 30 == 0 { rest } else { 0 });
+                    }
+                    seconds => now = now.plus(i64::from(seconds)),
+                }
+            }
+            assert!(guesses < 1_000, "{guesses} in a month");
+            assert_eq!(wait(&attempts, "link", "192.0.2.1", now.plus(-3600)), 0, "at home at this address");
+            assert_eq!(wait(&attempts, "other", "203.0.113.1", now), 0);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Knows nothing of HTTP, of what roles may do, or of the cache that spares a client that comes again the hash.
 
 mod attempts;
+pub mod pin;
 mod slots;
 #[cfg(test)]
 mod tests;

@@ -6,18 +6,23 @@
 
 use std::mem::Discriminant;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use reqwest::header::DATE;
 use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use super::client::{Endpoints, Line};
+use super::health::{Failure, Verdict};
+use super::probe;
 use super::ring::Ring;
 use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
-use crate::clock;
+use crate::clock::{self, UnixTime};
 use crate::config::Provider;
 
 /// Longer answers are refused, in bytes.
@@ -32,8 +37,8 @@ const END: Duration = Duration::from_millis(500);
 enum FetchError {
     #[error("{what} not reachable: {cause}")]
     Unreachable { what: &'static str, cause: String },
-    #[error("{what} answered with HTTP status {status}")]
-    Status { what: &'static str, status: u16 },
+    #[error("{what} answered with HTTP status {status}{said}")]
+    Status { what: &'static str, status: u16, said: String },
     #[error("{0} longer than 1 MB")]
     TooLong(&'static str),
     #[error("{0} cannot be read: not the JSON that belongs there")]
@@ -50,6 +55,22 @@ enum FetchError {
 struct Discovery {
     issuer: String,
     jwks_uri: Option<String>,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+}
+
+/// An answer: its body, and by how many seconds the provider's clock is ahead of ours.
+struct Fetched {
+    body: Vec<u8>,
+    clock_ahead: Option<i64>,
+}
+
+/// Keys, and in issuer mode the discovery document that named them.
+struct Keys {
+    ring: Ring,
+    discovery: Option<Discovery>,
+    clock_ahead: Option<i64>,
 }
 
 /// Reads the certificate authorities of a provider; empty when none are configured.
@@ -121,8 +142,12 @@ fn run(
             return;
         }
     };
+    let line = Line { runtime: runtime.handle().clone(), clients: clients.clone() };
+    // Set once: this thread starts once.
+    let _ = shared.line.set(line);
     let _ = ready.send(Ok(()));
     runtime.block_on(async {
+        tokio::spawn(observe(Arc::clone(shared)));
         for (index, client) in clients.into_iter().enumerate() {
             tokio::spawn(supervise(Arc::clone(shared), index, client));
         }
@@ -142,7 +167,9 @@ fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Res
         // Minutes pass between two fetches.
         .pool_max_idle_per_host(0);
     let plain = |url: &str| url.starts_with("http://");
-    let needs_no_trust = plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain);
+    let admin_url = provider.admin.as_ref().map(|admin| admin.url.as_str());
+    let needs_no_trust =
+        plain(&provider.discovery_url) && provider.jwks_url.as_deref().is_none_or(plain) && admin_url.is_none_or(plain);
     let builder = if authorities.is_empty() && needs_no_trust {
         // The system's certificates are not even read: small container images have none, and that is an error in TLS.
         builder.tls_certs_only([])
@@ -153,6 +180,18 @@ fn client(provider: &Provider, authorities: Vec<Certificate>, pace: Pace) -> Res
         Some(file) => OidcError::CaFile { path: provider.path.clone(), file: file.clone(), cause: causes(&error) },
         None => OidcError::Client { path: provider.path.clone(), cause: causes(&error) },
     })
+}
+
+/// Tells the observer of news, and not more than once in a while: strangers have a hand in what is news.
+async fn observe(shared: Arc<Shared>) {
+    loop {
+        shared.news.notified().await;
+        let all_attempted = shared.providers.iter().all(|state| state.health.lock().attempted);
+        if let (true, Some(observer)) = (all_attempted, shared.observer.get()) {
+            observer();
+        }
+        tokio::time::sleep(shared.pace.news).await;
+    }
 }
 
 /// Keeps a provider's loop alive: a panic in it (or in the callback) must not freeze the keys for ever.
@@ -173,7 +212,11 @@ async fn watch_provider(shared: Arc<Shared>, index: usize, client: Client) {
     let mut backoff = pace.backoff.0;
     let mut known = Known::default();
     loop {
+        state.attempts.begin();
         let complete = refresh(&shared, state, &client, &mut known).await;
+        state.health.lock().attempted = true;
+        shared.news.notify_one();
+        state.attempts.end();
         let delay = if state.snapshot.load().ring.len() == 0 {
             let delay = backoff;
             backoff = backoff.saturating_mul(2).min(pace.backoff.1);
@@ -207,34 +250,72 @@ fn is_news(known: &mut Option<Discriminant<FetchError>>, error: &FetchError) -> 
 async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
     let path = &state.config.path;
     match fetch_keys(&state.config, client).await {
-        Ok(ring) => {
+        Ok(keys) => {
+            if let Some(discovery) = &keys.discovery {
+                take_endpoints(state, discovery);
+            }
             if known.keys.take().is_some() {
                 log::info!("{path}: the provider's keys can be fetched again");
             }
-            take_keys(shared, state, ring);
+            if let Some(ahead) = keys.clock_ahead {
+                state.health.lock().clock_ahead = Some(ahead);
+            }
+            take_keys(shared, state, keys.ring);
         }
-        Err(error) => {
+        Err((url, error)) => {
             if is_news(&mut known.keys, &error) {
                 let kept = state.snapshot.load().ring.len();
                 log::warn!("{path}: keys not fetched ({kept} keys stay in force): {error}");
             }
-            state.health.lock().last_error = Some(error.to_string());
+            Failure::replace(&mut state.health.lock().last_error, url, error.to_string(), clock::now());
             return false;
         }
     }
-    if !state.config.keycloak {
-        return true;
+    let complete = !state.config.keycloak || refresh_issuer(shared, state, client, known).await;
+    if let Some((authorization, token)) = asked_about_clients(state)
+        && state.probe.swap(false, Ordering::Relaxed)
+    {
+        let mut reports = Vec::new();
+        for login in &state.config.clients {
+            reports.push(probe::ask(client, &authorization, &token, login).await);
+        }
+        if reports.iter().any(|report| matches!(report.login, Verdict::Unknown(_))) {
+            state.probe.store(true, Ordering::Relaxed);
+        }
+        state.health.lock().clients = reports;
     }
+    complete
+}
+
+/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead nowhere
+/// from here.
+fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
+    let config = &state.config;
+    if config.keycloak {
+        let endpoint = |name: &str| format!("{}/protocol/openid-connect/{name}", config.issuer);
+        return Some((endpoint("auth"), endpoint("token")));
+    }
+    let endpoints = state.snapshot.load().endpoints.clone();
+    endpoints.authorization.filter(|url| safe_keys_address(&config.issuer, url)).zip(endpoints.token)
+}
+
+/// In Keycloak mode: what the provider calls itself.
+async fn refresh_issuer(shared: &Shared, state: &ProviderState, client: &Client, known: &mut Known) -> bool {
     match discover(&state.config, client).await {
-        Ok(discovery) => {
+        Ok((discovery, _)) => {
             known.discovery = None;
+            state.health.lock().discovery_error = None;
+            take_endpoints(state, &discovery);
             take_issuer(shared, state, discovery.issuer);
             true
         }
         Err(error) => {
             if is_news(&mut known.discovery, &error) {
+                let path = &state.config.path;
                 log::warn!("{path}: tokens with another iss than the configured ones are refused: {error}");
             }
+            let url = state.config.discovery_url.clone();
+            Failure::replace(&mut state.health.lock().discovery_error, url, error.to_string(), clock::now());
             false
         }
     }
@@ -248,7 +329,8 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
         let kids: Vec<String> = ring.kids().take(8).map(printable).collect();
         let more = if count > kids.len() { ", …" } else { "" };
         log::info!("{}: {count} keys in force: {}{more}", state.config.path, kids.join(", "));
-        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: old.shown_issuer.clone() }));
+        let (shown_issuer, endpoints) = (old.shown_issuer.clone(), old.endpoints.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
     }
     {
         let mut health = state.health.lock();
@@ -258,6 +340,7 @@ fn take_keys(shared: &Shared, state: &ProviderState, ring: Ring) {
     }
     if changed {
         (shared.on_change)();
+        state.attempts.tell();
     }
 }
 
@@ -269,24 +352,51 @@ fn take_issuer(shared: &Shared, state: &ProviderState, issuer: String) {
     }
     log::info!("{}: the provider calls itself {}", state.config.path, printable(&issuer));
     state.health.lock().shown_issuer = Some(issuer.clone());
-    state.snapshot.store(Arc::new(Snapshot { ring: old.ring.clone(), shown_issuer: Some(issuer) }));
+    let (ring, endpoints) = (old.ring.clone(), old.endpoints.clone());
+    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: Some(issuer), endpoints }));
     (shared.on_change)();
 }
 
-async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Ring, FetchError> {
+/// Keeps where browsers log in. In Keycloak mode the server itself asks at the configured address only.
+fn take_endpoints(state: &ProviderState, discovery: &Discovery) {
+    let usable = |url: &Option<String>| url.clone().filter(|url| crate::browser::origin_of(url).is_some());
+    let config = &state.config;
+    let token = if config.keycloak {
+        Some(format!("{}/protocol/openid-connect/token", config.issuer))
+    } else {
+        usable(&discovery.token_endpoint).filter(|url| safe_keys_address(&config.issuer, url))
+    };
+    let endpoints = Endpoints {
+        authorization: usable(&discovery.authorization_endpoint),
+        token,
+        end_session: usable(&discovery.end_session_endpoint),
+    };
+    let old = state.snapshot.load_full();
+    if old.endpoints != endpoints {
+        let (ring, shown_issuer) = (old.ring.clone(), old.shown_issuer.clone());
+        state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer, endpoints }));
+    }
+}
+
+/// The keys; or what was asked for in vain, and why.
+async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Keys, (String, FetchError)> {
     if let Some(url) = &provider.jwks_url {
         // From the configured address, whatever discovery says.
-        return keys_at(client, url).await;
+        let (ring, clock_ahead) = keys_at(client, url).await.map_err(|error| (url.clone(), error))?;
+        return Ok(Keys { ring, discovery: None, clock_ahead });
     }
-    let discovery = discover(provider, client).await?;
+    let at_discovery = |error| (provider.discovery_url.clone(), error);
+    let (discovery, clock_ahead) = discover(provider, client).await.map_err(at_discovery)?;
     if discovery.issuer != provider.issuer {
-        return Err(FetchError::OtherIssuer(printable(&discovery.issuer)));
+        return Err(at_discovery(FetchError::OtherIssuer(printable(&discovery.issuer))));
     }
-    let address = discovery.jwks_uri.ok_or(FetchError::Unreadable("the discovery document"))?;
+    let address = discovery.jwks_uri.clone();
+    let address = address.ok_or_else(|| at_discovery(FetchError::Unreadable("the discovery document")))?;
     if !safe_keys_address(&provider.issuer, &address) {
-        return Err(FetchError::KeysAddress(printable(&address)));
+        return Err(at_discovery(FetchError::KeysAddress(printable(&address))));
     }
-    keys_at(client, &address).await
+    let (ring, _) = keys_at(client, &address).await.map_err(|error| (address.clone(), error))?;
+    Ok(Keys { ring, discovery: Some(discovery), clock_ahead })
 }
 
 /// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document
@@ -303,25 +413,26 @@ fn safe_keys_address(issuer: &str, address: &str) -> bool {
     }
 }
 
-async fn discover(provider: &Provider, client: &Client) -> Result<Discovery, FetchError> {
+async fn discover(provider: &Provider, client: &Client) -> Result<(Discovery, Option<i64>), FetchError> {
     const WHAT: &str = "the discovery document";
-    let body = get(client, &provider.discovery_url, WHAT).await?;
-    serde_json::from_slice(&body).map_err(|_| FetchError::Unreadable(WHAT))
+    let fetched = get(client, &provider.discovery_url, WHAT).await?;
+    let discovery = serde_json::from_slice(&fetched.body).map_err(|_| FetchError::Unreadable(WHAT))?;
+    Ok((discovery, fetched.clock_ahead))
 }
 
-async fn keys_at(client: &Client, url: &str) -> Result<Ring, FetchError> {
+async fn keys_at(client: &Client, url: &str) -> Result<(Ring, Option<i64>), FetchError> {
     const WHAT: &str = "the key set";
-    let body = get(client, url, WHAT).await?;
-    let ring = Ring::parse(&body).ok_or(FetchError::Unreadable(WHAT))?;
-    if ring.len() == 0 { Err(FetchError::NoKeys) } else { Ok(ring) }
+    let fetched = get(client, url, WHAT).await?;
+    let ring = Ring::parse(&fetched.body).ok_or(FetchError::Unreadable(WHAT))?;
+    if ring.len() == 0 { Err(FetchError::NoKeys) } else { Ok((ring, fetched.clock_ahead)) }
 }
 
-async fn get(client: &Client, url: &str, what: &'static str) -> Result<Vec<u8>, FetchError> {
+async fn get(client: &Client, url: &str, what: &'static str) -> Result<Fetched, FetchError> {
     let unreachable = |error: reqwest::Error| FetchError::Unreachable { what, cause: causes(&error.without_url()) };
+    let asked_at = clock::now();
     let mut answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
-    if answer.status() != reqwest::StatusCode::OK {
-        return Err(FetchError::Status { what, status: answer.status().as_u16() });
-    }
+    let clock_ahead = answer.headers().get(DATE).and_then(|date| clock_ahead(date.to_str().ok()?, asked_at));
+    let status = answer.status();
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > MAX_ANSWER {
@@ -329,11 +440,31 @@ async fn get(client: &Client, url: &str, what: &'static str) -> Result<Vec<u8>, 
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    if status != reqwest::StatusCode::OK {
+        return Err(FetchError::Status { what, status: status.as_u16(), said: said(&body) });
+    }
+    Ok(Fetched { body, clock_ahead })
+}
+
+/// By how many seconds a clock is ahead that wrote this header `Date` (RFC 9110, 6.6.1) between `asked_at` and now.
+fn clock_ahead(date: &str, asked_at: UnixTime) -> Option<i64> {
+    let theirs = jiff::fmt::rfc2822::parse(date).ok()?.timestamp().as_second();
+    let now = clock::now();
+    Some(if theirs < asked_at.0 { theirs.saturating_sub(asked_at.0) } else { theirs.saturating_sub(now.0).max(0) })
+}
+
+/// What an error's JSON body says (RFC 6749, 5.2), as an ending of a sentence.
+fn said(body: &[u8]) -> String {
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else { return String::new() };
+    let text = |name: &str| answer.get(name).and_then(serde_json::Value::as_str);
+    match text("error_description").or_else(|| text("error")) {
+        Some(text) => format!(": {}", printable(text)),
+        None => String::new(),
+    }
 }
 
 /// An error with its causes after colons.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(in crate::identity) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

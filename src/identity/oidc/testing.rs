@@ -1,7 +1,7 @@
 //! For the tests of this room: real keys, tokens as odd as needed, and a provider on the loopback interface.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -144,6 +144,11 @@ pub(in crate::identity) fn keycloak(url: &str) -> Provider {
         roles_map: None,
         leeway: Duration::from_secs(10),
         ca_file: None,
+        client_id: "orthanc".to_owned(),
+        client_secret: None,
+        scopes: vec!["openid".to_owned()],
+        clients: Vec::new(),
+        admin: None,
     }
 }
 
@@ -174,6 +179,7 @@ pub(in crate::identity) struct FakeProvider {
     pub(in crate::identity) address: SocketAddr,
     pages: Arc<Mutex<HashMap<String, (u16, String)>>>,
     seen: Arc<Mutex<Vec<String>>>,
+    forms: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -187,6 +193,8 @@ impl FakeProvider {
         let address = listener.local_addr().unwrap();
         let pages: Arc<Mutex<HashMap<String, (u16, String)>>> = Arc::default();
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let forms: Arc<Mutex<Vec<String>>> = Arc::default();
+        let their_forms = Arc::clone(&forms);
         let stop = Arc::new(AtomicBool::new(false));
         let (their_pages, their_seen, stopped) = (Arc::clone(&pages), Arc::clone(&seen), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
@@ -195,9 +203,17 @@ impl FakeProvider {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let mut lines = BufReader::new(&stream).lines();
+                let mut reader = BufReader::new(&stream);
+                let mut lines = reader.by_ref().lines();
                 let Some(Ok(request)) = lines.next() else { continue };
-                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let headers: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+                let length = headers.iter().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                let _ = reader.read_exact(&mut body);
+                their_forms.lock().push(String::from_utf8_lossy(&body).into_owned());
                 let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
                 let (status, body) = their_pages.lock().get(&path).cloned().unwrap_or((404, String::new()));
                 their_seen.lock().push(path);
@@ -208,7 +224,7 @@ impl FakeProvider {
                 let _ = (&stream).write_all(head.as_bytes()).and_then(|()| (&stream).write_all(body.as_bytes()));
             }
         });
-        Self { address, pages, seen, stop, thread: Some(thread) }
+        Self { address, pages, seen, forms, stop, thread: Some(thread) }
     }
 
     pub(in crate::identity) fn url(&self) -> String {
@@ -232,6 +248,26 @@ impl FakeProvider {
     }
 }
 
+impl FakeProvider {
+    /// The bodies that were sent, in their order; empty ones left out.
+    pub(in crate::identity) fn forms(&self) -> Vec<String> {
+        self.forms.lock().iter().filter(|form| !form.is_empty()).cloned().collect()
+    }
+
+    /// A discovery document that browsers can log in by.
+    pub(in crate::identity) fn discovery(&self) {
+        let issuer = format!("{}realms/orthanc", self.url());
+        let document = json!({
+            "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/auth"),
+            "token_endpoint": "https://elsewhere.example/token",
+            "end_session_endpoint": format!("{issuer}/logout"),
+        });
+        self.answer(DISCOVERY, 200, &document.to_string());
+    }
+}
+
+pub(in crate::identity) const TOKEN: &str = "/protocol/openid-connect/token";
 pub(in crate::identity) const CERTS: &str = "/protocol/openid-connect/certs";
 pub(in crate::identity) const DISCOVERY: &str = "/.well-known/openid-configuration";
 

@@ -4,10 +4,14 @@
 //! signature is `jsonwebtoken`'s; the claims are ours, since the library reads the clock itself, takes tokens without
 //! `iss` or `aud`, and cannot ask for `aud` *or* `azp`.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
 
 use super::json::{Members, MembersFault};
+use super::noticed::Fault;
 use super::ring::{NoKey, algorithm_named};
 use super::{ProviderState, Snapshot};
 use crate::clock::UnixTime;
@@ -108,25 +112,60 @@ pub enum TokenError {
         /// By how much.
         seconds: i64,
     },
+    /// An ID token whose `nonce` is not the one that was asked with: not the answer to this login.
+    #[error("nonce does not belong to this login")]
+    Nonce,
+    /// An ID or logout token for another client.
+    #[error("made for another client: aud is not {0}")]
+    OtherClient(String),
     /// Neither `aud` nor `azp` is among the audiences.
     #[error("made for somebody else: neither aud nor azp is in Audiences")]
     Audience,
 }
 
-/// A refusal, and the provider whose keys are worth asking for again.
+/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling the administrator.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
-    pub(super) refetch: Option<usize>,
+    pub(super) refetch: Option<(usize, Arc<Snapshot>)>,
+    pub(super) witness: Witness,
+}
+
+/// What a refused token tells of the set-up.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Witness {
+    /// Nothing.
+    Nothing,
+    /// The provider of this index really signed it.
+    Signed(usize, Fault, String),
+    /// It comes in the name of the provider of this index, which has no such key.
+    UnknownKey(usize),
+    /// It names an issuer that nobody vouches for.
+    Stranger(String),
 }
 
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
-        Self { error, refetch: None }
+        Self { error, refetch: None, witness: Witness::Nothing }
     }
 }
 
-/// Verifies a token against the providers' keys of this moment.
+/// Verifies an access token against the providers' keys of this moment.
 pub(super) fn verify(providers: &[ProviderState], token: &str, now: UnixTime) -> Result<VerifiedToken, Refusal> {
+    signed(providers, token, |provider, index, kind, claims| {
+        check_kind(provider, kind, claims)?;
+        let verified = check_claims(provider, index, claims, now)?;
+        check_audience(provider, claims)?;
+        Ok(verified)
+    })
+}
+
+/// Hands a provider's token to `check` when its signature holds: with the provider, its index, the header's `typ`, and
+/// the claims.
+pub(super) fn signed<T>(
+    providers: &[ProviderState],
+    token: &str,
+    check: impl FnOnce(&Provider, usize, Option<&str>, &Members<'_>) -> Result<T, TokenError>,
+) -> Result<T, Refusal> {
     if token.len() > MAX_TOKEN {
         return Err(TokenError::TooLong.into());
     }
@@ -155,32 +194,67 @@ pub(super) fn verify(providers: &[ProviderState], token: &str, now: UnixTime) ->
     let claims_json = decode(claims, "claims are no base64url")?;
     let claims = members(&claims_json, MAX_CLAIMS, "claims", "claims are no JSON object")?;
     let issuer = required_text(&claims, "iss")?;
-    let (index, state, snapshot) =
-        provider_of(providers, &issuer).ok_or_else(|| TokenError::Issuer(printable(&issuer)))?;
+    let verifies = |key: &DecodingKey| {
+        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default()
+    };
+    let Some((index, state, snapshot)) = provider_of(providers, &issuer) else {
+        let shown = printable(&issuer);
+        // The wrong name under the right signature is what a server sees whose provider has two addresses.
+        let signer = providers.iter().position(|state| {
+            let snapshot = state.snapshot.load();
+            kid.is_some()
+                && snapshot.ring.candidates(kid.as_deref(), algorithm).is_ok_and(|mut keys| keys.any(verifies))
+        });
+        let witness = match signer {
+            Some(index) => Witness::Signed(index, Fault::Issuer, shown.clone()),
+            None => Witness::Stranger(shown.clone()),
+        };
+        return Err(Refusal { error: TokenError::Issuer(shown), refetch: None, witness });
+    };
 
     if snapshot.ring.len() == 0 {
         return Err(TokenError::NoKeys(printable(&state.config.issuer)).into());
     }
     let shown_kid = || kid.as_deref().map(printable).unwrap_or_default();
     let mut keys = snapshot.ring.candidates(kid.as_deref(), algorithm).map_err(|reason| match reason {
-        NoKey::UnknownKid => Refusal { error: TokenError::UnknownKey(shown_kid()), refetch: Some(index) },
+        NoKey::UnknownKid => Refusal {
+            error: TokenError::UnknownKey(shown_kid()),
+            refetch: Some((index, Arc::clone(&snapshot))),
+            witness: Witness::UnknownKey(index),
+        },
         NoKey::OtherAlgorithm => TokenError::OtherAlgorithm(shown_kid()).into(),
         NoKey::NoKid => TokenError::NoKeyId.into(),
     })?;
-    let verifies = |key| jsonwebtoken::crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap_or_default();
     if !keys.any(verifies) {
-        return Err(TokenError::Signature.into());
+        return Err(Refusal { error: TokenError::Signature, refetch: None, witness: Witness::UnknownKey(index) });
     }
     let kind = header_text("typ")?;
-    Ok(check_claims(&state.config, index, kind.as_deref(), &claims, now)?)
+    check(&state.config, index, kind.as_deref(), &claims).map_err(|error| {
+        let witness = witness(index, &error, kind.as_deref(), &claims);
+        Refusal { error, refetch: None, witness }
+    })
+}
+
+/// What a token with a good signature tells of the set-up when its claims are not accepted.
+fn witness(index: usize, error: &TokenError, kind: Option<&str>, claims: &Members<'_>) -> Witness {
+    let (fault, shown) = match error {
+        TokenError::Audience => {
+            let shown = |name| claims.get(name).map_or_else(|| format!("no {name}"), |json| format!("{name} {json}"));
+            (Fault::Audience, format!("{}, {}", shown("aud"), shown("azp")))
+        }
+        TokenError::NotYet { claim, seconds } => (Fault::NotYet, format!("{claim} {seconds} s ahead")),
+        TokenError::Kind(what) => (Fault::Kind, format!("{what} (header typ {})", kind.unwrap_or("missing"))),
+        _ => return Witness::Nothing,
+    };
+    Witness::Signed(index, fault, printable(&shown))
 }
 
 /// The provider that an `iss` belongs to, with its keys. A configured issuer comes before one that a discovery
 /// document only showed, so no provider can take another's tokens by showing its name.
-fn provider_of<'a>(
+pub(super) fn provider_of<'a>(
     providers: &'a [ProviderState],
     issuer: &str,
-) -> Option<(usize, &'a ProviderState, arc_swap::Guard<std::sync::Arc<Snapshot>>)> {
+) -> Option<(usize, &'a ProviderState, arc_swap::Guard<Arc<Snapshot>>)> {
     let configured = |provider: &Provider| {
         provider.issuer == issuer || provider.accepted_issuers.iter().any(|accepted| accepted == issuer)
     };
@@ -193,15 +267,36 @@ fn provider_of<'a>(
     })
 }
 
-/// Everything after the signature.
-fn check_claims(
+/// When it counts, and for whom it speaks: what access and ID tokens have in common.
+pub(super) fn check_claims(
     provider: &Provider,
     index: usize,
-    kind: Option<&str>,
     claims: &Members<'_>,
     now: UnixTime,
 ) -> Result<VerifiedToken, TokenError> {
-    check_kind(provider, kind, claims)?;
+    let (expires_at, issued_at) = check_times(provider, claims, now)?;
+    let subject = required_text(claims, "sub")?;
+    let optional = |name| claims.text(name).ok().flatten().filter(|text: &String| !text.is_empty());
+    let name = optional("name").or_else(|| optional("preferred_username")).unwrap_or_else(|| subject.clone());
+    Ok(VerifiedToken {
+        provider: index,
+        issuer: provider.issuer.clone(),
+        subject,
+        name,
+        roles: roles(provider, claims),
+        groups: distinct(texts_at(claims, &provider.groups_claim)),
+        issued_at,
+        expires_at,
+        session: optional("sid"),
+    })
+}
+
+/// The end, leeway included, and the claim `iat`, when a token counts now.
+pub(super) fn check_times(
+    provider: &Provider,
+    claims: &Members<'_>,
+    now: UnixTime,
+) -> Result<(UnixTime, Option<UnixTime>), TokenError> {
     let leeway = i64::try_from(provider.leeway.as_secs()).unwrap_or(i64::MAX);
 
     let expires = time(claims, "exp", f64::floor)?.ok_or(TokenError::MissingClaim("exp"))?;
@@ -218,22 +313,7 @@ fn check_claims(
             return Err(TokenError::NotYet { claim, seconds: moment.0.saturating_sub(now.0) });
         }
     }
-    check_audience(provider, claims)?;
-
-    let subject = required_text(claims, "sub")?;
-    let optional = |name| claims.text(name).ok().flatten().filter(|text: &String| !text.is_empty());
-    let name = optional("name").or_else(|| optional("preferred_username")).unwrap_or_else(|| subject.clone());
-    Ok(VerifiedToken {
-        provider: index,
-        issuer: provider.issuer.clone(),
-        subject,
-        name,
-        roles: roles(provider, claims),
-        groups: distinct(texts_at(claims, &provider.groups_claim)),
-        issued_at,
-        expires_at,
-        session: optional("sid"),
-    })
+    Ok((expires_at, issued_at))
 }
 
 /// Refuses what the provider made for another purpose.
@@ -260,21 +340,26 @@ fn check_kind(provider: &Provider, kind: Option<&str>, claims: &Members<'_>) -> 
 }
 
 fn check_audience(provider: &Provider, claims: &Members<'_>) -> Result<(), TokenError> {
+    let mut named = audience(claims)?;
+    named.extend(claims.text("azp").map_err(|()| TokenError::MalformedClaim("azp"))?);
+    let ours = |name: &String| provider.audiences.contains(name);
+    if provider.audiences.is_empty() || named.iter().any(ours) { Ok(()) } else { Err(TokenError::Audience) }
+}
+
+/// The texts of the claim `aud`, which may be one or several.
+pub(super) fn audience(claims: &Members<'_>) -> Result<Vec<String>, TokenError> {
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
     enum Audience {
         One(String),
         Several(Vec<String>),
     }
-    let mut named = match claims.get("aud").map(serde_json::from_str) {
-        None => Vec::new(),
-        Some(Ok(Audience::One(one))) => vec![one],
-        Some(Ok(Audience::Several(several))) => several,
-        Some(Err(_)) => return Err(TokenError::MalformedClaim("aud")),
-    };
-    named.extend(claims.text("azp").map_err(|()| TokenError::MalformedClaim("azp"))?);
-    let ours = |name: &String| provider.audiences.contains(name);
-    if provider.audiences.is_empty() || named.iter().any(ours) { Ok(()) } else { Err(TokenError::Audience) }
+    match claims.get("aud").map(serde_json::from_str) {
+        None => Ok(Vec::new()),
+        Some(Ok(Audience::One(one))) => Ok(vec![one]),
+        Some(Ok(Audience::Several(several))) => Ok(several),
+        Some(Err(_)) => Err(TokenError::MalformedClaim("aud")),
+    }
 }
 
 fn roles(provider: &Provider, claims: &Members<'_>) -> Vec<String> {
@@ -328,7 +413,7 @@ fn time(claims: &Members<'_>, name: &'static str, round: fn(f64) -> f64) -> Resu
     }
 }
 
-fn required_text(claims: &Members<'_>, name: &'static str) -> Result<String, TokenError> {
+pub(super) fn required_text(claims: &Members<'_>, name: &'static str) -> Result<String, TokenError> {
     let text = claims.text(name).map_err(|()| TokenError::MalformedClaim(name))?;
     text.filter(|text| !text.is_empty()).ok_or(TokenError::MissingClaim(name))
 }

@@ -18,7 +18,11 @@ const HEADER: &str = r#"{"alg":"RS256","typ":"JWT","kid":"rsa"}"#;
 fn state(config: Provider, keys: &[Value], shown_issuer: Option<&str>) -> ProviderState {
     let state = ProviderState::new(config);
     let ring = Ring::parse(key_set(keys).as_bytes()).unwrap();
-    state.snapshot.store(Arc::new(Snapshot { ring, shown_issuer: shown_issuer.map(str::to_owned) }));
+    state.snapshot.store(Arc::new(Snapshot {
+        ring,
+        shown_issuer: shown_issuer.map(str::to_owned),
+        ..Snapshot::default()
+    }));
     state
 }
 
@@ -434,8 +438,10 @@ fn keys_of_one_kid_are_all_tried_and_a_token_without_kid_needs_a_single_key() {
 
 #[test]
 fn only_an_unknown_kid_is_worth_another_fetch() {
-    let refetch =
-        |header| verify(&rsa_provider(), &RSA.token(header, &claims().to_string()), NOW).err().unwrap().refetch;
+    let refetch = |header| {
+        let refusal = verify(&rsa_provider(), &RSA.token(header, &claims().to_string()), NOW).err().unwrap();
+        refusal.refetch.map(|(provider, _)| provider)
+    };
     assert_eq!(refetch(r#"{"alg":"RS256","kid":"new"}"#), Some(0));
     assert_eq!(refetch(r#"{"alg":"PS256","kid":"rsa"}"#), None);
     assert_eq!(refetch(r#"{"alg":"HS256","kid":"new"}"#), None);

@@ -67,7 +67,7 @@ impl Asker {
     pub(super) fn filter(&self, bed: &Bed, request: &Request<'_>) -> bool {
         let mut outcome = bed.gate.decide(request, NOW);
         let permit = outcome.take_permit();
-        slot::write(request, outcome, Staleness::Cleared, &bed.gate.places);
+        slot::write(request, false, outcome, Staleness::Cleared, &bed.gate.places);
         permit.is_some()
     }
 

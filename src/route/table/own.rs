@@ -24,6 +24,8 @@ pub(super) const ROUTES: &[Route] = &[
     own("/auth/shares/{any}/qr", ""),
     own("/auth/links/{any}", ""),
     own("/auth/sessions", ""),
+    own("/auth/sessions/{any}", ""),
+    own("/auth/sessions/user/{any}", ""),
     // Login.
     own("/auth/login", ""),
     own("/auth/callback", ""),

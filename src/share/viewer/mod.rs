@@ -92,6 +92,26 @@ pub fn viewer_url(
     Ok((!studies.is_empty()).then_some(url))
 }
 
+/// The same without any token, for a browser that holds a cookie for the link. `None` also for MedDream, which no cookie
+/// of ours lets in.
+pub fn viewer_url_by_cookie(
+    link_type: LinkType,
+    shares: &Shares,
+    studies: &[ViewerStudy],
+) -> Result<Option<String>, MissingRoot> {
+    if link_type == LinkType::MedDream {
+        return Ok(None);
+    }
+    let url = viewer_url(link_type, shares, studies, "")?;
+    Ok(url.and_then(|url| url.strip_suffix("&token=").map(str::to_owned)))
+}
+
+/// The short form of a link.
+pub fn short_url(shares: &Shares, code: &str) -> Option<String> {
+    let root = shares.public_orthanc_root.as_deref().filter(|root| !root.is_empty())?;
+    Some(format!("{}auth/links/{code}", slashed(root)))
+}
+
 fn need<'a>(link_type: LinkType, value: Option<&'a str>, key: &'static str) -> Result<&'a str, MissingRoot> {
     value.filter(|value| !value.is_empty()).ok_or(MissingRoot { link_type, key })
 }

@@ -38,6 +38,21 @@ pub(super) fn by_name(connection: &Connection, person: &Person) -> rusqlite::Res
         .optional()
 }
 
+pub(super) fn called(connection: &Connection, name: &str) -> rusqlite::Result<Vec<PersonRecord>> {
+    let sql = "SELECT issuer, subject, name, groups, roles, seen_at FROM people WHERE name = ?1 OR subject = ?1 \
+               ORDER BY issuer, subject";
+    let row = |row: &rusqlite::Row<'_>| {
+        Ok(PersonRecord {
+            person: Person { issuer: row.get(0)?, subject: row.get(1)? },
+            name: row.get(2)?,
+            groups: row.get::<_, Texts>(3)?.0,
+            roles: row.get::<_, Texts>(4)?.0,
+            seen_at: row.get(5)?,
+        })
+    };
+    connection.prepare_cached(sql)?.query_map([name], row)?.collect()
+}
+
 pub(super) fn set_not_before(connection: &Connection, person: &Person, at: UnixTime) -> rusqlite::Result<()> {
     let sql = "INSERT INTO not_before (issuer, subject, at) VALUES (?1, ?2, ?3) \
                ON CONFLICT (issuer, subject) DO UPDATE SET at = max(at, excluded.at)";

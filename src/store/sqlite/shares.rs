@@ -9,14 +9,16 @@ use crate::person::Person;
 use crate::store::{ShareFilter, ShareRecord};
 
 const COLUMNS: &str = "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
-                       expires_at, options_json, revoked_at, uses, last_use";
+                       expires_at, options_json, revoked_at, uses, last_use, code_hash, openings";
 
 /// The identifiers of one link, as the last column of a query on `shares`.
 const RESOURCES: &str = "(SELECT json_group_array(resource ORDER BY resource) FROM share_resources \
                          WHERE share = shares.number)";
 
 pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::Result<()> {
-    let sql = format!("INSERT INTO shares ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
+    let sql = format!(
+        "INSERT INTO shares ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+    );
     connection.prepare_cached(&sql)?.execute(params![
         share.id,
         share.kind,
@@ -31,6 +33,8 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
         share.revoked_at,
         number(share.uses),
         share.last_use,
+        share.code_hash,
+        number(share.openings),
     ])?;
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
@@ -41,6 +45,18 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
 pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<ShareRecord>> {
     let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], record).optional()
+}
+
+pub(super) fn by_code(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<ShareRecord>> {
+    let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE code_hash = ?1");
+    connection.prepare_cached(&sql)?.query_row([hash], record).optional()
+}
+
+/// In one statement, so that two who come at once are not both the last.
+pub(super) fn open(connection: &Connection, id: &str, most: Option<u64>) -> rusqlite::Result<bool> {
+    let sql = "UPDATE shares SET openings = openings + 1 \
+               WHERE id = ?1 AND revoked_at IS NULL AND openings < ifnull(?2, 9223372036854775807)";
+    Ok(connection.prepare_cached(sql)?.execute(params![id, most.map(number)])? > 0)
 }
 
 pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::Result<Vec<ShareRecord>> {
@@ -124,6 +140,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         revoked_at: row.get(10)?,
         uses: count(row.get(11)?),
         last_use: row.get(12)?,
-        resource_ids: row.get::<_, Texts>(13)?.0,
+        code_hash: row.get(13)?,
+        openings: count(row.get(14)?),
+        resource_ids: row.get::<_, Texts>(15)?.0,
     })
 }

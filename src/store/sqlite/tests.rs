@@ -342,6 +342,8 @@ fn a_restored_backup_stops_issuing_until_acknowledged() {
     assert!(matches!(store.insert_api_key(&key(2)), Err(StoreError::RolledBack { .. })));
     let error = store.insert_share(&link("b")).unwrap_err();
     assert!(error.to_string().contains("from epoch 2 to 0"), "{error}");
+    let opened = store.open_share("a", Some(3));
+    assert!(matches!(opened, Err(StoreError::RolledBack { .. })), "nobody knows how often it was opened: {opened:?}");
     // Taking away goes on, and however much is taken away, a restart does not forget.
     for at in 0..5 {
         assert!(store.revoke_share("a", None, UnixTime(at)).unwrap());

@@ -6,6 +6,9 @@
 //! - [`setup`]: what must be on the machine, and the extracted Orthancs below `.cache/`
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
+//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
+//! - [`nginx`]: a real one with the shipped configuration
+//! - [`webdriver`]: a real Chromium
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
 //! - [`routes`]: what routes a server says it has; [`plugin`]: builds the library that the server loads
 #![deny(unsafe_code)]
@@ -13,17 +16,23 @@
 pub mod clock;
 pub mod dicom;
 pub mod http;
+pub mod keycloak;
+pub mod nginx;
+pub mod node_provider;
 pub mod oidc;
 pub mod orthanc;
 mod password;
 pub mod plugin;
+pub mod proxy;
 pub mod random;
 pub mod routes;
 pub mod setup;
 mod spawn;
+pub mod webdriver;
 pub mod workspace;
 
 pub use http::{Answer, Client, Request};
+pub use keycloak::Keycloak;
 pub use orthanc::{Orthanc, OrthancBuilder, Version};
 pub use password::{password_hash, random_hex};
 pub use plugin::{plugin_library, plugin_library_with};

@@ -385,16 +385,22 @@ pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port())
 }
 
-/// The extracted server, run by its own loader on its own libraries: nothing of the machine's, whatever its age and
-/// architecture.
+/// The extracted server.
 pub(crate) fn command(folder: &Path) -> Result<Command> {
+    let mut command = extracted(folder, "usr/sbin/Orthanc")?;
+    command.env("DCMDICTPATH", folder.join("usr/share/dcmtk/dicom.dic")).env("LC_ALL", "C.UTF-8");
+    Ok(command)
+}
+
+/// A program of extracted packages, run by its own loader on its own libraries: nothing of the machine's, whatever its age
+/// and architecture.
+pub(crate) fn extracted(folder: &Path, program: &str) -> Result<Command> {
     let libraries = folder.join("usr/lib");
     let (triplet, loader) = find_loader(&libraries)?;
     let path =
         [triplet.clone(), triplet.join("blas"), triplet.join("lapack"), libraries.join("orthanc"), libraries.clone()];
     let mut command = spawn::tied_command(loader);
-    command.arg("--library-path").arg(std::env::join_paths(path)?).arg(folder.join("usr/sbin/Orthanc"));
-    command.env("DCMDICTPATH", folder.join("usr/share/dcmtk/dicom.dic")).env("LC_ALL", "C.UTF-8");
+    command.arg("--library-path").arg(std::env::join_paths(path)?).arg(folder.join(program));
     Ok(command)
 }
 

@@ -4,7 +4,10 @@
 //!
 //! Everything is idempotent: done once, it costs a few milliseconds. Nothing is installed on the machine besides the
 //! Debian packages; servers and images lie below `.cache/`.
+pub mod browser;
+pub mod keycloak;
 mod mirror;
+pub mod node;
 
 use crate::orthanc::Version;
 use crate::workspace;
@@ -16,6 +19,9 @@ use std::process::{Command, Stdio};
 /// What an extracted server contains: the server, DICOMweb, the official plugin header, the PostgreSQL plugins.
 const SERVER_PACKAGES: &str = "orthanc,orthanc-dicomweb,orthanc-dev,orthanc-postgresql";
 
+/// The release whose nginx is used.
+const NGINX_FROM: Version = Version::Trixie;
+
 /// A Debian package, what it is for, and how to see that its service is there already, from wherever it came.
 struct Requirement {
     package: &'static str,
@@ -23,10 +29,37 @@ struct Requirement {
     present: fn() -> bool,
 }
 
-const REQUIREMENTS: [Requirement; 4] = [
+/// What only a part of the tests needs; without it they say that they did not run.
+const REQUIREMENTS_OF_KEYCLOAK: [Requirement; 2] = [
+    Requirement {
+        package: "default-jre-headless",
+        purpose: "runs Keycloak",
+        present: || keycloak::find_java().is_some(),
+    },
+    Requirement { package: "maven", purpose: "fetches Keycloak", present: || on_path("mvn") },
+];
+
+const REQUIREMENTS_OF_NODE: [Requirement; 2] = [
+    Requirement { package: "nodejs", purpose: "runs a second OpenID Connect provider", present: || on_path("node") },
+    Requirement { package: "npm", purpose: "fetches it", present: || on_path("npm") },
+];
+
+/// What only the tests in a real browser need.
+const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
+    Requirement { package: "chromium", purpose: "the browser", present: || on_path("chromium") },
+    Requirement { package: "chromium-driver", purpose: "steers the browser", present: || on_path("chromedriver") },
+    Requirement { package: "npm", purpose: "fetches OHIF", present: || on_path("npm") },
+];
+
+const REQUIREMENTS: [Requirement; 5] = [
     Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
     Requirement { package: "libclang-dev", purpose: "reads the plugin header (bindgen)", present: has_libclang },
-    Requirement { package: "mmdebstrap", purpose: "extracts Orthanc from Debian", present: || on_path("mmdebstrap") },
+    Requirement {
+        package: "mmdebstrap",
+        purpose: "extracts Orthanc and nginx from Debian",
+        present: || on_path("mmdebstrap"),
+    },
+    Requirement { package: "openssl", purpose: "makes nginx's certificates", present: || on_path("openssl") },
     Requirement {
         package: "python3-pip",
         purpose: "fetches pydicom's real DICOM images",
@@ -40,13 +73,42 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
     for &version in versions {
         ensure_orthanc(version)?;
     }
+    ensure_nginx()?;
     ensure_images()?;
     Ok(())
 }
 
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
-    let missing: Vec<&Requirement> = REQUIREMENTS.iter().filter(|r| !(r.present)()).collect();
+    install(&REQUIREMENTS)
+}
+
+/// A provider that is no Keycloak. An error says what is missing.
+pub fn ensure_provider() -> Result<()> {
+    install(&REQUIREMENTS_OF_NODE)?;
+    node::ensure().map(drop)
+}
+
+/// A real Keycloak. An error says what is missing: everything but the tests against it works without.
+pub fn ensure_keycloak() -> Result<keycloak::Keycloak> {
+    if let Ok(found) = keycloak::find() {
+        return Ok(found);
+    }
+    install(&REQUIREMENTS_OF_KEYCLOAK)?;
+    keycloak::ensure()
+}
+
+/// A real Chromium and OHIF. An error says what is missing: everything but the tests in a browser works without.
+pub fn ensure_browser() -> Result<browser::Browser> {
+    if let Ok(found) = browser::find() {
+        return Ok(found);
+    }
+    install(&REQUIREMENTS_OF_BROWSER)?;
+    browser::ensure()
+}
+
+fn install(requirements: &[Requirement]) -> Result<()> {
+    let missing: Vec<&Requirement> = requirements.iter().filter(|r| !(r.present)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -90,7 +152,7 @@ pub fn ensure_orthanc(version: Version) -> Result<PathBuf> {
     let mirror = mirror::find()?;
     eprintln!("setup: extracting Orthanc from Debian {} ({mirror}), about 10 s", version.suite());
     let fresh = tempfile::Builder::new().prefix("extracting-").tempdir_in(workspace::cache().join("orthanc"))?;
-    extract(version, &mirror, fresh.path())?;
+    extract(version, SERVER_PACKAGES, &mirror, fresh.path())?;
     fs::write(fresh.path().join(".packages"), SERVER_PACKAGES)?;
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
@@ -99,12 +161,30 @@ pub fn ensure_orthanc(version: Version) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The folder of an extracted nginx.
+pub fn ensure_nginx() -> Result<PathBuf> {
+    let folder = workspace::cache().join("nginx");
+    if folder.join("usr/sbin/nginx").is_file() {
+        return Ok(folder);
+    }
+    let _lock = lock(&workspace::cache())?;
+    if folder.join("usr/sbin/nginx").is_file() {
+        return Ok(folder);
+    }
+    let mirror = mirror::find()?;
+    eprintln!("setup: extracting nginx from Debian {} ({mirror}), a few seconds", NGINX_FROM.suite());
+    let fresh = tempfile::Builder::new().prefix("extracting-").tempdir_in(workspace::cache())?;
+    extract(NGINX_FROM, "nginx", &mirror, fresh.path())?;
+    fs::rename(fresh.keep(), &folder).with_context(|| format!("cannot place {}", folder.display()))?;
+    Ok(folder)
+}
+
 /// Through a tar stream, so that files belong to whoever runs this, root or not.
-fn extract(version: Version, mirror: &str, into: &Path) -> Result<()> {
+fn extract(version: Version, packages: &str, mirror: &str, into: &Path) -> Result<()> {
     let messages = tempfile::NamedTempFile::new()?;
     let mut fetch = Command::new("mmdebstrap")
         .args(["--variant=extract", "--format=tar", "--skip=output/dev,output/mknod"])
-        .arg(format!("--include={SERVER_PACKAGES}"))
+        .arg(format!("--include={packages}"))
         .args(["--aptopt=Acquire::Check-Valid-Until \"false\"", "--aptopt=Acquire::Retries \"3\""])
         .args([version.suite(), "-", mirror])
         .stdin(Stdio::null())
@@ -122,7 +202,7 @@ fn extract(version: Version, mirror: &str, into: &Path) -> Result<()> {
     let fetched = fetch.wait()?;
     if !fetched.success() || !unpacked.success() {
         let said = fs::read_to_string(messages.path()).unwrap_or_default();
-        bail!("extracting Orthanc from {mirror} failed (mmdebstrap {fetched}, tar {unpacked}):\n{said}");
+        bail!("extracting {packages} from {mirror} failed (mmdebstrap {fetched}, tar {unpacked}):\n{said}");
     }
     Ok(())
 }
@@ -155,7 +235,7 @@ pub fn ensure_images() -> Result<PathBuf> {
 }
 
 /// One at a time, across processes; released when the file is closed, also by a crash.
-fn lock(folder: &Path) -> Result<File> {
+pub(crate) fn lock(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let file = File::create(folder.join(".lock"))?;
     file.lock().context("cannot lock the cache")?;

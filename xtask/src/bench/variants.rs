@@ -10,6 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use testbed::clock::wait_until;
 use testbed::dicom::{self, Instance};
+use testbed::http::Connection;
 use testbed::oidc::Provider;
 use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, plugin, workspace};
 
@@ -18,6 +19,8 @@ const STUDIES: usize = 100;
 /// Requests per round for what can be repeated, and for what can be used once only.
 const MANY: usize = 240;
 const FRESH: usize = 40;
+/// How many browsers are logged in. Each of a session's requests is another one's.
+const SESSIONS: usize = 2_000;
 
 type Headers = Vec<(String, String)>;
 
@@ -77,6 +80,7 @@ const ROWS: &[Row] = &[
     row(METADATA, "first use of a key", "bare", 1.15, 1.15, FRESH),
     row(METADATA, "unknown key", "bare", 1.0, 1.0, FRESH),
     row(METADATA, "first use of a link", "bare", 1.2, 1.2, FRESH),
+    row(METADATA, "session", "API key beside the gate", f64::INFINITY, 1.05, SESSIONS),
     row(METADATA, "limited user", "local user", 1.05, 1.05, MANY),
     row(METADATA, "limited user, label miss", "local user", f64::INFINITY, f64::INFINITY, MANY),
 ];
@@ -110,23 +114,25 @@ impl Site {
         let empty_builder = bare_builder.clone().plugin(empty_override(version)?);
         let plugin_builder = bare_builder.clone().plugin(library).configure(&configuration(&provider)?);
         let miss_builder = plugin_builder.clone().configure(&json!({"Authorization": {"LabelsValidity": 0}}));
+        let login_builder = plugin_builder.clone().configure(&json!({"Authorization": {"Login": {"Enable": true}}}));
 
-        eprintln!("bench: starting four servers with {STUDIES} studies each");
+        eprintln!("bench: starting five servers with {STUDIES} studies each");
         let folder = tempfile::tempdir()?;
-        let contenders = [bare_builder, empty_builder, plugin_builder, miss_builder];
+        let contenders = [bare_builder, empty_builder, plugin_builder, miss_builder, login_builder];
         let mut builders = Vec::new();
         for (number, builder) in contenders.iter().enumerate() {
             // To be started again with the same images, at the same place.
             let own = folder.path().join(number.to_string());
             builders.push(builder.clone().folder(own).port(testbed::orthanc::free_port()?));
         }
-        let [bare_builder, _, plugin_builder, _] = contenders;
+        let [bare_builder, _, plugin_builder, ..] = contenders;
         let processors = Processors::find()?;
         let servers = start(&builders, processors.as_ref())?;
-        let [bare, empty, gated, miss] = servers.as_slice() else { bail!("four servers") };
+        let [bare, empty, gated, miss, login] = servers.as_slice() else { bail!("five servers") };
         let admin = |server: &Orthanc| server.client().with_basic("admin", "admin");
+        let admin_of = admin;
         let mut study = None;
-        for client in [bare.client(), empty.client(), admin(gated), admin(miss)] {
+        for client in [bare.client(), empty.client(), admin(gated), admin(miss), admin(login)] {
             study = Some(fill(&client)?);
         }
         let (study, study_uid) = study.context("no study")?;
@@ -150,6 +156,12 @@ impl Site {
         let unknown = keys.iter().map(|key| spoil(key)).collect();
         let jwt = format!("Bearer {}", provider.token("bench", &["admin-role"])?);
 
+        eprintln!("bench: {SESSIONS} browsers log in");
+        let sessions = (0..SESSIONS).map(|_| log_in(&login.client())).collect::<Result<Vec<_>>>()?;
+        let answer =
+            admin_of(login).post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
+        let beside = answer["Key"].as_str().context("no Key")?.to_owned();
+
         let gate = gated.address();
         let basic = |user: &str| testbed::http::basic_value(user, user);
         let variants = vec![
@@ -164,6 +176,8 @@ impl Site {
             each("first use of a key", gate, "api-key", keys, 200),
             each("unknown key", gate, "api-key", unknown, 403),
             each("first use of a link", gate, "token", links, 200),
+            always("API key beside the gate", login.address(), Some(("api-key", beside))),
+            each("session", login.address(), "Cookie", sessions, 200),
         ];
         let find = json!({"Level": "Study", "Query": {"PatientID": "bench-1*"}});
         let labelled = json!({"Level": "Study", "Query": {"PatientID": "bench-1*"},
@@ -203,7 +217,15 @@ impl Site {
             let answer = client.send(Request::get("/system").headers(&(jwt.headers)())).ok()?;
             (answer.status == 200).then_some(())
         };
-        wait_until(Duration::from_secs(10), known).context("the provider's keys do not come")
+        wait_until(Duration::from_secs(10), known).context("the provider's keys do not come")?;
+        // Each session was seen once: what is wanted is the cost of the next request.
+        let session = self.variant("session")?;
+        let mut connection = Connection::open(session.address)?;
+        for _ in 0..SESSIONS {
+            let answer = connection.send(&Request::get("/system").headers(&(session.headers)()))?;
+            ensure!(answer.status == 200, "a session is answered with {}", answer.status);
+        }
+        Ok(())
     }
 
     /// Ends the servers, and gives this thread all processors back.
@@ -258,6 +280,14 @@ fn each(name: &'static str, address: SocketAddr, header: &'static str, values: V
         value.map(|value| (header.to_owned(), value.clone())).into_iter().collect()
     };
     Variant { name, address, headers: Box::new(headers), status }
+}
+
+/// A session by the login page: the cookie.
+fn log_in(client: &Client) -> Result<String> {
+    let form = Request::post("/auth/login", "user=admin&password=admin").header("Sec-Fetch-Site", "same-origin");
+    let answer = client.send(form)?.expect_status(303)?;
+    let cookie = answer.header("set-cookie").and_then(|line| line.split(';').next()).context("no cookie")?;
+    Ok(cookie.to_owned())
 }
 
 /// A key that was never given out: one character in the middle differs.

@@ -36,6 +36,8 @@ struct State {
     keys: Value,
     discovery: Value,
     requests: Vec<String>,
+    /// By how many seconds the header `Date` is ahead, when there is one.
+    date_ahead: Option<i64>,
 }
 
 struct Shared {
@@ -86,6 +88,7 @@ impl Provider {
             keys: json!({"keys": [key.jwk()]}),
             discovery,
             requests: Vec::new(),
+            date_ahead: None,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), address });
         let for_thread = Arc::clone(&shared);
@@ -131,6 +134,11 @@ impl Provider {
     /// Changes a member of the discovery document: `issuer`, `jwks_uri`, ….
     pub fn discovery(&self, member: &str, value: Value) {
         self.shared.lock().discovery[member] = value;
+    }
+
+    /// Sends the header `Date` from now on, this many seconds ahead of the time.
+    pub fn date_ahead(&self, seconds: i64) {
+        self.shared.lock().date_ahead = Some(seconds);
     }
 
     /// The paths that were asked for, in order.
@@ -226,10 +234,10 @@ fn answer(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     while reader.read_line(&mut line)? > 2 {
         line.clear();
     }
-    let (behaviour, keys, discovery) = {
+    let (behaviour, keys, discovery, date_ahead) = {
         let mut state = shared.lock();
         state.requests.push(path.clone());
-        (state.behaviour.clone(), state.keys.to_string(), state.discovery.to_string())
+        (state.behaviour.clone(), state.keys.to_string(), state.discovery.to_string(), state.date_ahead)
     };
     if let Behaviour::Slow(delay) = behaviour {
         pause(delay);
@@ -243,11 +251,55 @@ fn answer(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
         }
         Behaviour::Serve | Behaviour::Slow(_) => (404, json!({"error": "not found"}).to_string()),
     };
+    let date = date_ahead.map(|ahead| format!("Date: {}\r\n", http_date(unix_seconds() + ahead))).unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {status} Status\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status} Status\r\n{date}Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     let stream = reader.get_mut();
     stream.write_all(head.as_bytes())?;
     stream.write_all(body.as_bytes())
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, 5.6.7), by Howard Hinnant's arithmetic of civil days.
+fn http_date(seconds: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = (from_march + 2) % 12;
+    let year = year_of_era + era * 400 + i64::from(month < 2);
+    let name = |names: &[&'static str], index: i64| names[usize::try_from(index).unwrap_or(0)];
+    format!(
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02} GMT",
+        name(&DAYS, days.rem_euclid(7)),
+        name(&MONTHS, month),
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::http_date;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        // date -u -d @… '+%a, %d %b %Y %T GMT'
+        for (seconds, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),
+            (1_798_761_599, "Thu, 31 Dec 2026 23:59:59 GMT"),
+        ] {
+            assert_eq!(http_date(seconds), date);
+        }
+    }
 }

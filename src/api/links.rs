@@ -1,0 +1,198 @@
+//! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for this
+//! link alone and sends it to the viewer, without any token.
+
+use std::sync::Arc;
+
+use super::tokens::studies_today;
+use super::{Answer, ApiError, Call};
+use crate::browser;
+use crate::clock::UnixTime;
+use crate::credential::{Credential, Kind, Source};
+use crate::host::Method;
+use crate::identity::local::LocalError;
+use crate::identity::{Identity, IdentityKind, Opened, Rejection};
+use crate::login::{LINKS, ReturnPath};
+use crate::pages::{self, Field, Form, Language, Link, Page, Text};
+use crate::request::Reply;
+use crate::share::kind::LinkType;
+use crate::share::limits::LinkOptions;
+use crate::share::{ShareResource, code, viewer};
+use crate::store::ShareRecord;
+
+/// So many links one browser may hold at once; the oldest goes first (decision 23).
+const MOST_LINKS: usize = 5;
+
+/// Longer forms are not read, in bytes.
+const LONGEST_FORM: usize = 4 * 1024;
+
+/// `GET`: at once to the viewer, or the page that asks. `POST`: what was asked for.
+pub fn open(call: &Call<'_>, text: &str) -> Answer {
+    let verifiers = call.api.gate.identities.verifiers();
+    let record = if code::is_well_formed(text) { verifiers.store.share_by_code(&code::hash(text))? } else { None };
+    let Some(record) = record else { return Ok(sorry(call, Text::LinkUnknown)) };
+    let identity = match verifiers.link_of_record(record.clone(), call.now) {
+        Ok(identity) => identity,
+        Err(rejection) => return Ok(sorry(call, why_not(&record, &rejection, call.now))),
+    };
+    let options = LinkOptions::read(&record.options_json);
+    let mut session = None;
+    if let Some(recipient) = &options.recipient {
+        match person(call) {
+            Some(person) if person.person.as_ref().is_some_and(|person| recipient.is(person)) => {
+                session = person.id.clone().filter(|_| person.kind == IdentityKind::Session);
+            }
+            Some(_) => return Ok(sorry(call, Text::LinkForSomebodyElse)),
+            None => return Ok(to_login(call, text)),
+        }
+    }
+    // Openings are counted for people who press a button, not for programs that look into mails.
+    let asks = options.pin_hash.is_some() || options.max_openings.is_some();
+    if call.rest.request.method == Method::Get {
+        if options.max_openings.is_some_and(|most| record.openings >= most) {
+            return Ok(sorry(call, Text::LinkUsedUp));
+        }
+        if asks {
+            return Ok(ask(call, text, &options, None));
+        }
+    } else {
+        if !browser::is_own_form(&call.rest.request, call.api.front.address.origin().as_deref()) {
+            return Ok(ask(call, text, &options, Some(Text::FromElsewhere)));
+        }
+        if let Some(hash) = &options.pin_hash {
+            let typed = typed_pin(call)?;
+            if let Err(error) = verifiers.links.pins.check(&record.id, &typed, hash, &call.remote, call.now) {
+                let problem = match error {
+                    LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,
+                    LocalError::WrongPassword | LocalError::UnknownUser => Text::WrongPin,
+                };
+                log::info!(
+                    "the link {} was not opened from {}: {error}",
+                    record.id,
+                    crate::gate::shorten(&call.remote)
+                );
+                return Ok(ask(call, text, &options, Some(problem)));
+            }
+        }
+    }
+    exchange(call, &record, &options, &identity, session.as_deref())
+}
+
+/// Counts the opening, and sends the browser on with its cookie. `session` is that of whoever the link is for.
+fn exchange(
+    call: &Call<'_>,
+    record: &ShareRecord,
+    options: &LinkOptions,
+    identity: &Identity,
+    session: Option<&str>,
+) -> Answer {
+    let verifiers = call.api.gate.identities.verifiers();
+    let resources = ShareResource::read_all(&record.resources_json).unwrap_or_default();
+    let studies = studies_today(call, &resources, identity);
+    let link_type = LinkType::parse(&record.kind).unwrap_or(LinkType::ViewerInstant);
+    let url = viewer::viewer_url_by_cookie(link_type, &call.api.shares, &studies).unwrap_or_else(|missing| {
+        log::warn!("a link cannot be opened: {missing}");
+        None
+    });
+    let Some(url) = url else { return Ok(sorry(call, Text::LinkUnavailable)) };
+    if !verifiers.store.open_share(&record.id, options.max_openings)? {
+        return Ok(sorry(call, Text::LinkUsedUp));
+    }
+    let until = call.now.plus(LINKS);
+    let until = identity.expires_at.map_or(until, |end| end.min(until));
+    let granted = verifiers.grant(&record.id, &Opened { at: call.now, until, session })?;
+    let request = &call.rest.request;
+    let mut opened: Vec<&str> = call.api.gate.places.opened_links(request).collect();
+    // What does not hold any more makes room, and so does an older opening of the same link.
+    opened.retain(|text| {
+        let credential = Credential { source: Source::Cookie, kind: Kind::Opened, text };
+        let held = call.api.gate.identities.verify(&credential, &call.remote, call.now);
+        held.is_ok_and(|held| held.id.as_ref() != Some(&record.id))
+    });
+    let surplus = (opened.len() + 1).saturating_sub(MOST_LINKS);
+    opened.drain(..surplus.min(opened.len()));
+    opened.push(&granted);
+    let secure = call.api.front.address.is_https(request, call.by_proxy);
+    log::info!("the link {} was opened from {}", record.id, crate::gate::shorten(&call.remote));
+    Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
+}
+
+/// Who has logged in. A form of our own page is sent by navigation, for which the session's cookie does not count by
+/// itself; here it does no more than say who presses the button.
+fn person(call: &Call<'_>) -> Option<Arc<Identity>> {
+    let known = call.verified.iter().find(|identity| identity.is_person()).cloned();
+    known.or_else(|| {
+        let request = &call.rest.request;
+        let own = browser::is_own_form(request, call.api.front.address.origin().as_deref());
+        let text = call.api.gate.places.session(request).filter(|_| own)?;
+        let credential = Credential { source: Source::Cookie, kind: Kind::Session, text };
+        call.api.gate.identities.verify(&credential, &call.remote, call.now).ok()
+    })
+}
+
+fn to_login(call: &Call<'_>, text: &str) -> Reply {
+    if call.api.login.is_none() {
+        return sorry(call, Text::LinkNeedsLogin);
+    }
+    let back = ReturnPath::parse(&format!("/auth/links/{text}"));
+    pages::redirect(format!("../login?return={}", back.encoded()), Vec::new())
+}
+
+fn typed_pin(call: &Call<'_>) -> Result<String, ApiError> {
+    if call.rest.body.len() > LONGEST_FORM {
+        return Err(ApiError::bad("the form is too long"));
+    }
+    let pin = form_urlencoded::parse(call.rest.body).find(|(name, _)| name == "pin");
+    Ok(pin.map(|(_, pin)| pin.into_owned()).unwrap_or_default())
+}
+
+fn language(call: &Call<'_>) -> Language {
+    Language::asked_for(call.rest.request.header("accept-language"))
+}
+
+/// The page with the button, and with the PIN where there is one.
+fn ask(call: &Call<'_>, text: &str, options: &LinkOptions, problem: Option<Text>) -> Reply {
+    let language = language(call);
+    let mut page = Page::new(language, &call.api.front.site, Text::LinkOpen.in_language(language));
+    page.problem = problem.map(|problem| problem.in_language(language));
+    let mut fields = Vec::new();
+    if options.pin_hash.is_some() {
+        fields.push(Field {
+            name: "pin",
+            label: Text::Pin.in_language(language),
+            kind: "password",
+            autocomplete: "one-time-code",
+            value: "",
+            focus: true,
+        });
+    } else {
+        page.texts.push(Text::LinkCounted.in_language(language));
+    }
+    page.form = Some(Form { action: text, fields, submit: Text::LinkOpen.in_language(language) });
+    page.reply(&viewer_origins(call))
+}
+
+/// Where a sent form may be redirected to: the viewers.
+fn viewer_origins(call: &Call<'_>) -> Vec<String> {
+    let shares = &call.api.shares;
+    let roots = [&shares.public_orthanc_root, &shares.public_ohif_root];
+    roots.into_iter().flatten().filter_map(|root| browser::origin_of(root)).collect()
+}
+
+fn sorry(call: &Call<'_>, problem: Text) -> Reply {
+    let language = language(call);
+    let mut page = Page::new(language, &call.api.front.site, Text::LinkClosed.in_language(language));
+    page.problem = Some(problem.in_language(language));
+    if problem == Text::LinkForSomebodyElse {
+        page.links.push(Link { href: "../logout", text: Text::SignOut.in_language(language) });
+    }
+    page.reply(&[])
+}
+
+fn why_not(record: &ShareRecord, rejection: &Rejection, now: UnixTime) -> Text {
+    match rejection {
+        _ if record.revoked_at.is_some() => Text::LinkRevoked,
+        Rejection::Expired => Text::LinkExpired,
+        _ if record.not_before.is_some_and(|start| now < start) => Text::LinkNotYet,
+        _ => Text::LinkUnavailable,
+    }
+}
