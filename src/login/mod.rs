@@ -77,7 +77,7 @@ impl Login {
     /// `secret` is the state's own, of at least 32 bytes.
     ///
     /// # Errors
-    /// As [`SealKey::derive`].
+    /// As `SealKey::derive`.
     pub fn new(decodes_arguments: bool, secret: &[u8]) -> Result<Self, Unsealable> {
         let seal = SealKey::derive(secret, "gatehouse login transaction")?;
         Ok(Self { decodes_arguments, seal, waiting: AtomicUsize::new(0) })

@@ -124,19 +124,19 @@ fn count(notices: &mut Vec<Notice>, at_most: usize, shown: String, now: UnixTime
 /// All that was noticed of one provider's tokens; a count of 0 is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NoticedTokens {
-    /// See [`Fault::Issuer`]; shows the issuer.
+    /// See `Fault::Issuer`; shows the issuer.
     pub issuer: Notice,
-    /// See [`Fault::Audience`]; shows `aud` and `azp`.
+    /// See `Fault::Audience`; shows `aud` and `azp`.
     pub audience: Notice,
-    /// See [`Fault::NotYet`]; shows the claim and by how many seconds.
+    /// See `Fault::NotYet`; shows the claim and by how many seconds.
     pub not_yet: Notice,
-    /// See [`Fault::Kind`]; shows what it was instead.
+    /// See `Fault::Kind`; shows what it was instead.
     pub kind: Notice,
-    /// See [`Fault::NoRoles`].
+    /// See `Fault::NoRoles`.
     pub no_roles: Notice,
-    /// See [`Fault::NoKnownRole`]; shows the roles.
+    /// See `Fault::NoKnownRole`; shows the roles.
     pub no_known_role: Notice,
-    /// See [`Fault::Login`]; shows why.
+    /// See `Fault::Login`; shows why.
     pub login: Notice,
     /// Tokens in this provider's name, signed by somebody else: an attack, or another provider of the same name.
     pub unknown_keys: Notice,
