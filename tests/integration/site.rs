@@ -218,7 +218,15 @@ impl Plan {
 
     /// Starts it with a provider of its own and without images.
     pub fn start(&self) -> Site {
-        self.start_with(Provider::start().unwrap())
+        let site = self.start_with(Provider::start().unwrap());
+        // The provider's keys are fetched behind the server's start.
+        if self.section.get("Keycloak").is_none() {
+            // With a role, or the doctor would find that somebody came without.
+            let someone = Who::token(&site.token("someone", &["doctor-role"]));
+            let known = || site.get(&someone, "/auth/user/profile").json().ok()?["user-id"].as_str().map(drop);
+            assert!(wait_until(Duration::from_secs(20), known).is_some(), "{}", site.end_of_log());
+        }
+        site
     }
 
     pub fn start_with(&self, provider: Provider) -> Site {
@@ -230,15 +238,7 @@ impl Plan {
         }
         let builder = self.builder(&provider, &folder);
         let server = builder.start().unwrap_or_else(|fault| panic!("{fault:#}"));
-        let site = Site { version: self.version, server, provider, folder, builder, _owned: owned };
-        // The provider's keys are fetched behind the server's start.
-        if self.section.get("Keycloak").is_none() {
-            // With a role, or the doctor would find that somebody came without.
-            let someone = Who::token(&site.token("someone", &["doctor-role"]));
-            let known = || site.get(&someone, "/auth/user/profile").json().ok()?["user-id"].as_str().map(drop);
-            assert!(wait_until(Duration::from_secs(20), known).is_some(), "{}", site.end_of_log());
-        }
-        site
+        Site { version: self.version, server, provider, folder, builder, _owned: owned }
     }
 
     /// Starts it where it must refuse to; gives its log.
