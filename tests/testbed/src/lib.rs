@@ -15,6 +15,7 @@
 
 pub mod clock;
 pub mod dicom;
+mod door;
 pub mod http;
 pub mod keycloak;
 pub mod nginx;

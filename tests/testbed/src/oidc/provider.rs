@@ -4,11 +4,12 @@
 //! provider can be configured by `Url` + `Realm` or by `Issuer`.
 use super::key::{Algorithm, Key};
 use crate::clock::{pause, unix_seconds};
-use anyhow::{Context, Result};
+use crate::door::{Bound, Door};
+use anyhow::Result;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How the provider answers.
@@ -31,8 +32,6 @@ pub enum Behaviour {
 
 struct State {
     behaviour: Behaviour,
-    listening: bool,
-    over: bool,
     keys: Value,
     discovery: Value,
     requests: Vec<String>,
@@ -42,8 +41,6 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
-    address: SocketAddr,
 }
 
 impl Shared {
@@ -55,7 +52,7 @@ impl Shared {
 /// A running provider; ends when dropped.
 pub struct Provider {
     shared: Arc<Shared>,
-    thread: Option<std::thread::JoinHandle<()>>,
+    door: Door,
     /// The key that [`Provider::token`] signs with.
     pub key: Key,
 }
@@ -71,9 +68,8 @@ impl Provider {
 
     /// Starts one with this key.
     pub fn with_key(key: Key) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the provider")?;
-        let address = listener.local_addr()?;
-        let issuer = issuer_at(address);
+        let bound = Bound::any()?;
+        let issuer = issuer_at(bound.address);
         let discovery = json!({
             "issuer": issuer, "jwks_uri": format!("{issuer}/protocol/openid-connect/certs"),
             "authorization_endpoint": format!("{issuer}/protocol/openid-connect/auth"),
@@ -83,41 +79,33 @@ impl Provider {
         });
         let state = State {
             behaviour: Behaviour::Serve,
-            listening: true,
-            over: false,
             keys: json!({"keys": [key.jwk()]}),
             discovery,
             requests: Vec::new(),
             date_ahead: None,
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), address });
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || run(&for_thread, listener));
-        Ok(Self { shared, thread: Some(thread), key })
+        let shared = Arc::new(Shared { state: Mutex::new(state) });
+        let for_door = Arc::clone(&shared);
+        Ok(Self { shared, door: bound.open(move |stream| answer(&for_door, stream)), key })
     }
 
     /// `http://127.0.0.1:port/`, for `Keycloak.Url`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/", self.shared.address)
+        format!("http://{}/", self.door.address())
     }
 
     /// The `iss` of its tokens, for `Keycloak.Issuer`.
     #[must_use]
     pub fn issuer(&self) -> String {
-        issuer_at(self.shared.address)
+        issuer_at(self.door.address())
     }
 
     /// Changes how it answers from now on; returns when that is in force.
     pub fn behave(&self, behaviour: Behaviour) {
-        let listen = behaviour != Behaviour::Down;
+        let open = behaviour != Behaviour::Down;
         self.shared.lock().behaviour = behaviour;
-        self.shared.changed.notify_all();
-        self.wake();
-        let mut state = self.shared.lock();
-        while state.listening != listen {
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.door.set_open(open);
     }
 
     /// Offers these keys from now on, instead of those before.
@@ -168,61 +156,10 @@ impl Provider {
     pub fn token(&self, subject: &str, roles: &[&str]) -> Result<String> {
         self.key.token(&self.claims(subject, roles))
     }
-
-    /// Lets a blocked `accept` return; refused when nobody listens, which is as good.
-    fn wake(&self) {
-        let _ = TcpStream::connect(self.shared.address);
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        self.shared.lock().over = true;
-        self.shared.changed.notify_all();
-        self.wake();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 fn issuer_at(address: SocketAddr) -> String {
     format!("http://{address}/realms/{}", Provider::REALM)
-}
-
-/// Accepts until it is over; gives the port back while it should be down.
-fn run(shared: &Arc<Shared>, listener: TcpListener) {
-    let mut listener = Some(listener);
-    loop {
-        let mut state = shared.lock();
-        if state.over {
-            return;
-        }
-        if state.behaviour == Behaviour::Down {
-            listener = None;
-            state.listening = false;
-            shared.changed.notify_all();
-            drop(shared.changed.wait(state));
-            continue;
-        }
-        if listener.is_none() {
-            // Somebody else may hold the port for a moment: try again at the next turn.
-            listener = TcpListener::bind(shared.address).ok();
-        }
-        let Some(open) = &listener else {
-            drop(state);
-            pause(Duration::from_millis(10));
-            continue;
-        };
-        state.listening = true;
-        shared.changed.notify_all();
-        drop(state);
-        if let Ok((stream, _)) = open.accept() {
-            let shared = Arc::clone(shared);
-            // A client that hangs up early is its own business.
-            std::thread::spawn(move || answer(&shared, stream));
-        }
-    }
 }
 
 fn answer(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
