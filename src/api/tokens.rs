@@ -75,7 +75,12 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
         (token, url)
     };
-    record(call, &maker, link_type, &id, &resources, (not_before, expires_at), &options, code.as_deref())?;
+    let code = code.as_deref();
+    record(
+        call,
+        &maker,
+        &NewLink { id: &id, link_type, resources: &resources, not_before, expires_at, options: &options, code },
+    )?;
     let mut answer = json!({"Token": token, "Url": url});
     if let Some(members) = answer.as_object_mut() {
         if let Some(short) = short {
@@ -209,17 +214,19 @@ fn maker(
     Err(if is_of_a_resource { ApiError::forbidden("one of the resources is not yours to share") } else { error })
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a column of the record")]
-fn record(
-    call: &Call<'_>,
-    maker: &Identity,
+/// What a new link's record holds beyond its maker.
+struct NewLink<'a> {
+    id: &'a str,
     link_type: LinkType,
-    id: &str,
-    resources: &[ShareResource],
-    (not_before, expires_at): (Option<UnixTime>, Option<UnixTime>),
-    options: &LinkOptions,
-    code: Option<&str>,
-) -> Result<(), ApiError> {
+    resources: &'a [ShareResource],
+    not_before: Option<UnixTime>,
+    expires_at: Option<UnixTime>,
+    options: &'a LinkOptions,
+    code: Option<&'a str>,
+}
+
+fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> Result<(), ApiError> {
+    let NewLink { id, link_type, resources, not_before, expires_at, options, code } = *link;
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;

@@ -12,6 +12,7 @@ pub mod recorder;
 pub mod roles_book;
 pub mod session;
 
+mod links;
 mod verify;
 
 use std::sync::Arc;
@@ -28,7 +29,8 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use verify::{LinkPolicy, Opened, Rejection, Verifiers};
+pub use links::{LinkPolicy, Opened};
+pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::api_key;
 use super::directory::{Directories, DirectoryError, Nobody};
-use super::local::pin::Pins;
+use super::links::LinkPolicy;
 use super::local::{LocalError, LocalUsers};
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
@@ -17,16 +17,9 @@ use super::session::Sessions;
 use super::{Identity, IdentityKind};
 use crate::clock::UnixTime;
 use crate::person::Person;
-use crate::policy::decision::{LinkScope, LinkedResource};
-use crate::policy::rights::{ADMIN, Labels, Rights};
-use crate::seal::SealKey;
-use crate::secret::Secret;
-use crate::share::ShareResource;
-use crate::share::code::Codes;
-use crate::share::kind::LinkType;
-use crate::share::limits::LinkOptions;
-use crate::share::token::{self as share_token, Registered, ShareClaims};
-use crate::store::{ApiKeyRecord, PersonRecord, ShareRecord, Store, StoreError, UseKind};
+use crate::policy::rights::{ADMIN, Rights};
+use crate::share::token as share_token;
+use crate::store::{ApiKeyRecord, PersonRecord, Store, StoreError, UseKind};
 
 /// How long a key or link is in force before Keycloak is asked again about its maker, in seconds.
 const RECHECK: i64 = 15;
@@ -88,36 +81,6 @@ impl Rejection {
         )
     }
 }
-
-/// How share tokens are accepted.
-pub struct LinkPolicy {
-    /// The signing key, and then those that were used before.
-    pub keys: Vec<Secret>,
-    /// Whether links without a record are accepted.
-    pub accept_unrecorded: bool,
-    /// Until when.
-    pub accept_unrecorded_until: Option<UnixTime>,
-    /// Makes the short forms of links.
-    pub codes: Codes,
-    /// Seals what browsers get that opened one.
-    pub grants: SealKey,
-    /// Checks the PINs of links.
-    pub pins: Pins,
-}
-
-/// How a browser came to a link.
-#[derive(Clone, Copy, Debug)]
-pub struct Opened<'a> {
-    /// When.
-    pub at: UnixTime,
-    /// What it was given counts until then at most.
-    pub until: UnixTime,
-    /// The session of whoever the link is for, if there was one.
-    pub session: Option<&'a str>,
-}
-
-/// The place that grants are sealed for.
-const GRANT: &str = "opened link";
 
 /// All that credentials are verified against.
 pub struct Verifiers {
@@ -321,7 +284,7 @@ impl Verifiers {
     }
 
     /// What a key gives today: its maker's rights of today, narrowed by what the key names (decision 13).
-    fn key_rights(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Rights, Rejection> {
+    pub(super) fn key_rights(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Rights, Rejection> {
         let maker = self.maker_rights(&key.owner, key.created_at, IdentityKind::ApiKey, now)?;
         let roles = key.roles.as_ref().map(|roles| self.roles.current().rights(roles.iter().map(String::as_str)));
         let rights = match roles {
@@ -353,7 +316,7 @@ impl Verifiers {
     }
 
     /// When what somebody made is to be measured anew by what Keycloak says of them.
-    fn recheck_at(&self, maker: &Person, now: UnixTime) -> Option<UnixTime> {
+    pub(super) fn recheck_at(&self, maker: &Person, now: UnixTime) -> Option<UnixTime> {
         self.directories.knows(maker).then(|| now.plus(RECHECK))
     }
 
@@ -370,166 +333,5 @@ impl Verifiers {
         }
         let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;
         Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
-    }
-
-    /// A share token's claims, when its signature holds. Whether it is still in force is not asked.
-    pub fn link_claims(&self, text: &str) -> Result<ShareClaims, Rejection> {
-        share_token::verify(text, &self.links.keys).map_err(|fault| Rejection::Link(fault.to_string()))
-    }
-
-    /// The record of a link whose signature holds, when it is still in force.
-    pub fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
-        if claims.expires_at().is_some_and(|end| end <= now) {
-            return Err(Rejection::Expired);
-        }
-        let Some(Registered { jti, .. }) = &claims.registered else {
-            let too_late = self.links.accept_unrecorded_until.is_some_and(|until| until <= now);
-            if !self.links.accept_unrecorded || too_late {
-                return Err(Rejection::Link("links without a record are not accepted".to_owned()));
-            }
-            return Ok(None);
-        };
-        let record = self.store.share(jti)?.ok_or_else(|| Rejection::Link("it has no record".to_owned()))?;
-        if LinkOptions::read(&record.options_json).asks() {
-            return Err(Rejection::Link("it is opened by its code only".to_owned()));
-        }
-        self.in_force(&record, now)?;
-        Ok(Some(record))
-    }
-
-    /// Whether a link with a record may be used now.
-    pub fn in_force(&self, record: &ShareRecord, now: UnixTime) -> Result<(), Rejection> {
-        if record.revoked_at.is_some() {
-            return Err(Rejection::Link("it was revoked".to_owned()));
-        }
-        if record.not_before.is_some_and(|start| now < start) {
-            return Err(Rejection::Link("it is not valid yet".to_owned()));
-        }
-        if record.expires_at.is_some_and(|end| end <= now) {
-            return Err(Rejection::Expired);
-        }
-        Ok(())
-    }
-
-    /// What a browser is given that has opened a link: good for this link alone, until then at most.
-    ///
-    /// # Errors
-    /// No random numbers.
-    pub fn grant(&self, link: &str, opened: &Opened<'_>) -> Result<String, crate::seal::Unsealable> {
-        let Opened { at, until, session } = opened;
-        let text = format!("{} {link} {} {}", until.0, at.0, session.unwrap_or_default());
-        Ok(URL_SAFE_NO_PAD.encode(self.links.grants.seal(GRANT, text.as_bytes())?))
-    }
-
-    /// Whether the one whom a link is for may still use what they opened: not after everything of theirs was ended, and
-    /// not longer than the session that they opened it with. Says until when.
-    fn recipient_may(&self, recipient: &Person, opened: &Opened<'_>, now: UnixTime) -> Result<UnixTime, Rejection> {
-        if self.store.not_before(recipient)?.is_some_and(|ended| opened.at <= ended) {
-            return Err(Rejection::Ended);
-        }
-        if recipient.issuer == Person::LOCAL && !self.local_roles.contains_key(&recipient.subject) {
-            return Err(Rejection::Ended);
-        }
-        let Some(session) = opened.session else { return Ok(opened.until) };
-        let sessions = self.store.sessions(Some(recipient))?;
-        let known = sessions.iter().find(|known| known.id == session && known.expires_at > now);
-        known.map(|known| known.expires_at.min(opened.until)).ok_or(Rejection::UnknownSession)
-    }
-
-    /// The identity of a browser that has opened a link.
-    pub(super) fn opened_link(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
-        let unknown = || Rejection::Link("it was not opened here".to_owned());
-        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
-        let opened = self.links.grants.open(GRANT, &sealed).map_err(|_| unknown())?;
-        let opened = std::str::from_utf8(&opened).map_err(|_| unknown())?;
-        let mut parts = opened.split(' ');
-        let (Some(until), Some(id), Some(at), Some(session), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(unknown());
-        };
-        let moment = |text: &str| text.parse().map(UnixTime).map_err(|_| unknown());
-        let (at, mut until) = (moment(at)?, moment(until)?);
-        if until <= now {
-            return Err(Rejection::Expired);
-        }
-        let record = self.store.share(id)?.ok_or_else(unknown)?;
-        if let Some(recipient) = &LinkOptions::read(&record.options_json).recipient {
-            let session = Some(session).filter(|session| !session.is_empty());
-            until = self.recipient_may(&recipient.person(), &Opened { at, until, session }, now)?;
-        }
-        let identity = self.link_of_record(record, now)?;
-        let end = identity.expires_at.map_or(until, |end| end.min(until));
-        Ok(Identity { expires_at: Some(end), ..identity })
-    }
-
-    /// The identity of whoever may use a link with a record, however they came to it.
-    pub fn link_of_record(&self, record: ShareRecord, now: UnixTime) -> Result<Identity, Rejection> {
-        self.in_force(&record, now)?;
-        let damaged = || Rejection::Link("its record cannot be read".to_owned());
-        let kind = LinkType::parse(&record.kind).ok_or_else(damaged)?;
-        let resources = ShareResource::read_all(&record.resources_json).ok_or_else(damaged)?;
-        self.link_identity(kind, &resources, Some(record), None, now)
-    }
-
-    /// The identity of a link's holder, from claims whose signature holds.
-    pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Identity, Rejection> {
-        let record = self.link_in_force(claims, now)?;
-        self.link_identity(claims.link_type, &claims.resources, record, claims.expires_at(), now)
-    }
-
-    fn link_identity(
-        &self,
-        kind: LinkType,
-        resources: &[ShareResource],
-        record: Option<ShareRecord>,
-        claimed_end: Option<UnixTime>,
-        now: UnixTime,
-    ) -> Result<Identity, Rejection> {
-        let options = record.as_ref().map(|record| LinkOptions::read(&record.options_json)).unwrap_or_default();
-        if options.unreadable {
-            return Err(Rejection::Link("its conditions cannot be read".to_owned()));
-        }
-        let maker = record.as_ref().map(|record| self.link_maker_rights(record, now)).transpose()?;
-        let (maker, makers_end) = maker.unzip();
-        let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
-        let recheck_at = record.as_ref().and_then(|record| self.recheck_at(&record.owner, now));
-        let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
-        let expires_at =
-            [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end.flatten(), unrecorded_end];
-        Ok(Identity {
-            kind: IdentityKind::Link,
-            name: format!("{} link", kind.as_str()),
-            user_id: None,
-            groups: Vec::new(),
-            uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
-            id: record.as_ref().map(|record| record.id.clone()),
-            person: record.map(|record| record.owner),
-            roles: Vec::new(),
-            rights: Rights::new(reads.iter().copied(), Labels::none()),
-            link: Some(LinkScope {
-                resources: resources.iter().map(LinkedResource::from).collect(),
-                maker,
-                maker_needs: kind.permissions(),
-                download: !options.no_download,
-            }),
-            expires_at: expires_at.into_iter().flatten().min(),
-            recheck_at,
-        })
-    }
-
-    /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.
-    fn link_maker_rights(&self, record: &ShareRecord, now: UnixTime) -> Result<(Rights, Option<UnixTime>), Rejection> {
-        let options = LinkOptions::read(&record.options_json);
-        let Some(key) = options.api_key else {
-            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?, None));
-        };
-        let keys = self.store.api_keys(Some(&record.owner))?;
-        let key =
-            keys.iter().find(|candidate| candidate.id == key).ok_or(Rejection::MakerUnknown(IdentityKind::Link))?;
-        if key.expires_at.is_some_and(|end| end <= now) {
-            return Err(Rejection::MakerUnknown(IdentityKind::Link));
-        }
-        Ok((self.key_rights(key, now)?, key.expires_at))
     }
 }

@@ -9,26 +9,6 @@ use crate::request::Request;
 /// Longer ones are forgotten: they have to fit into cookies and headers.
 const LONGEST: usize = 2_000;
 
-/// What stands for itself in a path (RFC 3986, 3.3).
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'/')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'@');
 /// What stands for itself in the name or value of an argument.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
@@ -43,6 +23,18 @@ const QUERY: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
     .remove(b'[')
     .remove(b']');
+/// What stands for itself in a path (RFC 3986, 3.3): more, but no brackets.
+const PATH: &AsciiSet = &QUERY
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'+')
+    .remove(b';')
+    .remove(b'=')
+    .add(b'[')
+    .add(b']');
 /// What an argument as it came cannot hold.
 const AS_IT_CAME: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'&');
 

@@ -146,16 +146,21 @@ fn the_thread_asks_before_the_word_is_over_and_without_any_request() {
     sessions.stop();
 }
 
-#[test]
-fn a_session_that_the_provider_has_ended_ends() {
-    let bed = Bed::new();
-    bed.provider.answer(TOKEN, 400, r#"{"error":"invalid_grant","error_description":"Session not active"}"#);
+/// A session whose word is over, with what the provider now answers, is refused and ends.
+fn ends_when_it_asks(bed: &Bed) {
     let sessions = bed.sessions();
     let now = clock::now();
     let (text, _) = sessions.open(bed.login(now), now).unwrap();
     assert!(sessions.find(text.expose(), now).is_err());
     eventually("it is gone", || bed.store.sessions(None).unwrap().is_empty());
     sessions.stop();
+}
+
+#[test]
+fn a_session_that_the_provider_has_ended_ends() {
+    let bed = Bed::new();
+    bed.provider.answer(TOKEN, 400, r#"{"error":"invalid_grant","error_description":"Session not active"}"#);
+    ends_when_it_asks(&bed);
 }
 
 #[test]
@@ -176,12 +181,7 @@ fn a_provider_that_is_away_costs_the_time_that_it_is_away() {
 fn a_renewal_for_somebody_else_ends_the_session() {
     let bed = Bed::new();
     bed.gives(&bed.token("Bearer", 300, json!({"sub": "another"})), "refresh-2");
-    let sessions = bed.sessions();
-    let now = clock::now();
-    let (text, _) = sessions.open(bed.login(now), now).unwrap();
-    assert!(sessions.find(text.expose(), now).is_err());
-    eventually("it is gone", || bed.store.sessions(None).unwrap().is_empty());
-    sessions.stop();
+    ends_when_it_asks(&bed);
 }
 
 #[test]
