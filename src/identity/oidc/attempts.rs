@@ -119,13 +119,20 @@ mod tests {
     fn only_a_few_wait() {
         let attempts = Arc::new(Attempts::default());
         attempts.ask();
+        let looked = Arc::new(AtomicUsize::new(0));
         let waiters: Vec<_> = (0..MOST_WAITING)
             .map(|_| {
-                let mine = Arc::clone(&attempts);
-                std::thread::spawn(move || mine.wait(LONG, || false))
+                let (mine, looked) = (Arc::clone(&attempts), Arc::clone(&looked));
+                // A look is taken under the lock that only the sleep gives back: whoever has looked sleeps when the attempt ends.
+                std::thread::spawn(move || {
+                    mine.wait(LONG, || {
+                        looked.fetch_add(1, Ordering::SeqCst);
+                        false
+                    })
+                })
             })
             .collect();
-        while attempts.waiting.load(Ordering::SeqCst) < MOST_WAITING {
+        while looked.load(Ordering::SeqCst) < MOST_WAITING {
             std::thread::yield_now();
         }
         assert!(!attempts.wait(LONG, || true));
