@@ -143,7 +143,7 @@ fn links_lead_to_ohif_and_end_when_they_are_taken_back() {
 
     // Not before its time, and then with the next try.
     browser.forget_all_cookies().unwrap();
-    let start = jiff_like(unix_seconds() + 4);
+    let start = jiff::Timestamp::from_second(unix_seconds() + 4).unwrap().to_string();
     let link = scene.link(json!({"NotBefore": start}));
     let since = browser.traffic().unwrap().len();
     browser.open(&link.short).unwrap();
@@ -214,19 +214,4 @@ fn links_that_ask_have_a_page_for_phones_and_without_scripts() {
     assert!(phone.text().unwrap().contains("as often as it may be"), "{}", phone.text().unwrap());
     // The first one stays in.
     assert_eq!(browser.fetch(&format!("{}/frames/1", scene.shared.instances[1]), &uncached()).unwrap(), 200);
-}
-
-/// ISO 8601 in UTC.
-fn jiff_like(seconds: i64) -> String {
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Howard Hinnant's civil_from_days: days since 1970 to a date of the Gregorian calendar.
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
