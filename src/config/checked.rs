@@ -286,4 +286,21 @@ pub struct Shares {
     pub accept_unrecorded_until: Option<crate::clock::UnixTime>,
     /// Validity of an inbox link that names none.
     pub inbox_validity: Duration,
+    /// By role: what the links of whoever has it are made with.
+    pub defaults: BTreeMap<String, ShareDefaults>,
+}
+
+/// What links are made with by somebody with a role. What is not there is not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShareDefaults {
+    /// Whether a PIN is asked for.
+    pub pin: Option<bool>,
+    /// How often they may be opened.
+    pub max_openings: Option<u64>,
+    /// Whether archives and media may be fetched.
+    pub download: Option<bool>,
+    /// How long they last.
+    pub validity: Option<Duration>,
+    /// A request may be stricter than this, and not less strict.
+    pub enforce: bool,
 }

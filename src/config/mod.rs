@@ -30,7 +30,7 @@ mod tests;
 pub use authorization::read;
 pub use checked::{
     AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
-    RuleTouches, Shares, Uploader, Warning,
+    RuleTouches, ShareDefaults, Shares, Uploader, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

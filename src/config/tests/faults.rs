@@ -85,7 +85,7 @@ fn features_that_are_not_there() {
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
-        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "ViewerOrigins": ["https://a"]},
     })));
 }
 
@@ -277,6 +277,18 @@ fn values_from_the_environment_say_where_they_come_from() {
 }
 
 /// A secret of the wrong type, in the wrong place or wrong in itself is never shown.
+#[test]
+fn defaults_of_links() {
+    assert_snapshot!(faults(json!({"Shares": {"MaxValidity": 86_400, "Defaults": {
+        "one": {"Pin": "yes", "MaxOpenings": 0, "Download": 1, "Validity": -1, "Enforce": "x"},
+        "two": {"MaxOpenings": 1_000_001, "Validity": 86_401},
+        "three": {"Enforce": true},
+        "four": {"MaxValidity": 5},
+        "five": true,
+        "six": {"Pin": true, "MaxOpenings": 1, "Download": false, "Validity": 86_400, "Enforce": true},
+    }}})));
+}
+
 #[test]
 fn no_fault_shows_a_secret() {
     const MARK: &str = "hunter2";
