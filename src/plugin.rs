@@ -29,6 +29,7 @@ use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::login::{Front, Login};
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
+use crate::pages::Site;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
@@ -139,7 +140,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let epoch = Epoch::default();
     // Before anything that starts a thread: a failure here leaves none behind.
     let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
-    let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
+    let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
+    let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {

@@ -46,6 +46,8 @@ pub struct Config {
     pub shares: Shares,
     /// Orthanc's `Name`, default `Orthanc`.
     pub server_name: String,
+    /// The site's picture on the pages that people see, as a `data:` URL.
+    pub site_logo: Option<String>,
     /// Whether Orthanc speaks TLS itself (`SslEnabled`).
     pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.

@@ -12,6 +12,7 @@ mod default_rules;
 mod environment;
 mod fault;
 mod jsonc;
+mod logo;
 mod patterns;
 mod providers;
 mod rules;

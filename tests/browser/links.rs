@@ -12,6 +12,12 @@ use testbed::{Client, Orthanc, Request, Version};
 /// What the other series of the shared study is called.
 const BESIDE: &str = "Beside";
 
+/// A picture with a script, which no browser runs.
+const LOGO: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" width="120" height="40" viewBox="0 0 120 40">
+<script>parent.document.title = "hacked"</script>
+<rect width="120" height="40" rx="8" fill="#0b5cad"/><circle cx="24" cy="20" r="10" fill="none" stroke="#fff" stroke-width="4"/>
+<path d="M44 20h64" stroke="#fff" stroke-width="4"/></svg>"##;
+
 struct Scene {
     orthanc: Orthanc,
     maker: Client,
@@ -25,8 +31,11 @@ fn start() -> Scene {
     let port = free_port().unwrap();
     let root = format!("http://127.0.0.1:{port}/");
     let shares = json!({"PublicOrthancRoot": root, "PublicOhifRoot": format!("{root}ohif/")});
+    let logo = std::env::temp_dir().join(format!("gatehouse-logo-{port}.svg"));
+    std::fs::write(&logo, LOGO).unwrap();
     let builder = server(Version::Sid).port(port).configure(&with_users());
-    let orthanc = builder.configure(&json!({"Authorization": {"Shares": shares}})).start().unwrap();
+    let orthanc = builder.configure(&json!({"Authorization": {"Shares": shares, "SiteLogo": logo}})).start().unwrap();
+    std::fs::remove_file(logo).unwrap();
     let maker = orthanc.client().with_basic("pacsadmin", PASSWORD);
     let shared = fill(&maker, "Shared", 3);
     let uid = testbed::dicom::uid("Shared/study/beside");
@@ -183,6 +192,8 @@ fn links_that_ask_have_a_page_for_phones_and_without_scripts() {
         let layout = "const page = document.documentElement;
             return [page.scrollWidth <= page.clientWidth, getComputedStyle(document.body).display]";
         assert_eq!(browser.run(layout, &[]).unwrap(), json!([true, "grid"]));
+        let logo = "const logo = document.images[0]; return [logo.naturalWidth, document.title]";
+        assert_eq!(browser.run(logo, &[]).unwrap(), json!([120, "Open the images"]));
         browser.type_into("input[name=pin]", &link.pin).unwrap();
         browser.click("button").unwrap();
         if picture == "link-pin.png" {
