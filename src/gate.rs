@@ -12,6 +12,7 @@ use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
+pub use crate::pieces::facts;
 use crate::pieces::{Pieces, has_pieces};
 use crate::policy::decision::{self, Decision, Demand, Facts, Holder, Reach, Refusal};
 use crate::policy::rules::{Rule, Rules};
@@ -339,18 +340,6 @@ struct Touched<'a> {
     /// So many of the first of them are touched in part.
     passed: usize,
     looked_up: bool,
-}
-
-/// What the policy is told of a resource.
-#[must_use]
-pub fn facts(located: &Located) -> Facts<'_> {
-    Facts {
-        study: (&located.study.id, &located.study.uid),
-        labels: &located.study.labels,
-        series: located.series.as_ref().map(|series| (&*series.id, &*series.uid)),
-        instance: located.instance.as_ref().map(|instance| (&*instance.id, &*instance.uid)),
-        reach: Reach::Whole,
-    }
 }
 
 /// One line for the log about a refusal: identity, route, rule, reason; no credential and no query value.

@@ -1,4 +1,5 @@
-//! What links to series and instances open, looked up: their studies are seen in part only.
+//! What the policy is told of resources, and what links to series and instances open, looked up: their studies are seen
+//! in part only.
 //!
 //! Knows nothing of routes and answers.
 #![forbid(unsafe_code)]
@@ -6,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::gate::facts;
-use crate::policy::decision::{self, Holder, LinkScope};
+use crate::policy::decision::{self, Facts, Holder, LinkScope, Reach};
 use crate::resource::{Level, Located, Named, Resources};
 
 /// Series and instances that may be seen though their study, as a whole, may not.
@@ -83,6 +83,18 @@ impl Pieces {
     pub fn instances_of<'a>(&'a self, series: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
         let own = self.0.iter().filter(move |piece| piece.series.as_ref().is_some_and(|own| &*own.id == series));
         own.filter_map(|piece| piece.instance.as_ref().map(|instance| &instance.id))
+    }
+}
+
+/// What the policy is told of a resource.
+#[must_use]
+pub fn facts(located: &Located) -> Facts<'_> {
+    Facts {
+        study: (&located.study.id, &located.study.uid),
+        labels: &located.study.labels,
+        series: located.series.as_ref().map(|series| (&*series.id, &*series.uid)),
+        instance: located.instance.as_ref().map(|instance| (&*instance.id, &*instance.uid)),
+        reach: Reach::Whole,
     }
 }
 
