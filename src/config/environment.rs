@@ -15,6 +15,13 @@ pub trait Environment {
     /// # Errors
     /// When the file is missing, unreadable, larger than 1 MiB or no UTF-8.
     fn read_file(&self, path: &Path) -> io::Result<String>;
+    /// Whether a folder can be listed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn read_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
+    }
     /// The folder that relative paths start from; an empty path is the working directory.
     fn base_directory(&self) -> PathBuf;
 }

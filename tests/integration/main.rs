@@ -14,6 +14,8 @@ mod lifecycle;
 mod links;
 mod login;
 mod logs;
+mod mail;
+mod meddream;
 mod roles;
 mod search;
 mod shares;
