@@ -77,7 +77,7 @@ pub fn template(call: &Call<'_>, name: &str) -> Answer {
     Ok(Reply::Answer { status: 200, content_type: "text/html; charset=utf-8", headers, body: text.into_bytes() })
 }
 
-/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (429 for too many), in the shape that
+/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (503 for too many, as the server knows no 429), in the shape that
 /// Orthanc Explorer 2 shows: `{"success": false, "details": …}`.
 pub fn send(call: &Call<'_>) -> Answer {
     let mail = mail_of(call)?;
@@ -152,7 +152,7 @@ fn deliver(call: &Call<'_>, mail: &Mail, sender: &Sender<'_>) -> Result<(), NotS
     for maker in makers {
         mail.rates
             .take(maker, recipients, call.now)
-            .map_err(|error| NotSent { status: 429, details: error.to_string() })?;
+            .map_err(|error| NotSent { status: 503, details: error.to_string() })?;
     }
     let id = random::<16>().map_err(refused)?;
     let domains: BTreeSet<&str> = to.iter().map(lettre::Address::domain).collect();

@@ -37,7 +37,7 @@ pub enum SendError {
     #[error("the mail server does not offer what is configured: STARTTLS, or a way to log in")]
     NotOffered,
     /// It says something that is no SMTP.
-    #[error("the mail server's answer is no SMTP")]
+    #[error("the mail server ended the connection, or its answer is no SMTP")]
     Garbage,
     /// The mail itself cannot be put together.
     #[error("the mail cannot be put together")]
@@ -122,7 +122,7 @@ impl Transport {
         let what = match number {
             // RFC 4954, 4: what is wrong with a login, or with having none.
             454 | 530 | 534 | 535 | 538 if self.logs_in => "does not accept the login that is configured here",
-            530 | 535 => "wants a login, and none is configured",
+            530 | 535 => "wants TLS or a login, which is not configured",
             421 => "is closing down, or takes no more for now",
             450 | 550 | 551 | 553 => "refuses a recipient, or the sender",
             _ => "refuses the mail",
@@ -199,5 +199,36 @@ mod tests {
         );
         assert!(text.is_ascii() && body.contains("text/plain") && body.contains("text/html"), "{text}");
         assert_eq!(message.envelope().to().len(), 2);
+    }
+
+    #[test]
+    fn a_server_that_is_not_there_is_told() {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = crate::config::Emails {
+            smtp: Smtp {
+                host: "127.0.0.1".to_owned(),
+                port: nobody,
+                tls: SmtpTls::StartTls,
+                ca: None,
+                login: None,
+                timeout: Duration::from_secs(10),
+            },
+            sender: super::super::mailbox("info@example.com").unwrap(),
+            reply_to: None,
+            templates_folder: None,
+            service_user: None,
+            hourly_per_person: 1,
+            hourly: 1,
+        };
+        let mail = super::super::Mail::start(&config).unwrap();
+        let letter = Letter {
+            to: super::super::address::read("a@b.example").unwrap(),
+            title: "x".to_owned(),
+            html: "x".to_owned(),
+            text: "x".to_owned(),
+            date: crate::clock::UnixTime(0),
+            id: "0".to_owned(),
+        };
+        assert_eq!(mail.send(letter), Err(SendError::Unreachable));
     }
 }

@@ -3,11 +3,10 @@
 use crate::site::{Image, PASSWORD, Plan, Site, USERS, Who, roles};
 use serde_json::{Value, json};
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 use testbed::clock::{monotonic, wait_until};
 use testbed::dicom::Instance;
-use testbed::mail::{Fault, Mail, MailServer, MailServerBuilder, ScriptedServer, Tls};
+use testbed::mail::{Fault, Mail, MailServer, MailServerBuilder, Relay, ScriptedServer, Tls};
 use testbed::{Answer, Request, Version};
 
 /// The password at the mail server.
@@ -215,7 +214,7 @@ fn nobody_mails_what_is_not_theirs_to_share() {
         }
     }
     // The service's user may do nothing else.
-    for path in ["/studies", "/system", "/auth/shares", &study.fill("/studies/{study}")] {
+    for path in ["/studies", "/plugins", "/auth/shares", &study.fill("/studies/{study}")] {
         let answer = site.get(&mailer, path);
         assert!(answer.status == 403 || answer.text() == "[]", "{path}: {}", answer.text());
     }
@@ -309,79 +308,88 @@ fn only_so_many_mails_go_out_within_an_hour() {
     let (externals, _) = share(&site, &external, &study, &json!({}));
     let mail = |who: &Who, to: &str, url: &str| send(&site, who, &letter(to, "x", &content(url), None));
     mail(&doctor, "a@b.example, c@b.example", &doctors).expect_status(200).unwrap();
-    assert!(refused(&mail(&doctor, "a@b.example, c@b.example", &doctors), 429).contains("one person"));
+    assert!(refused(&mail(&doctor, "a@b.example, c@b.example", &doctors), 503).contains("one person"));
     mail(&mailer, "a@b.example", &doctors).expect_status(200).unwrap();
     // Of whoever made the link, also by the service; and of all together.
-    assert!(refused(&mail(&mailer, "a@b.example", &doctors), 429).contains("one person"));
+    assert!(refused(&mail(&mailer, "a@b.example", &doctors), 503).contains("one person"));
     mail(&external, "a@b.example, c@b.example", &externals).expect_status(200).unwrap();
-    assert!(refused(&mail(&mailer, "a@b.example", &externals), 429).contains("this server"));
+    assert!(refused(&mail(&mailer, "a@b.example", &externals), 503).contains("this server"));
     let mails = server.mails().unwrap();
     assert_eq!(mails.len(), 3);
     assert!(mails.iter().all(|mail: &Mail| mail.tls && !mail.login));
 }
 
-/// A mail server that does something wrong, what is configured, and what is told of it.
-struct Case {
-    server: MailServerBuilder,
-    tls: &'static str,
-    login: bool,
-    told: &'static str,
-}
+/// A mail server that does something wrong, and what is told of it.
+type Case = (MailServerBuilder, &'static str);
 
 #[test]
 fn what_a_mail_server_refuses_is_told_without_what_it_says() {
-    let version = *Version::tested().last().unwrap();
     let by = MailServer::builder;
-    let cases = [
-        Case {
-            server: by(Tls::StartTls).refuse("a@b.example"),
-            tls: "starttls",
-            login: false,
-            told: "refuses a recipient, or the sender (550 5.1.1)",
-        },
-        Case {
-            server: by(Tls::StartTls).login("us", "another"),
-            tls: "starttls",
-            login: true,
-            told: "does not accept the login that is configured here (535 5.7.8)",
-        },
-        Case {
-            server: by(Tls::StartTls).login("us", SECRET),
-            tls: "starttls",
-            login: false,
-            told: "wants a login, and none is configured (530",
-        },
-        Case {
-            server: by(Tls::Tls).certificate_for("other.example"),
-            tls: "tls",
-            login: true,
-            told: "certificate is not accepted",
-        },
-        Case {
-            server: by(Tls::StartTls).certificate_for("other.example"),
-            tls: "starttls",
-            login: true,
-            told: "certificate is not accepted",
-        },
-        // No silent way back: neither the mail nor the password goes in the clear.
-        Case {
-            server: by(Tls::None).login("us", SECRET),
-            tls: "starttls",
-            login: true,
-            told: "does not offer what is configured: STARTTLS",
-        },
-        Case { server: by(Tls::None), tls: "tls", login: true, told: "the mail server" },
-        Case { server: by(Tls::StartTls), tls: "none", login: false, told: "refuses the mail (530" },
-        Case { server: by(Tls::None).fault(Fault::Drop), tls: "none", login: false, told: "ended the connection" },
-        Case { server: by(Tls::None).fault(Fault::Hang), tls: "none", login: false, told: "no answer within 2 s" },
-    ];
-    // One site for all of them: what differs is behind ports that stay the same.
+    refusals(
+        "starttls",
+        true,
+        vec![
+            (
+                by(Tls::StartTls).login("us", SECRET).refuse("a@b.example"),
+                "refuses a recipient, or the sender (550 5.1.1)",
+            ),
+            (by(Tls::StartTls).login("us", "another"), "does not accept the login that is configured here (535 5.7.8)"),
+            (by(Tls::StartTls).login("us", SECRET).certificate_for("other.example"), "certificate is not accepted"),
+            // No silent way back: neither the mail nor the password goes in the clear.
+            (by(Tls::None).login("us", SECRET), "does not offer what is configured: STARTTLS"),
+        ],
+    );
+}
+
+#[test]
+fn a_mail_server_with_tls_from_the_start_must_have_it_and_the_right_name() {
+    let by = MailServer::builder;
+    refusals(
+        "tls",
+        true,
+        vec![
+            (by(Tls::Tls).certificate_for("other.example"), "certificate is not accepted"),
+            (by(Tls::None).login("us", SECRET), "the mail server"),
+        ],
+    );
+}
+
+#[test]
+fn a_mail_server_that_hangs_up_or_hangs_is_given_up() {
+    let by = MailServer::builder;
+    refusals(
+        "none",
+        false,
+        vec![
+            (by(Tls::StartTls), "wants TLS or a login, which is not configured (530"),
+            (by(Tls::None).login("us", SECRET), "wants TLS or a login, which is not configured (530"),
+            (by(Tls::None).fault(Fault::Drop), "ended the connection"),
+            (by(Tls::None).fault(Fault::Hang), "no answer within 5 s"),
+        ],
+    );
+}
+
+/// One site for all servers that are spoken to in the same way.
+fn refusals(tls: &str, login: bool, cases: Vec<Case>) {
+    let version = *Version::tested().last().unwrap();
+    let servers: Vec<(MailServer, &str)> =
+        cases.into_iter().map(|(server, told)| (server.start().unwrap(), told)).collect();
     let folder = tempfile::tempdir().unwrap();
-    for (number, Case { server, tls, login, told }) in cases.into_iter().enumerate() {
-        let server = server.start().unwrap();
-        let mut smtp = smtp(&server, tls, login);
-        smtp["Timeout"] = json!(2);
-        one_refused(version, smtp, &folder.path().join(number.to_string()), told);
+    let authorities: Vec<String> =
+        servers.iter().map(|(server, _)| fs::read_to_string(server.authority()).unwrap()).collect();
+    let authority = folder.path().join("authorities.pem");
+    fs::write(&authority, authorities.concat()).unwrap();
+    let relay = Relay::start().unwrap();
+    let mut smtp = json!({"Host": "localhost", "Port": relay.port(), "Tls": tls, "CaFile": authority, "Timeout": 5});
+    if login {
+        smtp.as_object_mut()
+            .unwrap()
+            .extend([("Username".to_owned(), json!("us")), ("Password".to_owned(), json!(SECRET))]);
+    }
+    let (site, url, _templates) = site_with_a_link(version, smtp);
+    for (server, told) in servers {
+        relay.lead_to(server.port());
+        one_refused(&site, &url, told);
         assert!(server.mails().unwrap().is_empty(), "{told}");
         assert!(server.logins().iter().all(|tls| *tls), "{told}: a password in the clear");
     }
@@ -389,8 +397,6 @@ fn what_a_mail_server_refuses_is_told_without_what_it_says() {
 
 #[test]
 fn a_mail_server_that_is_none_or_never_ends_is_given_up() {
-    let version = Version::tested()[0];
-    let folder = tempfile::tempdir().unwrap();
     // Never says all of its greeting, but always something: no single step takes too long.
     let dribbles = ScriptedServer::start("220-", |_| None).unwrap();
     let garbage = ScriptedServer::start("HTTP/1.1 400 Bad Request\r\n\r\n", |_| None).unwrap();
@@ -400,36 +406,39 @@ fn a_mail_server_that_is_none_or_never_ends_is_given_up() {
         _ => Some("454 4.7.0 not now, inner.example\r\n"),
     })
     .unwrap();
-    let nobody = testbed::orthanc::free_port().unwrap();
+    let relay = Relay::start().unwrap();
+    let smtp = json!({"Host": "127.0.0.1", "Port": relay.port(), "Tls": "starttls", "Timeout": 2, "Username": "us", "Password": SECRET});
+    let (site, url, _templates) = site_with_a_link(Version::tested()[0], smtp);
     for (port, told) in [
-        (dribbles.port(), "no answer within 1 s"),
+        (dribbles.port(), "no answer within 2 s"),
         (garbage.port(), "is no SMTP"),
         (mute.port(), "(454 4.7.0)"),
-        (nobody, "cannot be reached"),
+        (testbed::orthanc::free_port().unwrap(), "ended the connection"),
     ] {
-        let smtp = json!({"Host": "127.0.0.1", "Port": port, "Tls": "starttls", "Timeout": 1, "Username": "us", "Password": SECRET});
-        one_refused(version, smtp, &folder.path().join(port.to_string()), told);
+        relay.lead_to(port);
+        one_refused(&site, &url, told);
     }
-    assert!(
-        mute.heard().iter().all(|line| line.starts_with("EHLO") || matches!(line.as_str(), "STARTTLS" | "QUIT")),
-        "{:?}",
-        mute.heard()
-    );
+    let harmless = |line: &String| line.starts_with("EHLO") || matches!(line.as_str(), "STARTTLS" | "QUIT");
+    assert!(mute.heard().iter().all(harmless), "{:?}", mute.heard());
 }
 
-/// A mail by such a server is refused with this, in time, and the server goes on.
-fn one_refused(version: Version, smtp: Value, folder: &Path, told: &str) {
-    let (plan, _folder) = plan(version, smtp, &json!({}));
-    let site = plan.folder(folder).start();
+/// A site, and the URL of a link that is the doctor's.
+fn site_with_a_link(version: Version, smtp: Value) -> (Site, String, tempfile::TempDir) {
+    let (plan, templates) = plan(version, smtp, &json!({}));
+    let site = plan.start();
     let study = upload(&site);
-    let doctor = Who::user("doctor");
-    let (url, _) = share(&site, &doctor, &study, &json!({}));
+    let (url, _) = share(&site, &Who::user("doctor"), &study, &json!({}));
+    (site, url, templates)
+}
+
+/// A mail is refused with this, in time, and neither the answer nor the log has what nobody should read.
+fn one_refused(site: &Site, url: &str, told: &str) {
     let before = monotonic();
-    let answer = send(&site, &doctor, &letter("a@b.example", "x", &content(&url), None));
+    let answer = send(site, &Who::user("doctor"), &letter("a@b.example", "x", &content(url), None));
     let details = refused(&answer, 400);
     assert!(details.contains(told), "{told}: {details}");
-    assert!(before.elapsed() < Duration::from_secs(8), "{told}: {:?}", before.elapsed());
-    let log = || site.server.log().contains("a mail was not sent to").then_some(());
+    assert!(before.elapsed() < Duration::from_secs(12), "{told}: {:?}", before.elapsed());
+    let log = || site.server.log().contains(&details).then_some(());
     assert!(wait_until(Duration::from_secs(5), log).is_some(), "{told}");
     assert!(!site.server.log().contains(SECRET) && !site.server.log().contains("inner.example"), "{told}");
 }

@@ -8,6 +8,7 @@ mod api_keys;
 mod bodies;
 mod credentials;
 mod doctor;
+mod explorer;
 mod findings;
 mod labels;
 mod lifecycle;

@@ -10,8 +10,10 @@ use base64::Engine;
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -291,5 +293,44 @@ impl ScriptedServer {
     #[must_use]
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One port on loopback with changing servers behind it.
+pub struct Relay {
+    door: Door,
+    target: Arc<AtomicU16>,
+}
+
+impl Relay {
+    /// With nobody behind it yet.
+    pub fn start() -> Result<Self> {
+        let target: Arc<AtomicU16> = Arc::default();
+        let for_door = Arc::clone(&target);
+        let door = Bound::any()?.open(move |client| {
+            let server = TcpStream::connect((Ipv4Addr::LOCALHOST, for_door.load(Ordering::Acquire)))?;
+            let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+            let up = std::thread::spawn(move || {
+                let _ = std::io::copy(&mut from_client, &mut to_server);
+                let _ = to_server.shutdown(Shutdown::Both);
+            });
+            let (mut from_server, mut to_client) = (server, client);
+            let _ = std::io::copy(&mut from_server, &mut to_client);
+            let _ = to_client.shutdown(Shutdown::Both);
+            let _ = up.join();
+            Ok(())
+        });
+        Ok(Self { door, target })
+    }
+
+    /// Where it listens, on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.door.address().port()
+    }
+
+    /// Leads new connections here.
+    pub fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::Release);
     }
 }
