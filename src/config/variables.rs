@@ -100,7 +100,7 @@ fn fill_in_emails(
 ) {
     let path = path.member("Emails");
     let switch = filled.take(&path, read(ENABLE_EMAILS, environment));
-    if !switch.is_some_and(|(text, _)| text == "true") {
+    if switch.is_none_or(|(text, _)| text != "true") {
         return;
     }
     // A section of the wrong type is reported when it is walked.
