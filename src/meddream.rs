@@ -60,7 +60,7 @@ impl MedDream {
             let builder = if plain { builder.tls_certs_only([]) } else { builder };
             builder.build().map_err(|error| error.to_string())
         };
-        let errands = Errands::start("gatehouse-meddream", AT_ONCE, client)?;
+        let errands = Errands::start("gatehouse-med", AT_ONCE, client)?;
         Ok(Self { errands, url: url.to_owned() })
     }
 
