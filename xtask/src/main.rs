@@ -22,7 +22,7 @@ cargo xtask demo [options]            a protected Orthanc with images, users, an
     --once                                ends after the show
     --plugin FILE                         this library instead of building one
 cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
-                                      one server with the plugin and this configuration merged in, until Ctrl-C
+                                      one server with the plugin and this configuration (JSON with comments) merged in, until Ctrl-C
 cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V] [--only NAME]
                                       both kinds, or one: figures in Markdown on stdout; of HTTP perhaps one caller's rows only, as \"session\"
 cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
