@@ -26,6 +26,7 @@ pub mod gate;
 pub mod host;
 pub mod identity;
 pub mod json;
+pub mod launch;
 pub mod login;
 pub mod orthanc;
 pub mod overrides;

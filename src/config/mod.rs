@@ -23,6 +23,7 @@ mod uploads;
 mod users;
 mod values;
 mod variables;
+mod viewers;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ mod tests;
 pub use authorization::read;
 pub use checked::{
     AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
-    RuleTouches, Shares, Uploader, Warning,
+    RuleTouches, Shares, Uploader, Viewers, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::checked::Shares;
 use super::section::Section;
 use super::values::{shown, with_final_slash};
+use super::viewers;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -29,13 +30,13 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         check_key(&section, place, key);
     }
     let max_validity = seconds(&section, "MaxValidity");
+    let public_ohif_root = root(&section, "PublicOhifRoot");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
         server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
-        public_ohif_root: root(&section, "PublicOhifRoot"),
         ohif_dicom_json: section.choice("OhifDataSource", &["dicom-web", "dicom-json"]) == Some("dicom-json"),
         meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
         public_meddream_root: root(&section, "PublicMedDreamRoot"),
@@ -43,6 +44,8 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
+        viewers: viewers::read(&section, public_ohif_root.as_deref()),
+        public_ohif_root,
         secret_key,
     };
     for (key, other) in
@@ -153,8 +156,5 @@ fn check_later_keys(section: &Section<'_>) {
         role.boolean("Download");
         role.integer("Validity", 1..=i64::MAX);
         role.finish();
-    }
-    if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
-        section.not_yet("ViewerOrigins", "viewers of other origins");
     }
 }

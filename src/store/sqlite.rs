@@ -23,8 +23,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
-    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
-    StoreError, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
+    ShareRecord, Store, StoreError, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
-    StoreError, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord,
+    Store, StoreError, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -592,10 +592,7 @@ pub(crate) fn a_launch_gives_its_code_and_each_refresh_token_once(store: &dyn St
     assert_eq!(store.take_launch_code(&[1; 32]).unwrap(), Some((new.clone(), false)));
     assert!(store.start_launch("launch-1", &[7; 32]).unwrap());
     assert!(!store.start_launch("launch-1", &[8; 32]).unwrap(), "it has begun");
-    assert_eq!(
-        store.launch("launch-1").unwrap(),
-        Some(LaunchRecord { refresh_hash: Some([7; 32]), ..new.clone() })
-    );
+    assert_eq!(store.launch("launch-1").unwrap(), Some(LaunchRecord { refresh_hash: Some([7; 32]), ..new.clone() }));
     assert!(store.rotate_launch("launch-1", &[7; 32], &[8; 32]).unwrap());
     assert!(!store.rotate_launch("launch-1", &[7; 32], &[6; 32]).unwrap(), "an old one");
     let epoch = store.epoch().unwrap();

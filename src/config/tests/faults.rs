@@ -85,7 +85,7 @@ fn features_that_are_not_there() {
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
-        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}},
     })));
 }
 
@@ -235,6 +235,21 @@ fn share_links() {
         json!({"Shares": {"SecretKey": "a", "SecretKeyFile": "b", "PreviousSecretKeys": [], "PreviousSecretKeysFile": "c"}})
     ));
     assert_snapshot!(faults(json!({"Shares": []})));
+}
+
+#[test]
+fn viewers_of_other_origins() {
+    assert_snapshot!(faults(json!({"Shares": {
+        "ViewerOrigins": [
+            "https://a.example", "https://B.example", "https://c.example/", "https://c.example:443", "*", "null", "c.example",
+            "https://user@c.example", "file:///", 5,
+        ],
+        "ViewerRedirectUris": [
+            "https://a.example/callback", "https://a.example", "https://a.example/x/../callback", "https://a.example/callback?x",
+            "https://a.example.evil.example/callback", "https://A.example/callback", "https://evil.example/callback", "/callback",
+        ],
+        "ViewerTokenValidity": 9,
+    }})));
 }
 
 #[test]
