@@ -88,3 +88,6 @@ fn private(reply: Reply) -> Reply {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -243,6 +243,10 @@ impl Store for SqliteStore {
     }
 
     fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError> {
+        // A stranger who tries codes keeps nobody from writing.
+        if self.read(|connection| launches::by_code(connection, hash))?.is_none() {
+            return Ok(None);
+        }
         let mut taken = None;
         self.issue(|transaction| launches::take_code(transaction, hash).map(|found| taken = found))?;
         Ok(taken)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::tokens::{self, NewLink};
-use super::super::{Answer, ApiError, Call, keys};
+use super::super::{Answer, ApiError, Call};
 use super::Desk;
 use crate::credential::{Credential, Kind, Source};
 use crate::gate::{facts, shorten};
@@ -188,7 +188,6 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
                 .max_validity
                 .map_or(LINKS, |longest| i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
             let id = hex(&random::<16>()?);
-            keys::remember(call, identity)?;
             tokens::record(
                 call,
                 identity,

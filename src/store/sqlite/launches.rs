@@ -35,10 +35,14 @@ pub(super) fn insert(connection: &Connection, launch: &LaunchRecord, now: UnixTi
         .map(drop)
 }
 
+pub(super) fn by_code(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<LaunchRecord>> {
+    let sql = format!("SELECT {COLUMNS} FROM launches WHERE code_hash = ?1");
+    connection.prepare_cached(&sql)?.query_row([hash], record).optional()
+}
+
 /// The launch of a code, and whether this is the first that comes with it.
 pub(super) fn take_code(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<(LaunchRecord, bool)>> {
-    let sql = format!("SELECT {COLUMNS} FROM launches WHERE code_hash = ?1");
-    let Some(launch) = connection.prepare_cached(&sql)?.query_row([hash], record).optional()? else { return Ok(None) };
+    let Some(launch) = by_code(connection, hash)? else { return Ok(None) };
     let sql = "UPDATE launches SET code_taken = 1 WHERE id = ?1 AND code_taken = 0";
     let first = connection.prepare_cached(sql)?.execute([&launch.id])? > 0;
     Ok(Some((launch, first)))
