@@ -22,9 +22,9 @@ cargo xtask demo [options]            a protected Orthanc with images, users, an
     --once                                ends after the show
     --plugin FILE                         this library instead of building one
 cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
-                                      one server with the plugin and this configuration merged in, until Ctrl-C
-cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
-                                      both kinds, or one: figures in Markdown on stdout
+                                      one server with the plugin and this configuration (JSON with comments) merged in, until Ctrl-C
+cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V] [--only NAME]
+                                      both kinds, or one: figures in Markdown on stdout; of HTTP perhaps one caller's rows only, as \"session\"
 cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
 cargo xtask bench --large MIB [--rounds N]
                                       the highest memory while an upload of this size, and archives twice as large, pass
@@ -39,6 +39,7 @@ struct Options {
     in_process: bool,
     http: bool,
     rounds: usize,
+    only: Option<String>,
     studies: Vec<usize>,
     large: Option<usize>,
     long: bool,
@@ -66,6 +67,7 @@ fn run() -> Result<()> {
         in_process: false,
         http: false,
         rounds: 9,
+        only: None,
         studies: Vec::new(),
         large: None,
         long: false,
@@ -84,6 +86,7 @@ fn run() -> Result<()> {
             Long("long") => options.long = true,
             Long("seed") => options.seed = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("only") => options.only = Some(parser.value()?.string()?),
             Long("large") => options.large = Some(parser.value()?.parse()?),
             Long("studies") => options.studies.push(parser.value()?.parse()?),
             Long("plugin") => {
@@ -114,7 +117,8 @@ fn run() -> Result<()> {
         Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;
-            bench::run(version, options.rounds, both || options.in_process, both || options.http)
+            let only = options.only.as_deref();
+            bench::run(version, options.rounds, both || options.in_process, both || options.http, only)
         }
         Some("help") | None => {
             print!("{HELP}");
