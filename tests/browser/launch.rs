@@ -104,7 +104,7 @@ fn a_viewer_on_another_origin_is_launched_by_code_and_outlives_its_tokens() {
         browser.run("window.cornerstone.cache.purgeCache()", &[]).unwrap();
         let before = frames(&browser).len();
         // There and back: at an end nothing moves.
-        let down = rounds / (SERIES_LENGTH - 1) % 2 == 0;
+        let down = (rounds / (SERIES_LENGTH - 1)).is_multiple_of(2);
         browser.type_into("body", if down { ARROW_DOWN } else { ARROW_UP }).unwrap();
         browser.wait("a frame", || Ok(frames(&browser).len() > before)).unwrap();
         tokens.extend(held(&browser).unwrap());

@@ -313,8 +313,7 @@ fn tokens_of_other_kinds_are_not_taken_for_ours() {
         ];
         for secret in &published {
             for claims in [&share, &access, &claims] {
-                let mut header = Header::default();
-                header.kid = key["kid"].as_str().map(str::to_owned);
+                let header = Header { kid: key["kid"].as_str().map(str::to_owned), ..Header::default() };
                 let forged =
                     jsonwebtoken::encode(&header, claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap();
                 assert_eq!(site.get(&Who::bearer(&forged), &metadata(study)).status, 403, "{version:?}");
