@@ -33,6 +33,7 @@ pub mod overrides;
 pub mod ownership;
 pub mod pages;
 pub mod person;
+pub mod pieces;
 pub mod plugin;
 pub mod policy;
 pub mod request;

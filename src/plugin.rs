@@ -30,6 +30,7 @@ use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
+use crate::pages::Site;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
@@ -143,7 +144,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let epoch = Epoch::default();
     // Before anything that starts a thread: a failure here leaves none behind.
     let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
-    let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
+    let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
+    let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let provider = provider(&config, store.as_ref())?;
     let verifiers = verifiers(&config, &rules, store, &epoch)?;

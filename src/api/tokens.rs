@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::share::ShareResource;
 use crate::share::code;
 use crate::share::decode::{self, DecodeOutcome};
+use crate::share::defaults::Defaults;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::request::{LinkRequest, Pin};
@@ -37,6 +38,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         // Only somebody who may see everything is told that it is not there.
         return Err(ApiError::new(404, "one of the resources is unknown"));
     }
+    let request = defaults(call, &maker)?.apply(request, &call.api.shares, call.now)?;
     let located = located.and_then(Result::ok).unwrap_or_default();
     let studies = viewer_studies(located.iter().map(|(_, located)| located));
 
@@ -94,6 +96,18 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         }
     }
     Ok(ok(&answer))
+}
+
+/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
+fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
+    let configured = &call.api.shares.defaults;
+    if configured.is_empty() {
+        return Ok(Defaults::default());
+    }
+    let verifiers = call.api.gate.identities.verifiers();
+    let person = maker.person.as_ref().map(|person| verifiers.maker_roles(person, call.now));
+    let persons = person.transpose().map_err(|error| ApiError::internal(&error))?.flatten().unwrap_or_default();
+    Ok(Defaults::of(configured, maker.roles.iter().chain(&persons).map(String::as_str)))
 }
 
 /// The conditions that a link is made with, and the PIN that was made up for it: shown once.

@@ -46,6 +46,8 @@ pub struct Config {
     pub shares: Shares,
     /// Orthanc's `Name`, default `Orthanc`.
     pub server_name: String,
+    /// The site's picture on the pages that people see, as a `data:` URL.
+    pub site_logo: Option<String>,
     /// Whether Orthanc speaks TLS itself (`SslEnabled`).
     pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
@@ -288,6 +290,8 @@ pub struct Shares {
     pub inbox_validity: Duration,
     /// Viewers on other origins.
     pub viewers: Viewers,
+    /// By role: what the links of whoever has it are made with.
+    pub defaults: BTreeMap<String, ShareDefaults>,
 }
 
 /// Viewers on other origins, which are launched by authorization code.
@@ -299,4 +303,19 @@ pub struct Viewers {
     pub redirect_uris: Vec<String>,
     /// How long an access token lasts.
     pub token_validity: Duration,
+}
+
+/// What links are made with by somebody with a role. What is not there is not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShareDefaults {
+    /// Whether a PIN is asked for.
+    pub pin: Option<bool>,
+    /// How often they may be opened.
+    pub max_openings: Option<u64>,
+    /// Whether archives and media may be fetched.
+    pub download: Option<bool>,
+    /// How long they last.
+    pub validity: Option<Duration>,
+    /// A request may be stricter than this, and not less strict.
+    pub enforce: bool,
 }

@@ -12,6 +12,7 @@ mod default_rules;
 mod environment;
 mod fault;
 mod jsonc;
+mod logo;
 mod patterns;
 mod providers;
 mod rules;
@@ -31,7 +32,7 @@ mod tests;
 pub use authorization::read;
 pub use checked::{
     AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
-    RuleTouches, Shares, Uploader, Viewers, Warning,
+    RuleTouches, ShareDefaults, Shares, Uploader, Viewers, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

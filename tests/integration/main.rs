@@ -12,6 +12,7 @@ mod findings;
 mod labels;
 mod lifecycle;
 mod links;
+mod links_to_parts;
 mod login;
 mod logs;
 mod roles;
