@@ -10,6 +10,7 @@ use jiff::{Timestamp, ToSpan as _};
 use super::checked::{ShareDefaults, Shares};
 use super::section::Section;
 use super::values::{shown, with_final_slash};
+use super::viewers;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -31,13 +32,13 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         check_key(&section, place, key);
     }
     let max_validity = seconds(&section, "MaxValidity");
+    let public_ohif_root = root(&section, "PublicOhifRoot");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
         server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
-        public_ohif_root: root(&section, "PublicOhifRoot"),
         ohif_dicom_json: section.choice("OhifDataSource", &["dicom-web", "dicom-json"]) == Some("dicom-json"),
         meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
         public_meddream_root: root(&section, "PublicMedDreamRoot"),
@@ -45,6 +46,8 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
+        viewers: viewers::read(&section, public_ohif_root.as_deref()),
+        public_ohif_root,
         defaults: defaults(&section, max_validity),
         secret_key,
     };
@@ -173,8 +176,5 @@ fn check_later_keys(section: &Section<'_>) {
         if section.integer(key, 1..=i64::MAX).is_some() {
             section.not_yet(key, "a limit on inbox uploads");
         }
-    }
-    if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
-        section.not_yet("ViewerOrigins", "viewers of other origins");
     }
 }

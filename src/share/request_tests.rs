@@ -23,6 +23,7 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
+        viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
     }
 }

@@ -27,3 +27,5 @@ mod site;
 mod tokens;
 mod uploads;
 mod uris;
+mod viewers;
+mod viewers_attacked;
