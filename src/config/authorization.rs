@@ -13,7 +13,7 @@ use super::fault::{Fault, Faults, KeyPath};
 use super::patterns::Roots;
 use super::section::{Reader, Section, kind};
 use super::values::{shown, with_final_slash};
-use super::{clients, emails, providers, rules, server, shares, standard, uploads, users, variables};
+use super::{clients, emails, logo, providers, rules, server, shares, standard, uploads, users, variables};
 
 const SECTION: &str = "Authorization";
 
@@ -100,6 +100,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         shares: shares::read(&section, public_url.as_deref(), &server.local_url),
         index_directory: reader.resolve(&server.index_directory),
         sqlite: sqlite(&section, &server.index_directory),
+        site_logo: logo::read(&section),
         public_url,
         server_name: server.name,
         server_https: server.https,

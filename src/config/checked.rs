@@ -48,6 +48,8 @@ pub struct Config {
     pub emails: Option<Emails>,
     /// Orthanc's `Name`, default `Orthanc`.
     pub server_name: String,
+    /// The site's picture on the pages that people see, as a `data:` URL.
+    pub site_logo: Option<String>,
     /// Whether Orthanc speaks TLS itself (`SslEnabled`).
     pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
@@ -288,6 +290,36 @@ pub struct Shares {
     pub accept_unrecorded_until: Option<crate::clock::UnixTime>,
     /// Validity of an inbox link that names none.
     pub inbox_validity: Duration,
+    /// Viewers on other origins.
+    pub viewers: Viewers,
+    /// By role: what the links of whoever has it are made with.
+    pub defaults: BTreeMap<String, ShareDefaults>,
+}
+
+/// Viewers on other origins, which are launched by authorization code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// Their origins, as browsers write them; empty: there are none.
+    pub origins: Vec<String>,
+    /// Where codes are sent to: exactly one of these, each on one of the origins.
+    pub redirect_uris: Vec<String>,
+    /// How long an access token lasts.
+    pub token_validity: Duration,
+}
+
+/// What links are made with by somebody with a role. What is not there is not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShareDefaults {
+    /// Whether a PIN is asked for.
+    pub pin: Option<bool>,
+    /// How often they may be opened.
+    pub max_openings: Option<u64>,
+    /// Whether archives and media may be fetched.
+    pub download: Option<bool>,
+    /// How long they last.
+    pub validity: Option<Duration>,
+    /// A request may be stricter than this, and not less strict.
+    pub enforce: bool,
 }
 
 /// Mails.

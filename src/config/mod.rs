@@ -13,6 +13,7 @@ mod emails;
 mod environment;
 mod fault;
 mod jsonc;
+mod logo;
 mod patterns;
 mod providers;
 mod rules;
@@ -24,6 +25,7 @@ mod uploads;
 mod users;
 mod values;
 mod variables;
+mod viewers;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +33,7 @@ mod tests;
 pub use authorization::read;
 pub use checked::{
     AdminApi, AnonymousProfile, Config, Emails, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource,
-    RuleConfig, RuleTouches, Shares, Smtp, SmtpTls, Uploader, Warning,
+    RuleConfig, RuleTouches, ShareDefaults, Shares, Smtp, SmtpTls, Uploader, Viewers, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

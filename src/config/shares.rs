@@ -1,15 +1,16 @@
 //! `Shares`: share links.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use serde_json::Value;
 
-use super::checked::Shares;
+use super::checked::{ShareDefaults, Shares};
 use super::section::Section;
 use super::values::{shown, with_final_slash};
+use super::viewers;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -17,6 +18,8 @@ use crate::secret::Secret;
 const PUBLISHED_KEYS: [&str; 4] = ["my-secret-key", "my-secret-key-for-anonymized-studies", "toto", "secret"];
 /// RFC 7518: a key for HS256 has at least as many bits as the hash.
 const ENOUGH_BYTES: usize = 32;
+/// As many as a request may ask for.
+const MOST_OPENINGS: i64 = 1_000_000;
 /// Seven days.
 const INBOX_VALIDITY: Duration = Duration::from_secs(604_800);
 
@@ -29,13 +32,13 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         check_key(&section, place, key);
     }
     let max_validity = seconds(&section, "MaxValidity");
+    let public_ohif_root = root(&section, "PublicOhifRoot");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
         server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
-        public_ohif_root: root(&section, "PublicOhifRoot"),
         ohif_dicom_json: section.choice("OhifDataSource", &["dicom-web", "dicom-json"]) == Some("dicom-json"),
         meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
         public_meddream_root: root(&section, "PublicMedDreamRoot"),
@@ -43,6 +46,9 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
+        viewers: viewers::read(&section, public_ohif_root.as_deref()),
+        public_ohif_root,
+        defaults: defaults(&section, max_validity),
         secret_key,
     };
     for (key, other) in
@@ -115,6 +121,34 @@ fn inbox_validity(section: &Section<'_>, max_validity: Option<Duration>) -> Dura
     validity.unwrap_or(INBOX_VALIDITY).min(longest)
 }
 
+/// What is said of each role's links.
+fn defaults(section: &Section<'_>, max_validity: Option<Duration>) -> BTreeMap<String, ShareDefaults> {
+    let mut all = BTreeMap::new();
+    for (name, role) in section.named_sections("Defaults") {
+        let validity = seconds(&role, "Validity");
+        if validity.zip(max_validity).is_some_and(|(validity, longest)| validity > longest) {
+            role.fault("Validity", "is longer than \"Shares.MaxValidity\"");
+        }
+        let defaults = ShareDefaults {
+            pin: role.boolean("Pin"),
+            max_openings: role.integer("MaxOpenings", 1..=MOST_OPENINGS).and_then(|most| u64::try_from(most).ok()),
+            download: role.boolean("Download"),
+            validity,
+            enforce: role.boolean("Enforce").unwrap_or(false),
+        };
+        let says_something = defaults.pin.is_some()
+            || defaults.max_openings.is_some()
+            || defaults.download.is_some()
+            || defaults.validity.is_some();
+        if defaults.enforce && !says_something && role.is_sound() {
+            role.fault("Enforce", "stands alone: there is nothing to enforce");
+        }
+        role.finish();
+        all.insert(name, defaults);
+    }
+    all
+}
+
 /// An ISO 8601 date and time, in UTC unless it says otherwise. A date alone means its end.
 fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
     let value = section.string(key)?;
@@ -142,19 +176,5 @@ fn check_later_keys(section: &Section<'_>) {
         if section.integer(key, 1..=i64::MAX).is_some() {
             section.not_yet(key, "a limit on inbox uploads");
         }
-    }
-    let defaults = section.named_sections("Defaults");
-    if section.value("Defaults").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
-        section.not_yet("Defaults", "link defaults per role");
-    }
-    for (_, role) in defaults {
-        role.boolean("Pin");
-        role.integer("MaxOpenings", 1..=i64::MAX);
-        role.boolean("Download");
-        role.integer("Validity", 1..=i64::MAX);
-        role.finish();
-    }
-    if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
-        section.not_yet("ViewerOrigins", "viewers of other origins");
     }
 }

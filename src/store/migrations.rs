@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -130,6 +130,34 @@ const FOURTH: &str = "
 ALTER TABLE shares ADD COLUMN code_hash BLOB;
 ALTER TABLE shares ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT NULL;
+";
+
+/// Links are listed by their maker's name or subject alone too.
+const LINKS_BY_MAKER: &str = "
+CREATE INDEX shares_by_subject ON shares (owner_subject, number);
+CREATE INDEX shares_by_name ON shares (owner_name, number);
+";
+
+/// Launches of viewers on other origins. What is past `forget_at` is forgotten with the next launch.
+const LAUNCHES: &str = "
+CREATE TABLE launches (
+    id           TEXT PRIMARY KEY,
+    link         TEXT NOT NULL,
+    client       TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    challenge    TEXT NOT NULL,
+    nonce        TEXT,
+    opened_at    INTEGER NOT NULL,
+    session      TEXT,
+    until        INTEGER NOT NULL,
+    code_hash    BLOB NOT NULL UNIQUE CHECK (length(code_hash) = 32),
+    code_until   INTEGER NOT NULL,
+    code_taken   INTEGER NOT NULL DEFAULT 0 CHECK (code_taken IN (0, 1)),
+    refresh_hash BLOB,
+    revoked_at   INTEGER,
+    forget_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX launches_by_end ON launches (forget_at);
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

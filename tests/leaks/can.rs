@@ -8,34 +8,40 @@ use testbed::Request;
 
 /// A request with an own study in it, and who is answered 200 with one of its canaries, by the first letters of their
 /// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the link
-/// to a series, `K` the API key, `O` an opened short link that was made without download. The
+/// to a series, `N` the link to an instance, `K` the API key, `O` an opened short link that was made without download. The
 /// instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
 const CAN: &str = r#"
-EVPI.KO GET /patients/{patient}
-EVPI.KO GET /studies/{study}
-EVPI.KO GET /studies/{study}/series?expand
-EVPI.K. GET /studies/{study}/archive
-EVPI.KO GET /studies/{study}/instances-tags
-EVPI.KO GET /studies/{study}/metadata?expand
-EVPI.KO GET /studies/{study}/attachments/1024/data
-EVPISKO GET /series/{series}
-EVPISK. GET /series/{series}/archive
-EVPISKO GET /instances/{instance}/tags
-EVPISKO GET /instances/{instance}/file
-EVPISKO GET /instances/{instance}/content/PatientName
-EVPI.KO GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
-EVPI.KO GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
-EVPI.KO GET /dicom-web/studies?StudyInstanceUID={study-uid}
-EVPI.KO GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
-E....K. GET /tools/create-archive?resources={study},{series}
-EVP..KO POST /tools/find {"Level":"Study","Query":{},"Expand":true}
-EV...K. POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
-E....K. POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
+EVPI..KO GET /patients/{patient}
+EVPISNKO GET /studies/{study}
+EVPISNKO GET /studies/{study}/series?expand
+EVPISNKO GET /studies/{study}/instances?expand
+EVPI..K. GET /studies/{study}/archive
+EVPI..KO GET /studies/{study}/instances-tags
+EVPI..KO GET /studies/{study}/metadata?expand
+EVPI..KO GET /studies/{study}/attachments/1024/data
+EVPISNKO GET /series/{series}
+EVPIS.K. GET /series/{series}/archive
+EVPISNKO GET /instances/{instance}/study
+EVPISNKO GET /instances/{instance}/tags
+EVPISNKO GET /instances/{instance}/file
+EVPISNKO GET /instances/{instance}/content/PatientName
+EVPIS.KO GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
+EVPISNKO GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
+EVPISNKO GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}/frames/1
+EVPISNKO GET /dicom-web/studies/{study-uid}/series?includefield=all
+EVPISNKO GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances?includefield=all
+EVPISNKO GET /dicom-web/studies?StudyInstanceUID={study-uid}
+EVPISNKO GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
+E.....K. GET /tools/create-archive?resources={study},{series}
+EVP.SNKO POST /tools/find {"Level":"Study","Query":{},"Expand":true}
+EVP.SNKO POST /tools/find {"Level":"Series","Query":{},"Expand":true}
+EV....K. POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
+E.....K. POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
 "#;
 
 /// Fails with everything that somebody cannot do.
 pub fn can(world: &World, identities: &[Identity], own: &Target) {
-    let letters = "EVPISKO";
+    let letters = "EVPISNKO";
     let mut failures = Vec::new();
     for line in CAN.lines().filter(|line| !line.is_empty()) {
         let mut words = line.splitn(4, ' ');

@@ -25,6 +25,14 @@ pub(crate) fn memory(version: Version, mebibytes: usize, rounds: usize) -> Resul
     memory::run(version, mebibytes, rounds.max(1))
 }
 
+/// The cost of links with so many of them in the state.
+pub(crate) fn links(count: usize) -> Result<()> {
+    checks::cargo_with(
+        &["bench", "--package", "orthanc-gatehouse", "--bench", "links"],
+        &[("GATEHOUSE_LINKS", &count.to_string())],
+    )
+}
+
 /// In-process benches, HTTP ratios, memory and start-up; whatever is asked for. `only`: the rows of one variant, nothing else.
 pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool, only: Option<&str>) -> Result<()> {
     setup::ensure_all(&[version])?;

@@ -84,7 +84,7 @@ fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
-        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1},
     })));
 }
 
@@ -255,6 +255,28 @@ fn files_that_cannot_be_used() {
 }
 
 #[test]
+fn a_logo_that_is_none() {
+    const LONG: &str =
+        "<svg>                                                                                            ";
+    let long: &'static str = Box::leak(LONG.repeat(2_000).into_boxed_str());
+    let environment =
+        files(&[("/page", "<html>"), ("/long", long), ("/logo", "<svg xmlns='http://www.w3.org/2000/svg'/>")]);
+    let read = |file: &str| section_in(json!({"SiteLogo": file}), &environment);
+    for (file, expected) in [
+        ("/none", "Authorization.SiteLogo: cannot read the file \"/none\": no such file"),
+        ("/page", "Authorization.SiteLogo: the file \"/page\" is no PNG, JPEG or SVG"),
+        ("/long", "Authorization.SiteLogo: the file \"/long\" is larger than 128 kB"),
+    ] {
+        assert_eq!(read(file).map(drop), Err(expected.to_owned()));
+    }
+    let logo = read("/logo").unwrap().site_logo;
+    assert_eq!(
+        logo.as_deref(),
+        Some("data:image/svg+xml;base64,PHN2ZyB4bWxucz0naHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmcnLz4=")
+    );
+}
+
+#[test]
 fn share_links() {
     assert_snapshot!(faults(json!({"Shares": {
         "SecretKey": "change-me-I-am-a-secret-key", "PreviousSecretKeys": ["my-secret-key", 5, ""], "MaxValidity": 100, "InboxValidity": 200,
@@ -264,6 +286,21 @@ fn share_links() {
         json!({"Shares": {"SecretKey": "a", "SecretKeyFile": "b", "PreviousSecretKeys": [], "PreviousSecretKeysFile": "c"}})
     ));
     assert_snapshot!(faults(json!({"Shares": []})));
+}
+
+#[test]
+fn viewers_of_other_origins() {
+    assert_snapshot!(faults(json!({"Shares": {
+        "ViewerOrigins": [
+            "https://a.example", "https://B.example", "https://c.example/", "https://c.example:443", "*", "null", "c.example",
+            "https://user@c.example", "file:///", 5,
+        ],
+        "ViewerRedirectUris": [
+            "https://a.example/callback", "https://a.example", "https://a.example/x/../callback", "https://a.example/callback?x",
+            "https://a.example.evil.example/callback", "https://A.example/callback", "https://evil.example/callback", "/callback",
+        ],
+        "ViewerTokenValidity": 9,
+    }})));
 }
 
 #[test]
@@ -306,6 +343,18 @@ fn values_from_the_environment_say_where_they_come_from() {
 }
 
 /// A secret of the wrong type, in the wrong place or wrong in itself is never shown.
+#[test]
+fn defaults_of_links() {
+    assert_snapshot!(faults(json!({"Shares": {"MaxValidity": 86_400, "Defaults": {
+        "one": {"Pin": "yes", "MaxOpenings": 0, "Download": 1, "Validity": -1, "Enforce": "x"},
+        "two": {"MaxOpenings": 1_000_001, "Validity": 86_401},
+        "three": {"Enforce": true},
+        "four": {"MaxValidity": 5},
+        "five": true,
+        "six": {"Pin": true, "MaxOpenings": 1, "Download": false, "Validity": 86_400, "Enforce": true},
+    }}})));
+}
+
 #[test]
 fn no_fault_shows_a_secret() {
     const MARK: &str = "hunter2";

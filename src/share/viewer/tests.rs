@@ -20,6 +20,8 @@ fn shares() -> Shares {
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
+        viewers: crate::config::Viewers::default(),
+        defaults: Default::default(),
     }
 }
 
