@@ -53,6 +53,8 @@ impl Scene {
             mail: None,
             meddream: None,
             decodes_arguments: true,
+            mail: None,
+            meddream: None,
         };
         Self { bed, api }
     }
