@@ -28,6 +28,8 @@ use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
 use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
+use crate::mail::Mail;
+use crate::meddream::MedDream;
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::pages::Site;
@@ -70,6 +72,12 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
+    /// Mails cannot be sent.
+    #[error("Authorization.Emails.Smtp: {0}")]
+    Mail(String),
+    /// MedDream's token service cannot be asked.
+    #[error("Authorization.Shares.MedDreamTokenServiceUrl: {0}")]
+    MedDream(String),
     /// A key cannot be derived.
     #[error("{0}")]
     Seal(#[from] crate::seal::Unsealable),
@@ -142,7 +150,11 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         );
     }
     let epoch = Epoch::default();
-    // Before anything that starts a thread: a failure here leaves none behind.
+    // Their threads end with them, also when something fails below.
+    let mail = config.emails.as_ref().map(Mail::start).transpose().map_err(StartError::Mail)?.map(Arc::new);
+    let meddream = config.shares.meddream_token_service_url.as_deref().map(MedDream::start);
+    let meddream = meddream.transpose().map_err(StartError::MedDream)?.map(Arc::new);
+    // Before anything else that starts a thread: a failure here leaves none behind.
     let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
     let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
     let front = Front::new(config.public_url.clone(), config.server_https, site);
@@ -193,6 +205,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         login: login.clone(),
         provider,
         decodes_arguments: host.version().decodes_arguments(),
+        mail,
+        meddream,
     };
     Ok(Plugin {
         host,
@@ -393,6 +407,12 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
+        if let Some(mail) = &self.api.mail {
+            mail.stop();
+        }
+        if let Some(meddream) = &self.api.meddream {
+            meddream.stop();
+        }
         self.gate.identities.verifiers().stop();
     }
 }

@@ -20,6 +20,8 @@ fn api(bed: &Bed) -> Api {
         provider: None,
         front: crate::login::Front::new(None, false, "Orthanc".to_owned()),
         decodes_arguments: true,
+        mail: None,
+        meddream: None,
     }
 }
 

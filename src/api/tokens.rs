@@ -72,8 +72,12 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         }
         (code.clone().unwrap_or_default(), short.clone())
     } else {
-        let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
-        let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
+        let token = if link_type == LinkType::MedDreamInstant {
+            meddream_token(call, &studies).map_err(|error| ApiError::new(503, error))?
+        } else {
+            let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+            share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?
+        };
         let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
         let is_direct = shares.public_landing_root.is_none();
         let url = if is_direct && viewer::is_launched(link_type, shares) { short.clone() } else { url };
@@ -343,6 +347,13 @@ pub(super) fn studies_today(call: &Call<'_>, resources: &[ShareResource], identi
     viewer_studies(located.iter())
 }
 
+/// A token of MedDream's own for these studies.
+fn meddream_token(call: &Call<'_>, studies: &[ViewerStudy]) -> Result<String, String> {
+    let meddream = call.api.meddream.as_ref().ok_or("MedDream is not configured")?;
+    let token = meddream.token(studies.iter().map(|study| study.dicom_uid.as_str()));
+    token.map_err(|error| error.to_string())
+}
+
 /// The short form of a link that has one.
 fn short_form(call: &Call<'_>, claims: &ShareClaims) -> Option<String> {
     let verifiers = call.api.gate.identities.verifiers();
@@ -356,6 +367,20 @@ fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &st
     if studies.is_empty() && claims.link_type != LinkType::Inbox {
         return DecodeOutcome::Unknown(claims.link_type);
     }
+    let meddreams;
+    let token = if claims.link_type == LinkType::MedDream {
+        // Asked for each time: it lasts minutes. Ours is none of MedDream's business.
+        match meddream_token(call, &studies) {
+            Ok(token) => meddreams = viewer::encoded(&token),
+            Err(error) => {
+                log::warn!("a link cannot be opened: {error}");
+                return DecodeOutcome::Unknown(claims.link_type);
+            }
+        }
+        &meddreams
+    } else {
+        token
+    };
     // A link of ours is opened by its short form where that keeps the token out of the viewer's URL.
     if viewer::is_launched(claims.link_type, &call.api.shares)
         && let Some(redirect_url) = short_form(call, claims)

@@ -22,6 +22,13 @@ pub trait Environment {
     fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.read_file(path).map(String::into_bytes)
     }
+    /// Whether a folder can be listed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn read_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
+    }
     /// The folder that relative paths start from; an empty path is the working directory.
     fn base_directory(&self) -> PathBuf;
 }

@@ -9,6 +9,7 @@ mod authorization;
 mod checked;
 mod clients;
 mod default_rules;
+mod emails;
 mod environment;
 mod fault;
 mod jsonc;
@@ -31,8 +32,8 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
-    RuleTouches, ShareDefaults, Shares, Uploader, Viewers, Warning,
+    AdminApi, AnonymousProfile, Config, Emails, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource,
+    RuleConfig, RuleTouches, ShareDefaults, Shares, Smtp, SmtpTls, Uploader, Viewers, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

@@ -34,7 +34,6 @@ fn every_type_is_made_decoded_and_opened() {
             ),
             ("viewer-instant-link", None),
             ("download-instant-link", None),
-            ("meddream-instant-link", None),
         ] {
             let body = json!({"ID": "toto", "Resources": [{"OrthancId": id, "DicomUid": uid, "Level": "study"}],
                 "Type": link_type, "ValidityDuration": 600});

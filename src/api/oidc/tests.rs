@@ -50,7 +50,11 @@ impl Scene {
                 subjects: IdTokenSubject::new(&[1; 32]),
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),
+            mail: None,
+            meddream: None,
             decodes_arguments: true,
+            mail: None,
+            meddream: None,
         };
         Self { bed, api }
     }

@@ -84,9 +84,38 @@ fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
-        "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
         "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1},
     })));
+}
+
+#[test]
+fn mails() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("layout.html"), "<body>{email-content}{email-content}</body>").unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let emails = |more: serde_json::Value, smtp: serde_json::Value| {
+        let mut emails = json!({"Sender": "a@b.example", "Smtp": {"Host": "mail.example"}});
+        emails.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        emails["Smtp"].as_object_mut().unwrap().extend(smtp.as_object().unwrap().clone());
+        faults(json!({"Emails": emails})).replace(folder, "FOLDER")
+    };
+    assert_eq!(emails(json!({}), json!({})), "sound");
+    let all = [
+        emails(json!({"Sender": null}), json!({})),
+        emails(json!({"Sender": "My Hospital", "ReplyTo": "a@b.example\r\nBcc: c@d.example", "ServiceUser": "nobody", "Hourly": 0}), json!({})),
+        emails(json!({"TemplatesFolder": "/no/such/folder"}), json!({})),
+        emails(json!({"TemplatesFolder": folder}), json!({})),
+        emails(json!({}), json!({"Host": "smtps://mail.example:465", "Port": 70000, "Tls": "ssl", "Timeout": 0})),
+        emails(json!({}), json!({"Port": 465})),
+        emails(json!({}), json!({"Port": 587, "Tls": "tls"})),
+        emails(json!({}), json!({"Username": "u"})),
+        emails(json!({}), json!({"Password": "hunter2"})),
+        emails(json!({}), json!({"CaFile": "/missing.pem", "StartTls": true})),
+        emails(json!({}), json!({"Host": null, "Password": "hunter2"})),
+    ]
+    .join("\n");
+    assert!(!all.contains("hunter2"));
+    assert_snapshot!(all);
 }
 
 #[test]
