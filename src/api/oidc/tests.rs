@@ -53,8 +53,6 @@ impl Scene {
             mail: None,
             meddream: None,
             decodes_arguments: true,
-            mail: None,
-            meddream: None,
         };
         Self { bed, api }
     }
