@@ -183,6 +183,7 @@ fn every_finding_is_documented_and_every_documented_one_there() {
         include_str!("../config/rules.rs"),
         include_str!("../config/shares.rs"),
         include_str!("../config/users.rs"),
+        include_str!("../config/viewers.rs"),
     ];
     let mut codes = BTreeSet::new();
     let mut gather = |text: &'static str, marks: &[&str]| {

@@ -50,9 +50,9 @@ impl Scene {
                 subjects: IdTokenSubject::new(&[1; 32]),
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),
-            decodes_arguments: true,
             mail: None,
             meddream: None,
+            decodes_arguments: true,
         };
         Self { bed, api }
     }
