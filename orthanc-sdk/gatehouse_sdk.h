@@ -108,6 +108,7 @@ enum {
   gh_service_rest_api_put = 3004,
   gh_service_call_rest_api = 3016,
   gh_service_get_instance_remote_aet = 4000,
+  gh_service_get_instance_size = 4001,
   gh_service_get_instance_simplified_json = 4004,
   gh_service_get_instance_origin = 4007
 };

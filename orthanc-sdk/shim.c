@@ -208,6 +208,14 @@ gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh
   return gh_invoke(context, gh_service_get_instance_origin, &params);
 }
 
+gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int64_t* result) {
+  gh_params_instance params = {0};
+  *result = -1;
+  params.integer = result;
+  params.instance = instance;
+  return gh_invoke(context, gh_service_get_instance_size, &params);
+}
+
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result) {
   gh_params_instance params = {0};
   *result = NULL;

@@ -62,6 +62,7 @@ gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_
 /* A received instance. The string of the AE title belongs to the host; the JSON is given back with gh_release. */
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result);
 gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh_origin* result);
+gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int64_t* result);
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result);
 
 #ifdef __cplusplus

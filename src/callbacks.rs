@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::gate::Permit;
 pub use crate::login::Entrance;
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
+pub use crate::uploads::Verdict;
 
 /// The callbacks of the running plugin. Called from many threads at once; none may block on anything but a bounded
 /// call to the server.
@@ -25,7 +26,7 @@ pub trait Callbacks: Send + Sync {
     fn rest(&self, request: &RestRequest<'_>) -> Reply;
     /// An instance is about to be stored, by whatever way in: whether it may. Called on the thread of the HTTP request
     /// that uploads it, or on one of the server's own.
-    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool;
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict;
     /// An instance was stored, under this Orthanc identifier; the answer to its sender has to wait for this. Called on
     /// the same thread.
     fn stored(&self, instance: &ReceivedInstance<'_>, id: &str);

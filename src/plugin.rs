@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::api::{self, Api};
 use crate::browser;
-use crate::callbacks::{Callbacks, Entrance, Started};
+use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
@@ -25,7 +25,7 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
-use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
+use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
 use crate::login::{Front, Login};
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
@@ -138,7 +138,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     }
     let epoch = Epoch::default();
     // Before anything that starts a thread: a failure here leaves none behind.
-    let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
+    let uploads =
+        Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone(), config.overwrites_instances)?;
     let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
@@ -282,6 +283,11 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             codes,
             grants,
             pins: Pins::default(),
+            inbox: InboxPolicy {
+                labels: config.shares.inbox_labels.clone(),
+                most_instances: config.shares.inbox_max_instances,
+                most_bytes: config.shares.inbox_max_bytes,
+            },
         },
         roles,
         recorder,
@@ -345,10 +351,10 @@ impl Callbacks for Plugin {
         }
     }
 
-    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool {
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict {
         #[cfg(feature = "fault-injection")]
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
-            return true;
+            return Verdict::Taken;
         }
         self.uploads.receive(&self.gate.resources, instance, slot::granted().as_deref(), clock::now())
     }

@@ -86,6 +86,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
             &server.oe2_root,
         ),
         users: users::read_users(&section),
+        overwrites_instances: server.overwrites_instances,
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
         rules,

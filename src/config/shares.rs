@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::checked::Shares;
 use super::section::Section;
+use super::uploads::{is_label, not_a_label};
 use super::values::{shown, with_final_slash};
 use crate::clock::UnixTime;
 use crate::secret::Secret;
@@ -43,6 +44,9 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
+        inbox_labels: inbox_labels(&section),
+        inbox_max_bytes: positive(&section, "InboxMaxBytes"),
+        inbox_max_instances: positive(&section, "InboxMaxInstances"),
         secret_key,
     };
     for (key, other) in
@@ -106,6 +110,19 @@ fn seconds(section: &Section<'_>, key: &'static str) -> Option<Duration> {
     u64::try_from(seconds).ok().map(Duration::from_secs)
 }
 
+fn positive(section: &Section<'_>, key: &'static str) -> Option<u64> {
+    u64::try_from(section.integer(key, 1..=i64::MAX)?).ok()
+}
+
+fn inbox_labels(section: &Section<'_>) -> Vec<String> {
+    const KEY: &str = "InboxLabels";
+    let labels = section.strings(KEY).unwrap_or_default();
+    for (index, label) in labels.iter().enumerate().filter(|(_, label)| !is_label(label)) {
+        section.reader.fault(section.at(KEY).element(index), not_a_label(label));
+    }
+    labels
+}
+
 fn inbox_validity(section: &Section<'_>, max_validity: Option<Duration>) -> Duration {
     let validity = seconds(section, "InboxValidity");
     let longest = max_validity.unwrap_or(Duration::MAX);
@@ -134,15 +151,6 @@ fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
 
 /// Limits and defaults that nothing keeps yet: to accept them would promise what does not happen.
 fn check_later_keys(section: &Section<'_>) {
-    let labels = section.strings("InboxLabels").unwrap_or_default();
-    if !labels.is_empty() {
-        section.not_yet("InboxLabels", "labels on what an inbox link uploads");
-    }
-    for key in ["InboxMaxBytes", "InboxMaxInstances"] {
-        if section.integer(key, 1..=i64::MAX).is_some() {
-            section.not_yet(key, "a limit on inbox uploads");
-        }
-    }
     let defaults = section.named_sections("Defaults");
     if section.value("Defaults").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
         section.not_yet("Defaults", "link defaults per role");

@@ -29,7 +29,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use links::{LinkPolicy, Opened};
+pub use links::{InboxPolicy, LinkPolicy, Opened};
 pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.

@@ -10,7 +10,7 @@ use super::guard::{Callback, guard};
 use super::host::OrthancHost;
 use super::translate::Pairs;
 use super::{answer, sdk, translate};
-use crate::callbacks::{Callbacks, Entrance};
+use crate::callbacks::{Callbacks, Entrance, Verdict};
 use crate::host::HostError;
 use crate::request::{ReceivedInstance, Reply};
 
@@ -167,8 +167,14 @@ pub(super) unsafe extern "C" fn receive(instance: *const sdk::gh_instance) -> i3
         let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
         // SAFETY: as above.
         let tags = || unsafe { running.host.instance_tags(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
-        if running.callbacks.receive(&received) { INSTANCE_TAKEN } else { INSTANCE_DROPPED }
+        // SAFETY: as above.
+        let size = unsafe { running.host.instance_size(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
+        match running.callbacks.receive(&received) {
+            Verdict::Taken => INSTANCE_TAKEN,
+            Verdict::Dropped => INSTANCE_DROPPED,
+            Verdict::Failed => INSTANCE_FAILED,
+        }
     });
     verdict.unwrap_or(INSTANCE_FAILED)
 }
@@ -184,7 +190,9 @@ pub(super) unsafe extern "C" fn stored(instance: *const sdk::gh_instance, id: *c
         let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
         // SAFETY: as above.
         let tags = || unsafe { running.host.instance_tags(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
+        // SAFETY: as above.
+        let size = unsafe { running.host.instance_size(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
         running.callbacks.stored(&received, id);
     });
     SUCCESS

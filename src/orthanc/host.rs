@@ -165,6 +165,20 @@ impl OrthancHost {
         read.unwrap_or((Origin::Other, String::new()))
     }
 
+    /// The size of an instance in bytes; the largest number when the server does not say it, which nothing fits.
+    ///
+    /// # Safety
+    /// As [`Self::instance_origin`].
+    pub(super) unsafe fn instance_size(&self, instance: *const sdk::gh_instance) -> u64 {
+        let read = self.with(|context| {
+            let mut size = -1;
+            // SAFETY: the context promise and the instance promise; `size` outlives the call.
+            check(unsafe { sdk::gh_instance_size(context, instance, &raw mut size) })?;
+            Ok(size)
+        });
+        read.ok().and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
+    }
+
     /// The tags of an instance as simplified JSON.
     ///
     /// # Safety

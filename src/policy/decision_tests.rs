@@ -5,6 +5,7 @@
 use super::*;
 use crate::host::Method;
 use crate::policy::roles::{Role, Roles};
+use crate::request::UploadWay;
 use crate::resource::Level;
 use crate::testing::{Random, worlds};
 
@@ -269,6 +270,7 @@ fn ask(world: &World) -> Decision {
         maker: link.maker.as_ref().map(|held| roles.rights(held.iter().copied())),
         maker_needs: &["all", "share"],
         download: true,
+        uploads: None,
     });
     let labels: Vec<BTreeSet<String>> =
         world.things.iter().map(|thing| owned(&thing.labels).into_iter().collect()).collect();
@@ -287,7 +289,7 @@ fn ask(world: &World) -> Decision {
     let demand = match world.asked {
         Asked::Open => Demand::Open,
         Asked::Own => Demand::Own,
-        Asked::Upload => Demand::Upload,
+        Asked::Upload => Demand::Upload(UploadWay::Files),
         Asked::Body => Demand::Body(&facts),
         Asked::Owned(own) => Demand::Owned(own),
         Asked::Resources => Demand::Resources(&facts),

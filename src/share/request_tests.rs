@@ -25,6 +25,9 @@ fn shares(max_validity: Option<u64>) -> Shares {
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
+        inbox_labels: Vec::new(),
+        inbox_max_bytes: None,
+        inbox_max_instances: None,
     }
 }
 
@@ -56,6 +59,10 @@ fn every_spelling_says_the_same() {
         max_openings: None,
         recipient: None,
         download: None,
+        annotate: false,
+        labels: Vec::new(),
+        max_instances: None,
+        max_bytes: None,
     };
     for body in [
         format!(

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -130,6 +130,15 @@ const FOURTH: &str = "
 ALTER TABLE shares ADD COLUMN code_hash BLOB;
 ALTER TABLE shares ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT NULL;
+";
+
+/// How much came in by links. A table of its own: few links bring anything.
+const FIFTH: &str = "
+CREATE TABLE share_uploads (
+    share     TEXT PRIMARY KEY REFERENCES shares (id) ON DELETE CASCADE,
+    instances INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -8,6 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod identifiers;
+#[cfg(test)]
+mod link_tests;
+mod links;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use claims::{Claimed, Claims};
+use links::Step;
 
 use crate::clock::UnixTime;
 use crate::config::Uploader;
@@ -34,6 +39,20 @@ pub struct Uploads {
     host: Arc<dyn Host>,
     labels: Vec<(Uploader, Vec<String>)>,
     claims: Claims,
+    store: Arc<dyn Store>,
+    /// Whether an instance that comes again replaces the one that is there.
+    overwrites: bool,
+}
+
+/// What is to become of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is stored.
+    Taken,
+    /// It is not, and whoever sends it is told by the status of the instance.
+    Dropped,
+    /// It is not, and the request fails: for whoever does not look at the status of an instance.
+    Failed,
 }
 
 /// Why an instance of somebody limited is refused.
@@ -47,6 +66,16 @@ enum Refusal {
     ForeignStudy,
     #[error("somebody else is creating its study")]
     Claimed,
+    #[error("another series or instance has one of its UIDs")]
+    TakenUid,
+    #[error("its series holds something else")]
+    ForeignSeries,
+    #[error("it would replace what is here")]
+    Replaces,
+    #[error("it is no structured report, segmentation or presentation state")]
+    NoAnnotation,
+    #[error("the link has ended, or has brought in all that it may")]
+    UsedUp,
     #[error("{0}")]
     Resource(#[from] ResourceError),
     #[error("the state cannot be written: {0}")]
@@ -54,7 +83,8 @@ enum Refusal {
 }
 
 impl Uploads {
-    /// `labels` is `UploadLabels` of the configuration.
+    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the one
+    /// that is there.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -62,8 +92,33 @@ impl Uploads {
         host: Arc<dyn Host>,
         store: Arc<dyn Store>,
         labels: Vec<(Uploader, Vec<String>)>,
+        overwrites: bool,
     ) -> Result<Self, StoreError> {
-        Ok(Self { host, labels, claims: Claims::load(store)? })
+        Ok(Self { host, labels, claims: Claims::load(Arc::clone(&store))?, store, overwrites })
+    }
+
+    /// Whether [`Self::looks`] has anything to say of what this request brings: it is granted to holders of links alone.
+    #[must_use]
+    pub fn must_look(granted: Option<&[Arc<Identity>]>) -> bool {
+        granted.is_some_and(|granted| !granted.is_empty() && granted.iter().all(|one| one.link.is_some()))
+    }
+
+    /// Whether an instance of a link's holder may go on to be compared with what the server has. Changes nothing.
+    #[must_use]
+    pub fn looks(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        granted: &[Arc<Identity>],
+        now: UnixTime,
+    ) -> bool {
+        match self.decide_links(resources, instance, granted, now, Step::Look) {
+            Ok(()) => true,
+            Err(refusal) => {
+                log_refusal(granted, &refusal);
+                false
+            }
+        }
     }
 
     /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
@@ -75,7 +130,7 @@ impl Uploads {
         instance: &ReceivedInstance<'_>,
         granted: Option<&[Arc<Identity>]>,
         now: UnixTime,
-    ) -> bool {
+    ) -> Verdict {
         let limited = granted.filter(|granted| !granted.iter().any(|one| decision::is_unlimited(&one.holder())));
         let labels = self.labels_of(instance, granted);
         let Some(identities) = limited else {
@@ -86,14 +141,20 @@ impl Uploads {
             {
                 log::warn!("an instance is stored without the labels of its uploader: {refusal}");
             }
-            return true;
+            return Verdict::Taken;
         };
-        match self.decide(resources, instance, identities, &labels, now) {
-            Ok(()) => true,
+        let decided = self.decide(resources, instance, identities, &labels, now);
+        let decided = match decided {
+            Err(Refusal::Nobody) => self.decide_links(resources, instance, identities, now, Step::Take),
+            // Whoever shows a link beside may do what the link may.
+            Err(first) => self.decide_links(resources, instance, identities, now, Step::Take).map_err(|_| first),
+            Ok(()) => Ok(()),
+        };
+        match decided {
+            Ok(()) => Verdict::Taken,
             Err(refusal) => {
-                let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
-                log::info!("refused an instance of {}: {refusal}", names.join(", "));
-                false
+                log_refusal(identities, &refusal);
+                if Self::must_look(granted) { Verdict::Failed } else { Verdict::Dropped }
             }
         }
     }
@@ -230,10 +291,18 @@ impl Uploads {
     }
 }
 
+fn log_refusal(identities: &[Arc<Identity>], refusal: &Refusal) {
+    let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
+    log::info!("refused an instance of {}: {refusal}", names.join(", "));
+}
+
 /// Whoever may have claimed the study of an instance.
 fn creators(instance: &ReceivedInstance<'_>, granted: Option<&[Arc<Identity>]>) -> Vec<Person> {
     match granted {
-        Some(granted) => granted.iter().filter(|one| one.link.is_none()).map(|one| creator(one)).collect(),
+        Some(granted) => {
+            let people = granted.iter().filter(|one| one.link.is_none()).map(|one| creator(one));
+            people.chain(granted.iter().filter_map(|one| links::holder(one))).collect()
+        }
         None if instance.origin == Origin::Dicom => vec![Person::dicom(instance.remote_aet.trim())],
         None => Vec::new(),
     }

@@ -160,6 +160,7 @@ VALUE(gh_service_rest_api_delete, _OrthancPluginService_RestApiDelete);
 VALUE(gh_service_rest_api_put, _OrthancPluginService_RestApiPut);
 VALUE(gh_service_call_rest_api, _OrthancPluginService_CallRestApi);
 VALUE(gh_service_get_instance_remote_aet, _OrthancPluginService_GetInstanceRemoteAet);
+VALUE(gh_service_get_instance_size, _OrthancPluginService_GetInstanceSize);
 VALUE(gh_service_get_instance_simplified_json, _OrthancPluginService_GetInstanceSimplifiedJson);
 VALUE(gh_service_get_instance_origin, _OrthancPluginService_GetInstanceOrigin);
 
