@@ -238,12 +238,12 @@ impl Gate {
         let uploaded = identity.id.as_deref().map(|id| self.identities.verifiers().store.uploaded(id));
         // What cannot be read is refused by whoever counts.
         let uploaded = uploaded.and_then(Result::ok).unwrap_or_default();
+        let is_full = uploads.most_instances.is_some_and(|most| uploaded.instances >= most);
         let left = uploads.most_bytes.map(|most| most.saturating_sub(uploaded.bytes));
-        if left == Some(0) || uploads.most_instances.is_some_and(|most| uploaded.instances >= most) {
-            return Err(Refusal::UsedUp);
-        }
-        // The parts of a body have heads of their own.
-        let fits = left.is_none_or(|left| length <= left.saturating_mul(2).saturating_add(LINK_BODY_SLACK));
+        let left = if is_full { Some(0) } else { left };
+        // Whatever the link may still bring in; the parts of a body have heads of their own; and a body of usual length is
+        // let through for nothing, so that its sender is told.
+        let fits = left.is_none_or(|left| length <= left.saturating_mul(2).saturating_add(LONGEST_OWN_BODY));
         if fits { Ok(()) } else { Err(Refusal::BodyTooLong) }
     }
 
@@ -321,9 +321,6 @@ impl Gate {
 
 /// The longest body of our own routes, in bytes: the largest, a roles document, is far below.
 const LONGEST_OWN_BODY: u64 = 4 * 1024 * 1024;
-
-/// How much longer than twice what a link may bring in its body may be, in bytes.
-const LINK_BODY_SLACK: u64 = 1024 * 1024;
 
 /// Whether the body is short enough to be read by the server before our handler is asked: these routes are open to
 /// strangers, who could else fill the memory. A body in chunks has no length that could be known here; without a

@@ -351,6 +351,19 @@ impl Callbacks for Plugin {
         }
     }
 
+    fn must_look(&self) -> bool {
+        #[cfg(feature = "fault-injection")]
+        if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
+            return false;
+        }
+        Uploads::must_look(slot::granted().as_deref())
+    }
+
+    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict {
+        let granted = slot::granted().unwrap_or_default();
+        self.uploads.look(&self.gate.resources, instance, &granted, clock::now())
+    }
+
     fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict {
         #[cfg(feature = "fault-injection")]
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {

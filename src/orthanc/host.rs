@@ -1,6 +1,6 @@
 //! [`Host`] over the server's plugin context. Must not know why it is called.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::NonNull;
 
 use parking_lot::RecursiveRwLock;
@@ -190,6 +190,25 @@ impl OrthancHost {
         })
     }
 
+    /// The tags of a file that may be DICOM, as simplified JSON.
+    ///
+    /// # Safety
+    /// `file` points to `size` bytes that stay valid and unchanged during the call.
+    pub(super) unsafe fn file_tags(&self, file: *const c_void, size: u64) -> Result<String, HostError> {
+        let size = u32::try_from(size).map_err(|_too_large| HostError::PLUGIN)?;
+        self.with(|context| {
+            let mut instance = std::ptr::null_mut();
+            // SAFETY: the context promise and the caller's; `instance` outlives the call.
+            check(unsafe { sdk::gh_create_instance(context, &raw mut instance, file, size) })?;
+            // SAFETY: the context promise, and the instance is ours until it is given back below; nothing between
+            // unwinds.
+            let tags = unsafe { self.instance_tags(instance) };
+            // SAFETY: made above, and given back here only.
+            unsafe { sdk::gh_free_instance(context, instance) };
+            tags
+        })
+    }
+
     /// Says in the list of plugins what this one is.
     pub(super) fn describe(&self, description: &CStr) -> Result<(), HostError> {
         self.with(|context| {
@@ -312,6 +331,31 @@ impl OrthancHost {
         self.with(|context| {
             // SAFETY: the context promise, and the caller's about the buffer.
             check(unsafe { sdk::gh_create_buffer(context, target, size) })
+        })?;
+        // SAFETY: not null, and the caller's promise.
+        let start = unsafe { (*target).data };
+        if start.is_null() {
+            return Err(HostError::PLUGIN);
+        }
+        // SAFETY: the service has just made it `size` bytes long, and nobody else has seen it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
+        Ok(())
+    }
+}
+
+impl OrthancHost {
+    /// As [`Self::fill`], for a buffer that may be large.
+    ///
+    /// # Safety
+    /// As [`Self::fill`].
+    pub(super) unsafe fn fill64(&self, target: *mut sdk::gh_buffer64, bytes: &[u8]) -> Result<(), HostError> {
+        if target.is_null() || bytes.is_empty() {
+            return Err(HostError::PLUGIN);
+        }
+        let size = u64::try_from(bytes.len()).map_err(|_too_large| HostError::PLUGIN)?;
+        self.with(|context| {
+            // SAFETY: the context promise, and the caller's about the buffer.
+            check(unsafe { sdk::gh_create_buffer64(context, target, size) })
         })?;
         // SAFETY: not null, and the caller's promise.
         let start = unsafe { (*target).data };

@@ -192,9 +192,6 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
-    /// All that the link may bring in has come.
-    #[error("the link has brought in all that it may")]
-    UsedUp,
 }
 
 /// Decides for one credential and the whole request.

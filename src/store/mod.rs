@@ -10,7 +10,7 @@ mod error;
 mod migrations;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{Cause, StoreError};
 pub use sqlite::SqliteStore;

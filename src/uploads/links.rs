@@ -16,7 +16,7 @@ use crate::person::Person;
 use crate::policy::decision::{self, LinkUploads, UploadTarget};
 use crate::request::ReceivedInstance;
 use crate::resource::{Level, Located, Resources, Study};
-use crate::store::UploadLimits;
+use crate::store::{CreatedStudy, UploadLimits};
 
 /// Whether an instance is only looked at, or taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +67,8 @@ impl Uploads {
             return Err(Refusal::UsedUp);
         }
         let found = Identifiers::read(instance).ok_or(Refusal::NoStudy)?;
+        // Before the study is looked for: a claim that is confirmed meanwhile stands for a study that is there.
+        let before = self.claims.of(&found.study_uid, now);
         let studies = resources.studies_now(&found.study_uid)?;
         match &holder.uploads.into {
             UploadTarget::New(_) => self.may_fill_as_link(&found, &studies, holder, now)?,
@@ -86,8 +88,12 @@ impl Uploads {
         if step == Step::Look {
             return Ok(());
         }
-        if let UploadTarget::New(labels) = &holder.uploads.into {
-            self.claim_for_link(resources, &found, &studies, labels, holder, now)?;
+        if let UploadTarget::New(labels) = &holder.uploads.into
+            && studies.is_empty()
+        {
+            let gone = before.filter(|claim| claim.study.is_some());
+            let new = NewStudy { found: &found, labels, gone };
+            self.claim_for_link(resources, &new, holder, now)?;
         }
         // A claim that was made for nothing ends by itself: another instance may already rely on it.
         let taken = self.store.take_upload(holder.link, instance.size, limits, now)?;
@@ -122,17 +128,12 @@ impl Uploads {
     fn claim_for_link(
         &self,
         resources: &Resources,
-        found: &Identifiers,
-        studies: &[Study],
-        labels: &[String],
+        new: &NewStudy<'_>,
         holder: &Holder<'_>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        if !studies.is_empty() {
-            return Ok(());
-        }
+        let NewStudy { found, labels, gone } = new;
         let own = Person::link(holder.link);
-        let gone = self.claims.of(&found.study_uid, now).filter(|claim| claim.study.is_some());
         match self.claims.claim(&found.study_uid, &own, labels, gone.as_ref(), now)? {
             Claimed::ByAnother => return Err(Refusal::Claimed),
             Claimed::Before => {}
@@ -165,6 +166,14 @@ impl Uploads {
         }
         Ok(!instances.is_empty())
     }
+}
+
+/// A study that is not there yet.
+struct NewStudy<'a> {
+    found: &'a Identifiers,
+    labels: &'a [String],
+    /// A claim on an earlier one of this UID.
+    gone: Option<CreatedStudy>,
 }
 
 /// A link, as far as uploads need to know.

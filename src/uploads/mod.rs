@@ -97,28 +97,60 @@ impl Uploads {
         Ok(Self { host, labels, claims: Claims::load(Arc::clone(&store))?, store, overwrites })
     }
 
-    /// Whether [`Self::looks`] has anything to say of what this request brings: it is granted to holders of links alone.
+    /// Whether [`Self::look`] has anything to say of what this request brings: it is not granted to anybody who may see
+    /// everything.
     #[must_use]
     pub fn must_look(granted: Option<&[Arc<Identity>]>) -> bool {
-        granted.is_some_and(|granted| !granted.is_empty() && granted.iter().all(|one| one.link.is_some()))
+        granted.is_some_and(|granted| !granted.iter().any(|one| decision::is_unlimited(&one.holder())))
     }
 
-    /// Whether an instance of a link's holder may go on to be compared with what the server has. Changes nothing.
+    /// Whether an instance may go on to be compared with what the server has: some servers say then that they have it,
+    /// before they ask whether it may be stored. Changes nothing.
     #[must_use]
-    pub fn looks(
+    pub fn look(
         &self,
         resources: &Resources,
         instance: &ReceivedInstance<'_>,
         granted: &[Arc<Identity>],
         now: UnixTime,
-    ) -> bool {
-        match self.decide_links(resources, instance, granted, now, Step::Look) {
-            Ok(()) => true,
-            Err(refusal) => {
+    ) -> Verdict {
+        let by_link = self.decide_links(resources, instance, granted, now, Step::Look);
+        let uploaders: Vec<&Arc<Identity>> = granted.iter().filter(|one| one.link.is_none()).collect();
+        match by_link {
+            Ok(()) => Verdict::Taken,
+            Err(refusal) if uploaders.is_empty() => {
                 log_refusal(granted, &refusal);
-                false
+                Verdict::Failed
             }
+            // Whether a study that is not there may be created is decided later.
+            Err(_) => match self.is_foreign(resources, instance, &uploaders, now) {
+                Ok(false) => Verdict::Taken,
+                Ok(true) | Err(_) => {
+                    log_refusal(granted, &Refusal::ForeignStudy);
+                    Verdict::Dropped
+                }
+            },
         }
+    }
+
+    fn is_foreign(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        uploaders: &[&Arc<Identity>],
+        now: UnixTime,
+    ) -> Result<bool, Refusal> {
+        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let studies = resources.studies_now(&uid)?;
+        Ok(!studies.is_empty() && !self.is_allowed(uploaders, &uid, &studies, now))
+    }
+
+    /// Whether one identity is allowed for all these studies, which carry the same UID.
+    fn is_allowed(&self, uploaders: &[&Arc<Identity>], uid: &str, studies: &[Study], now: UnixTime) -> bool {
+        let claim = self.claims.of(uid, now);
+        uploaders.iter().any(|identity| {
+            studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
+        })
     }
 
     /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
@@ -154,7 +186,8 @@ impl Uploads {
             Ok(()) => Verdict::Taken,
             Err(refusal) => {
                 log_refusal(identities, &refusal);
-                if Self::must_look(granted) { Verdict::Failed } else { Verdict::Dropped }
+                let by_links = !identities.is_empty() && identities.iter().all(|one| one.link.is_some());
+                if by_links { Verdict::Failed } else { Verdict::Dropped }
             }
         }
     }
@@ -212,11 +245,7 @@ impl Uploads {
             let person = mine.unwrap_or_else(|| creator(first));
             return self.create(resources, &uid, &person, labels, before.as_ref(), now);
         }
-        let claim = self.claims.of(&uid, now);
-        let allowed = uploaders.iter().any(|identity| {
-            studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
-        });
-        if allowed { Ok(()) } else { Err(Refusal::ForeignStudy) }
+        if self.is_allowed(&uploaders, &uid, &studies, now) { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
     /// The study is not there: whoever is first may create it.

@@ -9,6 +9,7 @@ mod bodies;
 mod credentials;
 mod doctor;
 mod findings;
+mod inbox;
 mod labels;
 mod lifecycle;
 mod links;
