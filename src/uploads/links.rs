@@ -63,7 +63,10 @@ impl Uploads {
         now: UnixTime,
         step: Step,
     ) -> Result<(), Refusal> {
-        if holder.identity.expires_at.is_some_and(|end| end <= now) {
+        // It may have ended since the request was let through: a body takes its time.
+        let ended = |end: Option<UnixTime>| end.is_some_and(|end| end <= now);
+        let record = self.store.share(holder.link)?.ok_or(Refusal::UsedUp)?;
+        if ended(holder.identity.expires_at) || ended(record.expires_at) || record.revoked_at.is_some() {
             return Err(Refusal::UsedUp);
         }
         let found = Identifiers::read(instance).ok_or(Refusal::NoStudy)?;

@@ -4,6 +4,7 @@
 //! Servers whose configuration and images a test leaves as they are, are shared ([`site::shared`]).
 #![deny(unsafe_code)]
 
+mod annotations;
 mod api_keys;
 mod bodies;
 mod credentials;
