@@ -8,34 +8,34 @@ use testbed::Request;
 
 /// A request with an own study in it, and who is answered 200 with one of its canaries, by the first letters of their
 /// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the link
-/// to a series, `K` the API key, `O` an opened short link that was made without download. The
-/// instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
+/// to a series, `K` the API key, `O` an opened short link that was made without download, `A` the
+/// annotating link. The instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
 const CAN: &str = r#"
-EVPI.KO GET /patients/{patient}
-EVPI.KO GET /studies/{study}
-EVPI.KO GET /studies/{study}/series?expand
-EVPI.K. GET /studies/{study}/archive
-EVPI.KO GET /studies/{study}/instances-tags
-EVPI.KO GET /studies/{study}/metadata?expand
-EVPI.KO GET /studies/{study}/attachments/1024/data
-EVPISKO GET /series/{series}
-EVPISK. GET /series/{series}/archive
-EVPISKO GET /instances/{instance}/tags
-EVPISKO GET /instances/{instance}/file
-EVPISKO GET /instances/{instance}/content/PatientName
-EVPI.KO GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
-EVPI.KO GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
-EVPI.KO GET /dicom-web/studies?StudyInstanceUID={study-uid}
-EVPI.KO GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
-E....K. GET /tools/create-archive?resources={study},{series}
-EVP..KO POST /tools/find {"Level":"Study","Query":{},"Expand":true}
-EV...K. POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
-E....K. POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
+EVPI.KOA GET /patients/{patient}
+EVPI.KOA GET /studies/{study}
+EVPI.KOA GET /studies/{study}/series?expand
+EVPI.K.A GET /studies/{study}/archive
+EVPI.KOA GET /studies/{study}/instances-tags
+EVPI.KOA GET /studies/{study}/metadata?expand
+EVPI.KOA GET /studies/{study}/attachments/1024/data
+EVPISKOA GET /series/{series}
+EVPISK.A GET /series/{series}/archive
+EVPISKOA GET /instances/{instance}/tags
+EVPISKOA GET /instances/{instance}/file
+EVPISKOA GET /instances/{instance}/content/PatientName
+EVPI.KOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
+EVPI.KOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
+EVPI.KOA GET /dicom-web/studies?StudyInstanceUID={study-uid}
+EVPI.KOA GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
+E....K.. GET /tools/create-archive?resources={study},{series}
+EVP..KOA POST /tools/find {"Level":"Study","Query":{},"Expand":true}
+EV...K.. POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
+E....K.. POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
 "#;
 
 /// Fails with everything that somebody cannot do.
 pub fn can(world: &World, identities: &[Identity], own: &Target) {
-    let letters = "EVPISKO";
+    let letters = "EVPISKOA";
     let mut failures = Vec::new();
     for line in CAN.lines().filter(|line| !line.is_empty()) {
         let mut words = line.splitn(4, ' ');
