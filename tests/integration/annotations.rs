@@ -168,6 +168,20 @@ fn annotations_enter_the_links_study_and_nothing_else_does() {
         let reads = link(&site, &Who::user("external"), own, json!({"Verbs": ["read"]}));
         assert_eq!(site.send(&reads, file(&annotation("SR", "reader", sr))).status, 403, "{version:?}");
         assert_eq!(site.get(&reads, &own.fill("/studies/{study}")).status, 200, "{version:?}");
+        // From a viewer that was opened by the short form: a cookie, which counts for our own pages only.
+        let answer = make(&site, &Who::user("external"), own, json!({"Download": false}));
+        let short = answer.json().unwrap()["ShortUrl"].as_str().unwrap().to_owned();
+        let opened = site.get(&Who::nobody(), &short[short.find("/auth/links/").unwrap()..]);
+        let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        for (from, expected) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200)] {
+            let viewer = Who::nobody().header("Cookie", &cookie).header("Sec-Fetch-Site", from);
+            let request = stow("/dicom-web/studies", &[&annotation("SR", "viewer", sr).to_bytes()]);
+            assert_eq!(
+                site.send(&viewer, request.header("Sec-Fetch-Mode", "cors")).status,
+                expected,
+                "{version:?} {from}"
+            );
+        }
         // So many and no more, when it was made so.
         let one = link(&site, &Who::user("external"), own, json!({"MaxInstances": 1}));
         let statuses = ["a", "b"].map(|name| site.send(&one, file(&annotation("SR", name, sr))).status);

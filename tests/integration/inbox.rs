@@ -208,6 +208,12 @@ fn an_inbox_link_brings_in_new_studies_and_shows_nothing() {
         let sent = |instance| site.send(&Who::user("external"), file(instance)).json().unwrap()["Status"].clone();
         assert_eq!((sent(&foreign), sent(&other)), (json!("FilteredOut"), json!("FilteredOut")), "{version:?}");
 
+        // Signed with our key, and of no record that could count.
+        let claims = json!({"id": "old", "resources": [], "type": "inbox-link", "expiration_date": null, "validity_duration": null});
+        let header = json!({"alg": "HS256", "typ": "JWT"});
+        let unrecorded = Who::token(&testbed::oidc::hs256(&header, &claims, SHARE_KEY.as_bytes()));
+        assert_eq!(site.send(&unrecorded, file(&four)).status, 403, "{version:?}");
+
         // Two studies in one archive, and a foreign one among own ones: each by itself.
         let [five, six] = ["five", "six"].map(|name| new("New", name));
         let another = new("Another", "one");

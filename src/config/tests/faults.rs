@@ -85,8 +85,16 @@ fn features_that_are_not_there() {
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
         "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
-        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1, "Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+        "Shares": {"Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
     })));
+}
+
+#[test]
+fn what_inbox_links_bring_in() {
+    assert_eq!(faults(json!({"Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1}})), "sound");
+    assert_snapshot!(faults(json!({"Shares": {
+        "InboxLabels": ["in box", "", "inbox"], "InboxMaxBytes": 0, "InboxMaxInstances": "many",
+    }})));
 }
 
 #[test]
