@@ -47,14 +47,10 @@ impl Identifiers {
             ],
         )
         .ok()?;
-        let uid = |text: Option<String>| {
-            let text = text?;
-            let uid = trimmed(&text);
-            is_uid(uid).then(|| uid.to_owned())
-        };
+        // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to it.
+        let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
         let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
-        let patient = patient.unwrap_or_default();
-        let patient = trimmed(&patient);
+        let patient = patient.as_deref().unwrap_or_default();
         Some(Self {
             study: orthanc_id(&[patient, &study_uid]),
             series: orthanc_id(&[patient, &study_uid, &series_uid]),
@@ -121,11 +117,10 @@ mod tests {
     }
 
     #[test]
-    fn padding_is_no_part_of_an_identifier_and_no_patient_is_an_empty_one() {
+    fn a_blank_before_a_patient_id_is_a_part_of_it_and_no_patient_is_an_empty_one() {
         let mut padded = tags("1.2", "CT");
-        padded["PatientID"] = json!(" P ");
-        padded["StudyInstanceUID"] = json!("1.2\0");
-        assert_eq!(read(&padded).unwrap().instance, read(&tags("1.2", "CT")).unwrap().instance);
+        padded["PatientID"] = json!(" P");
+        assert_ne!(read(&padded).unwrap().study, read(&tags("1.2", "CT")).unwrap().study);
         let mut nobody = tags("1.2", "CT");
         nobody["PatientID"] = json!(null);
         let empty = read(&nobody).unwrap().study;
@@ -136,7 +131,16 @@ mod tests {
     #[test]
     fn what_is_missing_doubled_or_no_uid_is_not_read() {
         for name in ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"] {
-            for odd in [json!(null), json!(""), json!("*"), json!("1.2\\1.3"), json!(["1.2"]), json!(5)] {
+            for odd in [
+                json!(null),
+                json!(""),
+                json!("*"),
+                json!("1.2\\1.3"),
+                json!(" 1.2"),
+                json!("1.2\0"),
+                json!(["1.2"]),
+                json!(5),
+            ] {
                 let mut changed = tags("1.2", "CT");
                 changed[name] = odd.clone();
                 assert!(read(&changed).is_none(), "{name}: {odd}");

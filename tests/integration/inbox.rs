@@ -208,6 +208,26 @@ fn an_inbox_link_brings_in_new_studies_and_shows_nothing() {
         let sent = |instance| site.send(&Who::user("external"), file(instance)).json().unwrap()["Status"].clone();
         assert_eq!((sent(&foreign), sent(&other)), (json!("FilteredOut"), json!("FilteredOut")), "{version:?}");
 
+        // Whatever the patient is called, the second instance finds the study of the first.
+        let latin = |instance: Instance| instance.text((0x0008, 0x0005), "CS", "ISO_IR 100");
+        for (at, (patient, is_latin)) in [
+            ("Müller".as_bytes(), false),
+            (b"M\xfcller", true),
+            (b" padded ", false),
+            (b"", false),
+            (b"A^B|C\\D", false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            for name in ["one", "two"] {
+                let instance = new(&format!("Odd {at}"), name).raw((0x0010, 0x0020), "LO", patient.to_vec());
+                let instance = if is_latin { latin(instance) } else { instance };
+                let answer = site.send(&who, file(&instance));
+                assert_eq!(answer.status, 200, "{version:?} {patient:?} {name}: {}", answer.text());
+            }
+        }
+
         // Signed with our key, and of no record that could count.
         let claims = json!({"id": "old", "resources": [], "type": "inbox-link", "expiration_date": null, "validity_duration": null});
         let header = json!({"alg": "HS256", "typ": "JWT"});

@@ -91,7 +91,10 @@ fn features_that_are_not_there() {
 
 #[test]
 fn what_inbox_links_bring_in() {
-    assert_eq!(faults(json!({"Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1}})), "sound");
+    assert_eq!(
+        faults(json!({"Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1}})),
+        "sound"
+    );
     assert_snapshot!(faults(json!({"Shares": {
         "InboxLabels": ["in box", "", "inbox"], "InboxMaxBytes": 0, "InboxMaxInstances": "many",
     }})));
