@@ -12,7 +12,9 @@ use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::ownership::{Owned, Ownership};
-use crate::policy::decision::{self, Decision, Demand, Facts, Refusal};
+pub use crate::pieces::facts;
+use crate::pieces::{Pieces, has_pieces};
+use crate::policy::decision::{self, Decision, Demand, Facts, Holder, Reach, Refusal};
 use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
@@ -205,8 +207,7 @@ impl Gate {
             if let Some(Touched { located: Err(ResourceError::Host(trouble)), .. }) = &touched {
                 outcome.trouble = Some(trouble.clone());
             }
-            let found = touched.as_ref().and_then(|touched| touched.located.as_deref().ok()).unwrap_or_default();
-            let facts: Vec<Facts<'_>> = found.iter().map(facts).collect();
+            let facts = touched.as_ref().map(|touched| self.facts_for(&holder, touched)).unwrap_or_default();
             let demand = self.demand(handling, touched.as_ref(), rule, &facts, identity);
             match decision::decide_past(first, &holder, request.method, &demand) {
                 Decision::Granted => {
@@ -263,7 +264,7 @@ impl Gate {
             Handling::Own => Demand::Own,
             // What comes in is decided instance by instance, in `uploads`.
             Handling::Upload(way) => Demand::Upload(way),
-            Handling::Named | Handling::Filtered | Handling::Identifiers(_) | Handling::WadoUri => {
+            Handling::Named | Handling::Filtered | Handling::Parts | Handling::Identifiers(_) | Handling::WadoUri => {
                 Demand::Resources(facts)
             }
             Handling::Search => Demand::Search(facts),
@@ -289,20 +290,42 @@ impl Gate {
     /// What a request names: read, and for somebody limited looked up.
     fn touched<'a>(&self, request: &Request<'a>, rule: Option<&Rule>, look_up: bool) -> Touched<'a> {
         let access = self.routes.classify(request.method, request.path, &request.arguments);
-        let located = if look_up { self.locate(request, &access, rule) } else { Ok(Vec::new()) };
-        Touched { label: access.label, owned: access.owned, located, looked_up: look_up }
+        let (located, passed) = match look_up.then(|| self.locate(request, &access, rule)) {
+            None => (Ok(Vec::new()), 0),
+            Some(Ok((located, passed))) => (Ok(located), passed),
+            Some(Err(error)) => (Err(error), 0),
+        };
+        Touched { label: access.label, owned: access.owned, located, passed, looked_up: look_up }
     }
 
-    /// Everything that a request names, looked up. An error for any of them is an error for all.
+    /// What the policy is told for one holder of what was looked up.
+    fn facts_for<'a>(&self, holder: &Holder<'_>, touched: &'a Touched<'_>) -> Vec<Facts<'a>> {
+        let located = touched.located.as_deref().unwrap_or_default();
+        let asks = touched.passed > 0 && holder.link.is_some_and(has_pieces);
+        let pieces =
+            if asks { Pieces::of(&self.resources, std::iter::once(holder.clone())) } else { Pieces::default() };
+        let reach = |at: usize, located: &Located| match at < touched.passed {
+            true => Reach::Part { linked: pieces.lie_in(located) },
+            false => Reach::Whole,
+        };
+        located.iter().enumerate().map(|(at, located)| Facts { reach: reach(at, located), ..facts(located) }).collect()
+    }
+
+    /// Everything that a request names, looked up, and how many of them are touched in part. An error for any of them is
+    /// an error for all.
     fn locate(
         &self,
         request: &Request<'_>,
         access: &Access<'_>,
         rule: Option<&Rule>,
-    ) -> Result<Vec<Located>, ResourceError> {
+    ) -> Result<(Vec<Located>, usize), ResourceError> {
         let mut found = Vec::new();
-        for named in &access.named {
+        let mut passed = 0;
+        for (at, named) in access.named.iter().enumerate() {
             found.extend(self.resources.locate(named)?);
+            if at < access.passed {
+                passed = found.len();
+            }
         }
         // A site's own rule says where its route names a resource; a route that we know is never explained away.
         if access.handling == Handling::Unknown
@@ -315,7 +338,7 @@ impl Gate {
             }
             found.extend(self.resources.locate(&Named::Orthanc(level, id.into()))?);
         }
-        Ok(found)
+        Ok((found, passed))
     }
 }
 
@@ -337,18 +360,9 @@ struct Touched<'a> {
     label: Option<&'a str>,
     owned: Option<(Owned, &'a str)>,
     located: Result<Vec<Located>, ResourceError>,
+    /// So many of the first of them are touched in part.
+    passed: usize,
     looked_up: bool,
-}
-
-/// What the policy is told of a resource.
-#[must_use]
-pub fn facts(located: &Located) -> Facts<'_> {
-    Facts {
-        study: (&located.study.id, &located.study.uid),
-        labels: &located.study.labels,
-        series: located.series.as_ref().map(|series| (&*series.id, &*series.uid)),
-        instance: located.instance.as_ref().map(|instance| (&*instance.id, &*instance.uid)),
-    }
 }
 
 /// One line for the log about a refusal: identity, route, rule, reason; no credential and no query value.

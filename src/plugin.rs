@@ -27,8 +27,11 @@ use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
 use crate::login::{Front, Login};
+use crate::mail::Mail;
+use crate::meddream::MedDream;
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
+use crate::pages::Site;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
@@ -68,6 +71,12 @@ pub enum StartError {
     /// A thread cannot be started.
     #[error("a thread cannot be started: {0}")]
     Thread(std::io::Error),
+    /// Mails cannot be sent.
+    #[error("Authorization.Emails.Smtp: {0}")]
+    Mail(String),
+    /// MedDream's token service cannot be asked.
+    #[error("Authorization.Shares.MedDreamTokenServiceUrl: {0}")]
+    MedDream(String),
     /// A key cannot be derived.
     #[error("{0}")]
     Seal(#[from] crate::seal::Unsealable),
@@ -137,10 +146,15 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         );
     }
     let epoch = Epoch::default();
-    // Before anything that starts a thread: a failure here leaves none behind.
+    // Their threads end with them, also when something fails below.
+    let mail = config.emails.as_ref().map(Mail::start).transpose().map_err(StartError::Mail)?.map(Arc::new);
+    let meddream = config.shares.meddream_token_service_url.as_deref().map(MedDream::start);
+    let meddream = meddream.transpose().map_err(StartError::MedDream)?.map(Arc::new);
+    // Before anything else that starts a thread: a failure here leaves none behind.
     let uploads =
         Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone(), config.overwrites_instances)?;
-    let front = Front::new(config.public_url.clone(), config.server_https, config.server_name.clone());
+    let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
+    let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
@@ -186,6 +200,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         front,
         login: login.clone(),
         decodes_arguments: host.version().decodes_arguments(),
+        mail,
+        meddream,
     };
     Ok(Plugin {
         host,
@@ -392,6 +408,12 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
+        if let Some(mail) = &self.api.mail {
+            mail.stop();
+        }
+        if let Some(meddream) = &self.api.meddream {
+            meddream.stop();
+        }
         self.gate.identities.verifiers().stop();
     }
 }

@@ -12,6 +12,6 @@ pub fn get(call: &Call<'_>) -> Answer {
         return Err(call.refuse("for administrators"));
     }
     let findings = call.api.doctor.examine(call.now);
-    call.api.doctor.look_again();
+    call.api.doctor.look_again(call.now);
     Ok(ok(&Value::Array(findings.iter().map(crate::doctor::Finding::to_value).collect())))
 }

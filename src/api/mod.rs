@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod doctor;
+mod emails;
 mod keys;
 mod links;
 mod login;
@@ -27,6 +28,8 @@ use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
 use crate::login::{Front, Login};
+use crate::mail::Mail;
+use crate::meddream::MedDream;
 use crate::policy::decision::{self, Refusal};
 use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller, Slot};
@@ -50,6 +53,10 @@ pub struct Api {
     pub login: Option<Arc<Login>>,
     /// Whether the server decodes arguments before we see them.
     pub decodes_arguments: bool,
+    /// How mails are sent; `None`: not at all.
+    pub mail: Option<Arc<Mail>>,
+    /// Where MedDream's tokens come from; `None` without MedDream.
+    pub meddream: Option<Arc<MedDream>>,
 }
 
 /// One call of a route.
@@ -169,6 +176,11 @@ impl Api {
             (Some("sessions"), Some("user"), Some(user)) => {
                 call.only(&[Method::Delete], "DELETE", |call| sessions::of_user(call, user))
             }
+            (Some("emails"), Some("templates"), None) => call.only(&[Method::Get], "GET", emails::templates),
+            (Some("emails"), Some("templates"), Some(name)) => {
+                call.only(&[Method::Get], "GET", |call| emails::template(call, name))
+            }
+            (Some("emails"), Some("send"), None) => call.only(&[Method::Post], "POST", emails::send),
             (Some("login"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::login),
             (Some("callback"), None, None) => call.only(&[Method::Get], "GET", login::callback),
             (Some("logout"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::logout),

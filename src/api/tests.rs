@@ -19,6 +19,8 @@ fn api(bed: &Bed) -> Api {
         login: None,
         front: crate::login::Front::new(None, false, "Orthanc".to_owned()),
         decodes_arguments: true,
+        mail: None,
+        meddream: None,
     }
 }
 

@@ -16,6 +16,7 @@ use crate::secret::Secret;
 use crate::share::ShareResource;
 use crate::share::code;
 use crate::share::decode::{self, DecodeOutcome};
+use crate::share::defaults::Defaults;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::request::{LinkRequest, Pin};
@@ -37,6 +38,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         // Only somebody who may see everything is told that it is not there.
         return Err(ApiError::new(404, "one of the resources is unknown"));
     }
+    let request = defaults(call, &maker)?.apply(request, &call.api.shares, call.now)?;
     let located = located.and_then(Result::ok).unwrap_or_default();
     let studies = viewer_studies(located.iter().map(|(_, located)| located));
 
@@ -71,8 +73,12 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         }
         (code.clone().unwrap_or_default(), short.clone())
     } else {
-        let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
-        let token = share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?;
+        let token = if link_type == LinkType::MedDreamInstant {
+            meddream_token(call, &studies).map_err(|error| ApiError::new(503, error))?
+        } else {
+            let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+            share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?
+        };
         let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
         (token, url)
     };
@@ -105,6 +111,18 @@ fn check_gifts(call: &Call<'_>, maker: &Identity, request: &LinkRequest) -> Resu
         Some(label) => Err(call.refuse(format_args!("the label {label:?} is not yours to give"))),
         None => Ok(()),
     }
+}
+
+/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
+fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
+    let configured = &call.api.shares.defaults;
+    if configured.is_empty() {
+        return Ok(Defaults::default());
+    }
+    let verifiers = call.api.gate.identities.verifiers();
+    let person = maker.person.as_ref().map(|person| verifiers.maker_roles(person, call.now));
+    let persons = person.transpose().map_err(|error| ApiError::internal(&error))?.flatten().unwrap_or_default();
+    Ok(Defaults::of(configured, maker.roles.iter().chain(&persons).map(String::as_str)))
 }
 
 /// The conditions that a link is made with, and the PIN that was made up for it: shown once.
@@ -354,6 +372,13 @@ fn is_used_up(call: &Call<'_>, identity: &Identity) -> bool {
         || uploads.most_bytes.is_some_and(|most| used.bytes >= most)
 }
 
+/// A token of MedDream's own for these studies.
+fn meddream_token(call: &Call<'_>, studies: &[ViewerStudy]) -> Result<String, String> {
+    let meddream = call.api.meddream.as_ref().ok_or("MedDream is not configured")?;
+    let token = meddream.token(studies.iter().map(|study| study.dicom_uid.as_str()));
+    token.map_err(|error| error.to_string())
+}
+
 fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
     // The inbox page then offers no upload.
     if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
@@ -363,6 +388,20 @@ fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &st
     if studies.is_empty() && claims.link_type != LinkType::Inbox {
         return DecodeOutcome::Unknown(claims.link_type);
     }
+    let meddreams;
+    let token = if claims.link_type == LinkType::MedDream {
+        // Asked for each time: it lasts minutes. Ours is none of MedDream's business.
+        match meddream_token(call, &studies) {
+            Ok(token) => meddreams = viewer::encoded(&token),
+            Err(error) => {
+                log::warn!("a link cannot be opened: {error}");
+                return DecodeOutcome::Unknown(claims.link_type);
+            }
+        }
+        &meddreams
+    } else {
+        token
+    };
     match viewer::viewer_url(claims.link_type, &call.api.shares, &studies, token) {
         Ok(redirect_url) => DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url },
         Err(missing) => {

@@ -13,7 +13,7 @@ use super::fault::{Fault, Faults, KeyPath};
 use super::patterns::Roots;
 use super::section::{Reader, Section, kind};
 use super::values::{shown, with_final_slash};
-use super::{clients, providers, rules, server, shares, standard, uploads, users, variables};
+use super::{clients, emails, logo, providers, rules, server, shares, standard, uploads, users, variables};
 
 const SECTION: &str = "Authorization";
 
@@ -75,6 +75,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
     let unchecked = standard::read(&section, &server.oe2_root);
     let public_url = section.url("PublicUrl").map(with_final_slash);
     let login = login(&section);
+    let users = users::read_users(&section);
     let config = Config {
         token_http_headers: token_headers(&section),
         token_get_arguments: section.strings("TokenGetArguments").unwrap_or_default(),
@@ -85,7 +86,8 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
             public_url.as_deref(),
             &server.oe2_root,
         ),
-        users: users::read_users(&section),
+        emails: emails::read(&section, &users),
+        users,
         overwrites_instances: server.overwrites_instances,
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
@@ -99,6 +101,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         shares: shares::read(&section, public_url.as_deref(), &server.local_url),
         index_directory: reader.resolve(&server.index_directory),
         sqlite: sqlite(&section, &server.index_directory),
+        site_logo: logo::read(&section),
         public_url,
         server_name: server.name,
         server_https: server.https,
@@ -166,22 +169,6 @@ fn check_later_keys(section: &Section<'_>) {
     if section.boolean("EnableAuditLogs") == Some(true) {
         section.not_yet("EnableAuditLogs", "audit logs");
     }
-
-    let emails = section.section("Emails");
-    for key in ["TemplatesFolder", "Sender", "ReplyTo"] {
-        emails.string(key);
-    }
-    let smtp = emails.section("Smtp");
-    if smtp.string("Host").is_some() {
-        smtp.not_yet("Host", "e-mails");
-    }
-    smtp.integer("Port", 1..=65535);
-    smtp.choice("Tls", &["none", "starttls", "tls"]);
-    smtp.string("Username");
-    smtp.secret("Password", "PasswordFile");
-    smtp.integer("Timeout", 1..=600);
-    smtp.finish();
-    emails.finish();
 }
 
 fn login(section: &Section<'_>) -> Option<Login> {

@@ -46,8 +46,12 @@ pub struct Config {
     pub login: Option<Login>,
     /// Share links.
     pub shares: Shares,
+    /// Mails; `None` when no mail server is configured.
+    pub emails: Option<Emails>,
     /// Orthanc's `Name`, default `Orthanc`.
     pub server_name: String,
+    /// The site's picture on the pages that people see, as a `data:` URL.
+    pub site_logo: Option<String>,
     /// Whether Orthanc speaks TLS itself (`SslEnabled`).
     pub server_https: bool,
     /// Orthanc's `IndexDirectory`. Orthanc makes it on a first start, but only after its plugins are loaded.
@@ -294,4 +298,68 @@ pub struct Shares {
     pub inbox_max_bytes: Option<u64>,
     /// How many instances may.
     pub inbox_max_instances: Option<u64>,
+    /// By role: what the links of whoever has it are made with.
+    pub defaults: BTreeMap<String, ShareDefaults>,
+}
+
+/// What links are made with by somebody with a role. What is not there is not said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShareDefaults {
+    /// Whether a PIN is asked for.
+    pub pin: Option<bool>,
+    /// How often they may be opened.
+    pub max_openings: Option<u64>,
+    /// Whether archives and media may be fetched.
+    pub download: Option<bool>,
+    /// How long they last.
+    pub validity: Option<Duration>,
+    /// A request may be stricter than this, and not less strict.
+    pub enforce: bool,
+}
+
+/// Mails.
+#[derive(Clone, Debug)]
+pub struct Emails {
+    /// The mail server.
+    pub smtp: Smtp,
+    /// Whom mails come from.
+    pub sender: lettre::message::Mailbox,
+    /// Whom they are answered to, if it is somebody else.
+    pub reply_to: Option<lettre::message::Mailbox>,
+    /// Where templates are.
+    pub templates_folder: Option<PathBuf>,
+    /// The local user that sends for others.
+    pub service_user: Option<String>,
+    /// How many recipients the mails with one person's links may have within an hour.
+    pub hourly_per_person: u32,
+    /// How many all mails together may have.
+    pub hourly: u32,
+}
+
+/// The mail server.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Its name, which its certificate is for, or its address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: SmtpTls,
+    /// PEM certificates of authorities that are believed beside the system's.
+    pub ca: Option<String>,
+    /// User name and password; `None`: it wants none.
+    pub login: Option<(String, Secret)>,
+    /// How long sending one mail may take.
+    pub timeout: Duration,
+}
+
+/// How a connection with the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Not at all.
+    None,
+    /// Begun in the clear, and TLS before anything is said. Required.
+    StartTls,
+    /// TLS from the start.
+    Tls,
 }

@@ -15,6 +15,20 @@ pub trait Environment {
     /// # Errors
     /// When the file is missing, unreadable, larger than 1 MiB or no UTF-8.
     fn read_file(&self, path: &Path) -> io::Result<String>;
+    /// The content of a file of whatever kind.
+    ///
+    /// # Errors
+    /// When the file is missing, unreadable or larger than 1 MiB.
+    fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read_file(path).map(String::into_bytes)
+    }
+    /// Whether a folder can be listed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn read_folder(&self, path: &Path) -> io::Result<()> {
+        std::fs::read_dir(path).map(drop)
+    }
     /// The folder that relative paths start from; an empty path is the working directory.
     fn base_directory(&self) -> PathBuf;
 }
@@ -43,12 +57,17 @@ impl Environment for ProcessEnvironment {
     }
 
     fn read_file(&self, path: &Path) -> io::Result<String> {
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-        if text.len() as u64 > LARGEST_FILE {
+        let no_text = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
+        String::from_utf8(self.read_bytes(path)?).map_err(no_text)
+    }
+
+    fn read_bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > LARGEST_FILE {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 MiB"));
         }
-        Ok(text)
+        Ok(content)
     }
 
     fn base_directory(&self) -> PathBuf {

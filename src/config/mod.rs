@@ -9,9 +9,11 @@ mod authorization;
 mod checked;
 mod clients;
 mod default_rules;
+mod emails;
 mod environment;
 mod fault;
 mod jsonc;
+mod logo;
 mod patterns;
 mod providers;
 mod rules;
@@ -29,8 +31,8 @@ mod tests;
 
 pub use authorization::read;
 pub use checked::{
-    AdminApi, AnonymousProfile, Config, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource, RuleConfig,
-    RuleTouches, Shares, Uploader, Warning,
+    AdminApi, AnonymousProfile, Config, Emails, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource,
+    RuleConfig, RuleTouches, ShareDefaults, Shares, Smtp, SmtpTls, Uploader, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

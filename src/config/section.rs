@@ -294,6 +294,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The same of a file of whatever kind.
+    pub(super) fn bytes(&self, key: &'static str, file: &str) -> Option<Vec<u8>> {
+        let content = self.reader.environment.read_bytes(&self.reader.resolve(file));
+        content.map_err(|error| self.fault(key, format!("cannot read the file {}: {error}", shown(file)))).ok()
+    }
+
     /// Refuses a key that asks for a feature that is not there.
     pub(super) fn not_yet(&self, key: &str, feature: &str) {
         self.fault(key, format!("asks for {feature}, which this version does not have yet: remove the key"));

@@ -1,13 +1,13 @@
 //! `Shares`: share links.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
-use serde_json::Value;
 
-use super::checked::Shares;
+use super::checked::{ShareDefaults, Shares};
 use super::section::Section;
 use super::uploads::{is_label, not_a_label};
 use super::values::{shown, with_final_slash};
@@ -18,6 +18,8 @@ use crate::secret::Secret;
 const PUBLISHED_KEYS: [&str; 4] = ["my-secret-key", "my-secret-key-for-anonymized-studies", "toto", "secret"];
 /// RFC 7518: a key for HS256 has at least as many bits as the hash.
 const ENOUGH_BYTES: usize = 32;
+/// As many as a request may ask for.
+const MOST_OPENINGS: i64 = 1_000_000;
 /// Seven days.
 const INBOX_VALIDITY: Duration = Duration::from_secs(604_800);
 
@@ -47,6 +49,7 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         inbox_labels: inbox_labels(&section),
         inbox_max_bytes: positive(&section, "InboxMaxBytes"),
         inbox_max_instances: positive(&section, "InboxMaxInstances"),
+        defaults: defaults(&section, max_validity),
         secret_key,
     };
     for (key, other) in
@@ -132,6 +135,34 @@ fn inbox_validity(section: &Section<'_>, max_validity: Option<Duration>) -> Dura
     validity.unwrap_or(INBOX_VALIDITY).min(longest)
 }
 
+/// What is said of each role's links.
+fn defaults(section: &Section<'_>, max_validity: Option<Duration>) -> BTreeMap<String, ShareDefaults> {
+    let mut all = BTreeMap::new();
+    for (name, role) in section.named_sections("Defaults") {
+        let validity = seconds(&role, "Validity");
+        if validity.zip(max_validity).is_some_and(|(validity, longest)| validity > longest) {
+            role.fault("Validity", "is longer than \"Shares.MaxValidity\"");
+        }
+        let defaults = ShareDefaults {
+            pin: role.boolean("Pin"),
+            max_openings: role.integer("MaxOpenings", 1..=MOST_OPENINGS).and_then(|most| u64::try_from(most).ok()),
+            download: role.boolean("Download"),
+            validity,
+            enforce: role.boolean("Enforce").unwrap_or(false),
+        };
+        let says_something = defaults.pin.is_some()
+            || defaults.max_openings.is_some()
+            || defaults.download.is_some()
+            || defaults.validity.is_some();
+        if defaults.enforce && !says_something && role.is_sound() {
+            role.fault("Enforce", "stands alone: there is nothing to enforce");
+        }
+        role.finish();
+        all.insert(name, defaults);
+    }
+    all
+}
+
 /// An ISO 8601 date and time, in UTC unless it says otherwise. A date alone means its end.
 fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
     let value = section.string(key)?;
@@ -151,17 +182,6 @@ fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
 
 /// Limits and defaults that nothing keeps yet: to accept them would promise what does not happen.
 fn check_later_keys(section: &Section<'_>) {
-    let defaults = section.named_sections("Defaults");
-    if section.value("Defaults").and_then(Value::as_object).is_some_and(|members| !members.is_empty()) {
-        section.not_yet("Defaults", "link defaults per role");
-    }
-    for (_, role) in defaults {
-        role.boolean("Pin");
-        role.integer("MaxOpenings", 1..=i64::MAX);
-        role.boolean("Download");
-        role.integer("Validity", 1..=i64::MAX);
-        role.finish();
-    }
     if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
         section.not_yet("ViewerOrigins", "viewers of other origins");
     }

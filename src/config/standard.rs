@@ -12,7 +12,7 @@ struct Standard {
 
 /// As in the C++ plugin 0.11.4; `{ui}` is Orthanc Explorer 2's root. The headers and arguments that it reads
 /// credentials from for these are always read here.
-const STANDARD: [Standard; 6] = [
+const STANDARD: [Standard; 7] = [
     Standard {
         name: "osimis-web-viewer",
         folders: &["/osimis-viewer/app/", "/osimis-viewer/languages/"],
@@ -24,6 +24,8 @@ const STANDARD: [Standard; 6] = [
         folders: &["{ui}app/", "{ui}landing/"],
         resources: &["/", "{ui}api/pre-login-configuration", "{ui}api/configuration", "/auth/user/profile"],
     },
+    // Orthanc's own pages. Ours: that plugin's sites write a rule for them.
+    Standard { name: "orthanc-explorer", folders: &["/app/"], resources: &["/", "/plugins/explorer.js"] },
     Standard { name: "ohif", folders: &["/ohif/"], resources: &[] },
     Standard { name: "volview", folders: &["/volview/"], resources: &[] },
     Standard { name: "stl", folders: &["/stl/"], resources: &[] },

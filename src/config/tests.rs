@@ -31,6 +31,10 @@ impl Environment for Fake {
         let found = path.to_str().and_then(|path| self.files.get(path));
         found.map(|text| (*text).to_owned()).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such file"))
     }
+    fn read_folder(&self, path: &Path) -> io::Result<()> {
+        let is_made_up = self.files.keys().any(|file| Path::new(file).starts_with(path));
+        if is_made_up { Ok(()) } else { std::fs::read_dir(path).map(drop) }
+    }
     fn base_directory(&self) -> PathBuf {
         self.base.into()
     }

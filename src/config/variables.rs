@@ -34,6 +34,25 @@ const KEYCLOAK_ADMIN_URI: &str = "KEYCLOAK_ADMIN_URI";
 const KEYCLOAK_CLIENT_SECRET: &str = "KEYCLOAK_CLIENT_SECRET";
 const ENABLE_KEYCLOAK_API_KEYS: &str = "ENABLE_KEYCLOAK_API_KEYS";
 
+/// Variables that are about mails; they count when this one is `true`.
+const ENABLE_EMAILS: &str = "ENABLE_EMAILS";
+const EMAILS_USES_TLS: &str = "EMAILS_SMTP_SERVER_USES_TLS";
+/// Each with the key that it stands for, below `Emails` or `Emails.Smtp`.
+const EMAILS: [(&str, &str, &[&str]); 3] = [
+    ("EMAILS_TEMPLATES_ROOT", "TemplatesFolder", &[]),
+    ("EMAILS_SENDER_ADDRESS", "Sender", &[]),
+    ("EMAILS_REPLY_TO", "ReplyTo", &[]),
+];
+const SMTP: [(&str, &str, &[&str]); 5] = [
+    ("EMAILS_SMTP_SERVER_HOSTNAME", "Host", &[]),
+    ("EMAILS_SMTP_SERVER_PORT", "Port", &[]),
+    ("EMAILS_SMTP_SERVER_TIMEOUT", "Timeout", &[]),
+    ("EMAILS_SMTP_SERVER_USER_NAME", "Username", &[]),
+    ("EMAILS_SMTP_SERVER_PWD", "Password", &["PasswordFile"]),
+];
+/// What the old service reads when `EMAILS_TEMPLATES_ROOT` is not set.
+const DEFAULT_TEMPLATES: &str = "/email-templates/";
+
 /// What the old service asks when `KEYCLOAK_URI` is not set.
 const DEFAULT_KEYCLOAK_URI: &str = "http://keycloak:8080/realms/orthanc/";
 
@@ -42,7 +61,8 @@ const DEFAULT_KEYCLOAK_URI: &str = "http://keycloak:8080/realms/orthanc/";
 pub(super) fn names() -> Vec<&'static str> {
     let keycloak =
         [ENABLE_KEYCLOAK, KEYCLOAK_URI, KEYCLOAK_ADMIN_URI, KEYCLOAK_CLIENT_SECRET, ENABLE_KEYCLOAK_API_KEYS];
-    SINGLE.iter().map(|(name, ..)| *name).chain(keycloak).collect()
+    let emails = EMAILS.iter().chain(&SMTP).map(|(name, ..)| *name).chain([ENABLE_EMAILS, EMAILS_USES_TLS]);
+    SINGLE.iter().map(|(name, ..)| *name).chain(keycloak).chain(emails).collect()
 }
 
 /// Where values came from, and what was wrong on the way.
@@ -68,7 +88,50 @@ pub(super) fn fill_in(members: &mut Map<String, Value>, path: &KeyPath, environm
         }
     }
     fill_in_keycloak(members, path, environment, &mut filled);
+    fill_in_emails(members, path, environment, &mut filled);
     filled
+}
+
+fn fill_in_emails(
+    members: &mut Map<String, Value>,
+    path: &KeyPath,
+    environment: &dyn Environment,
+    filled: &mut Filled,
+) {
+    let path = path.member("Emails");
+    let switch = filled.take(&path, read(ENABLE_EMAILS, environment));
+    if switch.is_none_or(|(text, _)| text != "true") {
+        return;
+    }
+    // A section of the wrong type is reported when it is walked.
+    let Some(emails) = object(members, "Emails") else { return };
+    for (name, key, _) in EMAILS {
+        let mut value = read(name, environment);
+        if key == "TemplatesFolder" && matches!(value, Ok(None)) {
+            value = Ok(Some((DEFAULT_TEMPLATES.to_owned(), format!("the default of {name}"))));
+        }
+        if is_absent(emails, key) {
+            filled.put(emails, &path, key, value, Value::String);
+        }
+    }
+    let path = path.member("Smtp");
+    let Some(smtp) = object(emails, "Smtp") else { return };
+    for (name, key, others) in SMTP {
+        // What is no number is reported as the text that it is. The old service's timeout may have a fraction.
+        let number = |text: String| match text.parse::<f64>() {
+            Ok(number) if number.is_finite() && (1.0..=65535.0).contains(&number) => Value::from(number.ceil() as u32),
+            _ => Value::String(text),
+        };
+        if [key].iter().chain(others).all(|key| is_absent(smtp, key)) {
+            let value = if matches!(key, "Port" | "Timeout") { number } else { Value::String };
+            filled.put(smtp, &path, key, read(name, environment), value);
+        }
+    }
+    if is_absent(smtp, "Tls") {
+        // It speaks TLS unless told otherwise, and only by STARTTLS.
+        let mode = |text: String| Value::from(if text == "false" { "none" } else { "starttls" });
+        filled.put(smtp, &path, "Tls", read(EMAILS_USES_TLS, environment), mode);
+    }
 }
 
 fn fill_in_keycloak(

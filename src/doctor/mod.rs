@@ -65,6 +65,7 @@ impl Doctor {
             findings.extend(tokens::strangers(&self.providers, &oidc.strangers(), now));
             findings
                 .extend(self.explorer.as_ref().and_then(|login| provider::explorer(login, &self.providers, &health)));
+            findings.extend(provider::admin_apis(&verifiers.directories.troubles(), &self.providers, &health));
         }
         findings.sort_by(|left, right| {
             (left.severity, left.code, &left.key).cmp(&(right.severity, right.code, &right.key))
@@ -73,14 +74,17 @@ impl Doctor {
     }
 
     /// Has the providers asked again, in the background: whoever examines once more sees what they said.
-    pub fn look_again(&self) {
-        if let Some(oidc) = &self.gate.identities.verifiers().oidc {
+    pub fn look_again(&self, now: UnixTime) {
+        let verifiers = self.gate.identities.verifiers();
+        if let Some(oidc) = &verifiers.oidc {
             oidc.look_again();
         }
+        verifiers.directories.look(now);
     }
 
     /// Writes to the log: the first time a summary, and each error and warning that is new and that nobody else logs.
     pub fn tell(&self, now: UnixTime) {
+        self.gate.identities.verifiers().directories.look(now);
         let findings = self.examine(now);
         let mut told = self.told.lock();
         let worth: Vec<&Finding> = findings.iter().filter(|finding| finding.severity < Severity::Info).collect();

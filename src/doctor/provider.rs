@@ -4,6 +4,7 @@
 use super::setup::is_local;
 use super::{Finding, Severity};
 use crate::config::{ExplorerLogin, Provider};
+use crate::identity::directory::AdminTrouble;
 use crate::identity::oidc::{ClientReport, Failure, ProviderHealth, Verdict};
 use crate::share::date;
 
@@ -48,7 +49,11 @@ fn keys(config: &Provider, health: &ProviderHealth, failure: &Failure) -> Findin
         0 => (Severity::Error, "no token can be verified, so nobody of this provider is let in".to_owned()),
         keys => (Severity::Warning, format!("the {keys} keys that were fetched last stay in force")),
     };
-    let place = if config.keycloak { format!("{path}.Url") } else { format!("{path}.Issuer") };
+    let place = if config.keycloak {
+        format!("{path}.Url, or {path}.Realm (capital letters count)")
+    } else {
+        format!("{path}.Issuer")
+    };
     let change = format!(
         "let this server reach that address (curl {url} from its machine or container), or correct {place}{}",
         if url.starts_with("https://") { "; a certificate of the site's own authority needs CaFile" } else { "" }
@@ -60,7 +65,6 @@ fn keys(config: &Provider, health: &ProviderHealth, failure: &Failure) -> Findin
         format!("{path}: the provider's keys cannot be fetched from {url} since {since}: {error}; {effect}"),
         change,
     )
-    .logged_elsewhere()
 }
 
 fn discovery(config: &Provider, failure: &Failure) -> Finding {
@@ -177,6 +181,32 @@ fn client_findings(config: &Provider, client: &ClientReport) -> Vec<Finding> {
     // A client that is not known has no secret either: one finding is enough.
     let exchange = exchange.filter(|_| !matches!(client.login, Verdict::UnknownClient(_) | Verdict::HttpsRequired(_)));
     login.into_iter().chain(exchange).collect()
+}
+
+/// Keycloak's admin API, where its keys can be had: else that says enough.
+pub(super) fn admin_apis<'a>(
+    troubles: &'a [AdminTrouble],
+    providers: &'a [Provider],
+    health: &'a [ProviderHealth],
+) -> impl Iterator<Item = Finding> + 'a {
+    let answers = move |path: &str| {
+        let mut known = providers.iter().zip(health);
+        known.any(|(provider, health)| provider.path == path && health.last_error.is_none())
+    };
+    troubles.iter().filter(move |trouble| answers(&trouble.path)).map(|AdminTrouble { path, cause, has_keys }| {
+        let (severity, effect) = if *has_keys {
+            (Severity::Error, "API keys that Keycloak keeps are refused, and what it has taken from people is not seen")
+        } else {
+            (Severity::Warning, "what Keycloak has taken from people is not seen until they come with a new token")
+        };
+        Finding::new(
+            severity,
+            "AdminApiUnusable",
+            format!("{path}.AdminClientSecret"),
+            format!("{path}: Keycloak's admin API cannot be asked: {cause}; {effect}"),
+            format!("look at the service account in Keycloak (client authentication and service accounts roles on; roles view-users and view-realm of realm-management), and write its secret into {path}.AdminClientSecret or AdminClientSecretFile"),
+        )
+    })
 }
 
 /// Orthanc Explorer 2 sends browsers to an address whose tokens would be refused here.

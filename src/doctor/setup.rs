@@ -82,7 +82,7 @@ fn public_url(config: &Config) -> Vec<Finding> {
                 "PublicUrlMissing",
                 "Authorization.PublicUrl",
                 "the login gate is on, and how browsers reach this server is not said: behind a reverse proxy the provider would send them back to a wrong address",
-                "\"Authorization\": { \"PublicUrl\": \"https://…/\" }, as browsers see it, with the path before Orthanc if there is one",
+                "\"Authorization\": { \"PublicUrl\": \"https://…/\" }, as browsers see it, with the path before Orthanc if there is one; on one machine \"http://localhost:8042/\"",
             ).logged_elsewhere());
         }
         return findings;

@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum RolesBookError {
     /// The file cannot be read.
-    #[error("the roles file {path} cannot be read: {cause}")]
+    #[error("Authorization.PermissionsFile: the roles file {path} cannot be read: {cause}")]
     Read {
         /// The file.
         path: PathBuf,

@@ -307,7 +307,7 @@ impl Verifiers {
     }
 
     /// The roles that somebody was last seen with, as far as Keycloak has not taken them away since.
-    fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
+    pub fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }

@@ -16,6 +16,7 @@ use crate::clock::UnixTime;
 use crate::credential::Source;
 use crate::gate::Gate;
 use crate::host::Method;
+use crate::pages::Site;
 use crate::request::Request;
 use crate::seal::{SealKey, Unsealable};
 pub use address::Address;
@@ -41,15 +42,16 @@ pub struct Front {
     pub address: Address,
     /// Its cookies.
     pub cookies: Cookies,
-    /// How it calls itself.
-    pub site: String,
+    /// How it shows itself.
+    pub site: Site,
 }
 
 impl Front {
     /// `https` says whether the server itself speaks TLS.
     #[must_use]
-    pub fn new(public_url: Option<String>, https: bool, site: String) -> Self {
-        Self { cookies: Cookies::new(public_url.as_deref()), address: Address::new(public_url, https), site }
+    pub fn new(public_url: Option<String>, https: bool, site: impl Into<Site>) -> Self {
+        let cookies = Cookies::new(public_url.as_deref());
+        Self { cookies, address: Address::new(public_url, https), site: site.into() }
     }
 }
 

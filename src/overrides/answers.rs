@@ -3,12 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::core_call::{self, pass_on};
+use super::pieces::{self, Sight};
 use super::{Context, Scope};
 use crate::host::{HostError, Method};
+use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, Request, RestRequest};
-use crate::resource::{Level, Named};
-use crate::route::names_only_patient_tags;
+use crate::resource::{Level, Located, Named};
+use crate::route::{names_only_patient_tags, tags};
 
 /// `/{level}/{id}` and the relations below it.
 pub fn resource(
@@ -21,17 +23,76 @@ pub fn resource(
     if matches!(scope, Scope::All) || call.request.method != Method::Get {
         return pass_on(context.host, call);
     }
+    let pieces = scope.pieces(context);
+    if !pieces.is_empty() {
+        return resource_with_pieces(context, call, scope, &pieces, (level, id));
+    }
     guard(context, scope, level, id)?;
     guard_parent(context, scope, level, id, &call.request)?;
-    let wants_tags =
-        |name: &str| ["requestedTags", "requested-tags"].iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
+    refuse_tags_of_images(call)?;
+    filtered(context, call, scope)
+}
+
+/// The same for somebody who sees studies in part: the rest is taken out, and not read from either.
+fn resource_with_pieces(
+    context: &Context<'_>,
+    call: &RestRequest<'_>,
+    scope: &Scope,
+    pieces: &Pieces,
+    (level, id): (Level, &str),
+) -> Result<Reply, HostError> {
+    let named = Named::Orthanc(level, id.into());
+    let relation = call.request.path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    let shown = match relation {
+        "patient" => Level::Patient,
+        "study" | "studies" => Level::Study,
+        "series" => Level::Series,
+        "instances" => Level::Instance,
+        _ => level,
+    };
+    let sight = scope.sight(context, pieces, &named);
+    let studies = context.gate.resources.locate(&named).unwrap_or_default();
+    let is_whole =
+        |inner: &Located| scope.allows(&Located { study: inner.study.clone(), series: None, instance: None });
+    let sees_studies = !studies.is_empty() && studies.iter().all(is_whole);
+    // Upwards from a piece no further than to its study.
+    if sight == Sight::None || (shown == Level::Patient && !sees_studies) {
+        return Err(HostError::FORBIDDEN);
+    }
+    refuse_tags_of_images(call)?;
+    if !sees_studies {
+        let mut wanted = call.request.arguments.iter().filter(|(name, _)| wants_tags(name));
+        // What lies in a piece has tags of its own; what is around it is counted, or read from some other image.
+        let may = |tags: &str| {
+            shown >= level && sight == Sight::Whole && !tags.split(';').any(|tag| tags::is_computed(tag.trim()))
+        };
+        if !wanted.all(|(_, tags)| may(tags)) {
+            log::info!("tags of a study's other images are refused to the holder of a link to a part of it");
+            return Err(HostError::FORBIDDEN);
+        }
+    }
+    let labels = scope.labels();
+    let mut is_there = true;
+    let reply = reply_with(pass_on(context.host, &plain(call))?, |answer| {
+        strip(context, scope, &labels, answer);
+        is_there = shown == Level::Patient || pieces::keep(context, scope, pieces, shown, answer);
+    })?;
+    if is_there { Ok(reply) } else { Err(HostError::FORBIDDEN) }
+}
+
+/// Any tag of a patient but its own is read from some image of the patient, of whatever study.
+fn refuse_tags_of_images(call: &RestRequest<'_>) -> Result<(), HostError> {
     if call.request.path.trim_end_matches('/').ends_with("/patient")
         && call.request.arguments.iter().any(|(name, value)| wants_tags(name) && !names_only_patient_tags(value))
     {
         log::info!("tags of a patient's images are refused to somebody who does not hold all labels");
         return Err(HostError::FORBIDDEN);
     }
-    filtered(context, call, scope)
+    Ok(())
+}
+
+fn wants_tags(argument: &str) -> bool {
+    ["requestedTags", "requested-tags"].iter().any(|wanted| argument.eq_ignore_ascii_case(wanted))
 }
 
 /// `/{level}/{id}/labels` and `/{level}/{id}/labels/{label}`.
@@ -76,13 +137,14 @@ pub fn lookup(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> R
     if matches!(scope, Scope::All) {
         return pass_on(context.host, call);
     }
+    let pieces = scope.pieces(context);
     reply_with(pass_on(context.host, &plain(call))?, |hits| {
         if let Value::Array(hits) = hits {
             hits.retain(|hit| {
                 let text = |member| hit.get(member).and_then(Value::as_str);
                 match (text("Type").and_then(Level::parse), text("ID")) {
                     (Some(level), Some(id)) => {
-                        scope.allows_named(&context.gate.resources, &Named::Orthanc(level, id.into()))
+                        scope.sight(context, &pieces, &Named::Orthanc(level, id.into())) != Sight::None
                     }
                     _ => false,
                 }

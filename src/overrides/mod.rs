@@ -10,6 +10,7 @@ pub mod create_dicom;
 pub mod search;
 
 mod core_call;
+mod pieces;
 mod query;
 mod results;
 mod scope;

@@ -8,7 +8,7 @@ use crate::host::HostError;
 use crate::policy::rights::Labels;
 use crate::policy::roles::Unique;
 use crate::resource::Level;
-use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count};
+use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count, tags};
 
 /// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
 const MEMBERS: [&str; 17] = [
@@ -31,28 +31,11 @@ const MEMBERS: [&str; 17] = [
     "Since",
 ];
 
-/// Tags that Orthanc keeps for a study and its patient and finds studies by (`MainDicomTags` of 1.12.7 and 1.13.0).
-const STUDY_TAGS: [(&str, &str); 14] = [
-    ("AccessionNumber", "00080050"),
-    ("InstitutionName", "00080080"),
-    ("PatientBirthDate", "00100030"),
-    ("PatientID", "00100020"),
-    ("PatientName", "00100010"),
-    ("PatientSex", "00100040"),
-    ("ReferringPhysicianName", "00080090"),
-    ("RequestedProcedureDescription", "00321060"),
-    ("RequestingPhysician", "00321032"),
-    ("StudyDate", "00080020"),
-    ("StudyDescription", "00081030"),
-    ("StudyID", "00200010"),
-    ("StudyInstanceUID", "0020000d"),
-    ("StudyTime", "00080030"),
-];
-
 /// Members that name something above; they come with exactly one, as the core takes the first of them only.
 pub(super) const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
 
 /// A query as somebody limited may send it.
+#[derive(Clone)]
 pub(super) struct Query {
     pub(super) body: Map<String, Value>,
     pub(super) level: Level,
@@ -185,14 +168,29 @@ impl Query {
     /// What the query says of the studies themselves, as a query for studies: whatever is found lies in one of them. It
     /// may find more of them, as it does not care for case. Empty when it says nothing.
     pub(super) fn study_criteria(&self) -> Map<String, Value> {
-        let is_of_the_study = |tag: &str| {
-            let number = tag.replace([',', '-'], "");
-            STUDY_TAGS.iter().any(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
-        };
-        let tags = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
-        tags.filter(|(tag, value)| value.as_str().is_some_and(|text| !matches!(text, "" | "*")) && is_of_the_study(tag))
-            .map(|(tag, value)| (tag.clone(), value.clone()))
-            .collect()
+        let said = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
+        said.filter(|(tag, value)| {
+            value.as_str().is_some_and(|text| !matches!(text, "" | "*")) && tags::is_of_study(tag)
+        })
+        .map(|(tag, value)| (tag.clone(), value.clone()))
+        .collect()
+    }
+
+    /// The query for all answers.
+    pub(super) fn without_paging(&self) -> Self {
+        let mut all = self.clone();
+        for member in ["Since", "Limit"] {
+            all.body.remove(member);
+        }
+        all
+    }
+
+    /// Whether a study with this UID may be meant, as far as the UID goes.
+    pub(super) fn may_mean(&self, uid: &str) -> bool {
+        let Some(tag) = &self.uid_tag else { return true };
+        let pattern = self.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str);
+        let pattern = pattern.unwrap_or_default();
+        pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, uid))
     }
 
     /// Whether the answer describes the resources, and is not a list of identifiers.

@@ -13,9 +13,11 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::answers::{pretty, strip};
 use super::core_call::{self, pass_on};
-use super::query::{Constraint, PARENTS, Query, matches};
+use super::pieces::{self, Sight};
+use super::query::{Constraint, PARENTS, Query};
 use super::scope::Scope;
 use crate::host::{HostError, Method};
+use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Listed, Located, Named};
@@ -26,6 +28,11 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
+    let pieces = scope.pieces(context);
+    check_named(context, &query, scope, &pieces)?;
+    if !pieces.is_empty() {
+        return Ok(core_call::json(pretty(&Value::Array(with_pieces(context, scope, &query, &pieces)?))));
+    }
     Ok(core_call::json(match plan(context, &query, scope, true)? {
         Plan::Nothing => b"[]".to_vec(),
         Plan::Narrowed(body) => {
@@ -44,6 +51,13 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
+    let pieces = scope.pieces(context);
+    check_named(context, &query, scope, &pieces)?;
+    if !pieces.is_empty() {
+        let whole = whole_count(context, scope, &query)?;
+        let found = pieces::find(context, scope, &pieces, &query)?.len();
+        return Ok(core_call::json(pretty(&json!({"Count": whole + found}))));
+    }
     Ok(core_call::json(match plan(context, &query, scope, false)? {
         Plan::Nothing => pretty(&json!({"Count": 0})),
         Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
@@ -53,6 +67,47 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
         Plan::Parts(parts) => pretty(&json!({"Count": parts.find(context, scope, &query)?.len()})),
     }))
+}
+
+/// The query's page of what is found in studies that may be seen as a whole, and after that, whatever the order, of what is
+/// found in pieces of others.
+fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pieces) -> Result<Vec<Value>, HostError> {
+    let (end, since) = page(query)?;
+    let mut answer = match plan(context, query, scope, true)? {
+        Plan::Nothing => Vec::new(),
+        Plan::Narrowed(body) => {
+            let mut found = found_by(context, &body)?;
+            let labels = scope.labels();
+            found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+            found
+        }
+        Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
+        Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
+        Plan::Parts(parts) => parts.find(context, scope, query)?,
+    };
+    let wanted = end - since;
+    if answer.len() < wanted {
+        let before = match answer.len() {
+            0 if since > 0 => whole_count(context, scope, query)?,
+            found => since + found,
+        };
+        let found = pieces::find(context, scope, pieces, query)?;
+        let room = wanted - answer.len();
+        answer.extend(found.into_iter().skip(since.saturating_sub(before)).take(room));
+    }
+    Ok(answer)
+}
+
+/// How much is found in studies that may be seen as a whole.
+fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<usize, HostError> {
+    let all = query.without_paging();
+    Ok(match plan(context, &all, scope, false)? {
+        Plan::Nothing => 0,
+        Plan::Narrowed(body) => count_of(context, &body)?,
+        Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
+        Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
+        Plan::Parts(parts) => parts.find(context, scope, &all)?.len(),
+    })
 }
 
 /// How a query is answered.
@@ -72,7 +127,6 @@ enum Plan {
 
 /// `finds`: resources are wanted, and not only how many there are.
 fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Result<Plan, HostError> {
-    check_named(context, query, scope)?;
     let own = scope.labels();
     let labels = query.visible_labels(&own)?;
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
@@ -96,22 +150,27 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
     }
     // Below a study that was checked there is nothing else to find.
     let below_a_study = matches!(query.level, Level::Series | Level::Instance);
-    if below_a_study && (query.body.contains_key("ParentStudy") || query.body.contains_key("ParentSeries")) {
-        return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))));
+    for (member, level) in [("ParentStudy", Level::Study), ("ParentSeries", Level::Series)] {
+        if let Some(id) = query.text(member)?.filter(|_| below_a_study) {
+            // Of a study that is seen in part, what may be seen is found elsewhere.
+            let located = context.gate.resources.locate(&Named::Orthanc(level, id.into())).unwrap_or_default();
+            let is_whole = located
+                .iter()
+                .all(|inner| scope.allows(&Located { study: inner.study.clone(), series: None, instance: None }));
+            return Ok(if is_whole { Plan::Narrowed(Value::Object(query.with_labels(labels))) } else { Plan::Nothing });
+        }
     }
     among_allowed(context, query, scope, labels, finds)
 }
 
 /// Everything that a query names must be allowed; what is unknown is refused as what is forbidden.
-fn check_named(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<(), HostError> {
+fn check_named(context: &Context<'_>, query: &Query, scope: &Scope, pieces: &Pieces) -> Result<(), HostError> {
     let resources = &context.gate.resources;
-    let mut allowed = query
-        .study_uids
-        .iter()
-        .all(|uid| scope.allows_named(resources, &Named::Uid(Level::Study, uid.as_str().into())));
+    let may = |named: &Named<'_>| scope.sight(context, pieces, named) != Sight::None;
+    let mut allowed = query.study_uids.iter().all(|uid| may(&Named::Uid(Level::Study, uid.as_str().into())));
     for (member, level) in [("ParentStudy", Level::Study), ("ParentSeries", Level::Series)] {
         if let Some(id) = query.text(member)? {
-            allowed &= scope.allows_named(resources, &Named::Orthanc(level, id.into()));
+            allowed &= may(&Named::Orthanc(level, id.into()));
         }
     }
     if let Some(id) = query.text("ParentPatient")? {
@@ -205,6 +264,10 @@ fn carriers(context: &Context<'_>, list: &str, without: Option<&BTreeSet<String>
         query.insert("Labels".to_owned(), json!(labels));
         query.insert("LabelsConstraint".to_owned(), json!("None"));
     }
+    count_of(context, &query)
+}
+
+fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
     let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
     let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
     let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
@@ -308,12 +371,7 @@ fn allowed_studies(
         let query = json!({"StudyInstanceUID": list.join("\\")});
         allow(scope, resources.list([("Query".to_owned(), query)].into_iter().collect())?, &mut found);
     }
-    if let Some(tag) = &query.uid_tag {
-        let pattern =
-            query.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str).unwrap_or_default();
-        let is_meant = |uid: &str| pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, uid));
-        found.retain(|_, listed| is_meant(&listed.study.uid));
-    }
+    found.retain(|_, listed| query.may_mean(&listed.study.uid));
     Ok((found, kept_for))
 }
 
@@ -342,13 +400,13 @@ fn pick(
     paged(context, scope, query, answer)
 }
 
-fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
+pub(super) fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
     let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
     crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)
 }
 
 /// Whether an answer, described or not, has one of these identifiers.
-fn is_one_of(resource: &Value, is: impl Fn(&str) -> bool) -> bool {
+pub(super) fn is_one_of(resource: &Value, is: impl Fn(&str) -> bool) -> bool {
     resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).is_some_and(is)
 }
 

@@ -17,7 +17,7 @@ fn wildcards_match_as_dicom_has_them() {
         ("1.2*", "1.2", true),
         ("*.2*.?", "1.2.3", true),
     ] {
-        assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        assert_eq!(super::super::query::matches(pattern, text), expected, "{pattern} {text}");
     }
 }
 

@@ -26,14 +26,29 @@ const STYLE: &str = include_str!("../../templates/page.css");
 static STYLE_SOURCE: LazyLock<String> =
     LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, STYLE.as_bytes()))));
 
+/// Whose server it is, as the pages show it.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// How it is called.
+    pub name: String,
+    /// Its picture, as a `data:` URL.
+    pub logo: Option<String>,
+}
+
+impl From<String> for Site {
+    fn from(name: String) -> Self {
+        Self { name, logo: None }
+    }
+}
+
 /// A page.
 #[derive(Debug, Template)]
 #[template(path = "page.html")]
 pub struct Page<'a> {
     /// BCP 47.
     pub language: &'static str,
-    /// How this server is called.
-    pub site: &'a str,
+    /// Whose server this is.
+    pub site: &'a Site,
     /// The heading.
     pub title: &'a str,
     /// What went wrong.
@@ -96,7 +111,7 @@ pub struct Link<'a> {
 impl<'a> Page<'a> {
     /// A page with a heading and nothing else yet.
     #[must_use]
-    pub const fn new(language: Language, site: &'a str, title: &'a str) -> Self {
+    pub const fn new(language: Language, site: &'a Site, title: &'a str) -> Self {
         Self {
             language: language.tag(),
             site,
@@ -119,8 +134,10 @@ impl<'a> Page<'a> {
             targets.push(' ');
             targets.push_str(origin);
         }
+        // A picture can do nothing: it is shown as an image only, and brings nothing from elsewhere.
+        let images = if self.site.logo.is_some() { " img-src data:;" } else { "" };
         let policy = format!(
-            "default-src 'none'; style-src {}; form-action {targets}; frame-ancestors 'none'; base-uri 'none'",
+            "default-src 'none'; style-src {};{images} form-action {targets}; frame-ancestors 'none'; base-uri 'none'",
             *STYLE_SOURCE
         );
         // A form sent from a page without any referrer has the origin `null`, which could be anybody's.
@@ -159,7 +176,8 @@ mod tests {
     #[test]
     fn what_is_shown_is_escaped() {
         let hostile = "<script>alert(1)</script>\"'";
-        let mut page = Page::new(Language::English, hostile, hostile);
+        let site = Site { name: hostile.to_owned(), logo: Some(hostile.to_owned()) };
+        let mut page = Page::new(Language::English, &site, hostile);
         page.problem = Some(hostile);
         page.texts.push(hostile);
         page.links.push(Link { href: hostile, text: hostile });
@@ -169,18 +187,26 @@ mod tests {
         let html = page.render().unwrap();
         assert!(!html.contains("<script"), "{html}");
         assert!(!html.contains("\"'"), "{html}");
-        assert_eq!(html.matches("&#60;script&#62;").count(), 12, "{html}");
+        assert_eq!(html.matches("&#60;script&#62;").count(), 13, "{html}");
     }
 
     #[test]
     fn the_policy_names_the_style_as_it_stands_on_the_page() {
-        let page = Page::new(Language::English, "PACS", "Title");
+        let mut site = Site::from("PACS".to_owned());
+        let page = Page::new(Language::English, &site, "Title");
         let html = page.render().unwrap();
         let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
         let source = STANDARD.encode(digest(&SHA256, style.as_bytes()));
         let Reply::Answer { headers, .. } = page.reply(&["https://idp".to_owned()]) else { panic!() };
         let policy = &headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
         assert!(policy.contains(&source), "{policy}");
-        assert!(policy.contains("form-action 'self' https://idp;"), "{policy}");
+        assert!(policy.contains("form-action 'self' https://idp;") && !policy.contains("img-src"), "{policy}");
+
+        site.logo = Some("data:image/png;base64,AAAA".to_owned());
+        let page = Page::new(Language::English, &site, "Title");
+        assert!(page.render().unwrap().contains(r#"<img src="data:image/png;base64,AAAA" alt="">"#));
+        let Reply::Answer { headers, .. } = page.reply(&[]) else { panic!() };
+        let policy = &headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
+        assert!(policy.contains(" img-src data:; "), "{policy}");
     }
 }

@@ -95,6 +95,21 @@ pub struct Facts<'a> {
     pub series: Option<(&'a str, &'a str)>,
     /// Orthanc identifier and UID of the instance, when the resource is one.
     pub instance: Option<(&'a str, &'a str)>,
+    /// How much of it is touched.
+    pub reach: Reach,
+}
+
+/// How much of a resource a request touches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// All of it.
+    Whole,
+    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is taken
+    /// from what may be seen. For whoever sees whole studies that is the same.
+    Part {
+        /// Whether the holder's link opens something in it.
+        linked: bool,
+    },
 }
 
 /// What a request asks for, after everything that it names was looked up.
@@ -281,7 +296,8 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
     let Some(link) = holder.link else {
         return if holder.rights.labels.allow(facts.labels) { Ok(()) } else { Err(Refusal::ForeignStudy) };
     };
-    if !link.resources.iter().any(|resource| opens(resource, facts)) {
+    let is_opened = || link.resources.iter().any(|resource| opens(resource, facts));
+    if facts.reach != (Reach::Part { linked: true }) && !is_opened() {
         return Err(Refusal::OutsideLink);
     }
     // Nothing can be given away that the giver does not have (invariant 4): the maker must see the study today.

@@ -302,6 +302,7 @@ fn ask(world: &World) -> Decision {
             labels,
             series: present(thing.series),
             instance: present(thing.instance),
+            reach: Reach::Whole,
         })
         .collect();
     let demand = match world.asked {

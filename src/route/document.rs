@@ -18,6 +18,7 @@ identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{d
 | open | what anybody with the permission gets: no patient data |
 | named | the answer as it is, when every resource that the path names is allowed |
 | filtered | as above, without the labels and siblings that they may not know |
+| parts | as above; the holder of a link to a series or an instance in it gets what the link opens |
 | search | the answer that a server with only the allowed studies would give |
 | identifiers | the answer, when every resource in the argument is allowed, and one is there |
 | by UID | the answer, when everything that the arguments name is allowed, and `objectUID` is there |
@@ -58,6 +59,7 @@ fn word(handling: Handling) -> String {
     match handling {
         Handling::Open => "open".to_owned(),
         Handling::Named => "named".to_owned(),
+        Handling::Parts => "parts".to_owned(),
         Handling::Filtered => "filtered".to_owned(),
         Handling::Search => "search".to_owned(),
         Handling::Identifiers(argument) => format!("identifiers in `{argument}`"),

@@ -6,6 +6,7 @@
 
 mod document;
 mod table;
+pub mod tags;
 mod unknown;
 
 use std::borrow::Cow;
@@ -25,6 +26,8 @@ pub enum Handling {
     Named,
     /// As `Named`, and our REST callback takes out of the answer what the asker may not know.
     Filtered,
+    /// As `Filtered`, and whoever may see only a part of what the path names gets that part.
+    Parts,
     /// Nothing has to be named: our REST callback answers from the allowed studies only. What the arguments name must
     /// be allowed.
     Search,
@@ -128,6 +131,9 @@ pub struct Access<'a> {
     pub handling: Handling,
     /// The resources that path and arguments name.
     pub named: Vec<Named<'a>>,
+    /// So many of the first of them are touched in part only: on the way to something below that is named as well, or
+    /// answered from what may be seen in them.
+    pub passed: usize,
     /// The label that the path names.
     pub label: Option<&'a str>,
     /// The job or query that the path names.
@@ -136,7 +142,7 @@ pub struct Access<'a> {
 
 impl Access<'_> {
     const fn unknown(template: &'static str) -> Self {
-        Self { template, handling: Handling::Unknown, named: Vec::new(), label: None, owned: None }
+        Self { template, handling: Handling::Unknown, named: Vec::new(), passed: 0, label: None, owned: None }
     }
 }
 
@@ -252,16 +258,27 @@ impl RouteModel {
                 (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
             }
         }
+        let mut passed = 0;
         match entry.route.limited {
             Handling::Identifiers(argument) => identifiers(argument, arguments, &mut named),
-            Handling::WadoUri => wado_uri(arguments, &mut named),
-            Handling::Search => searched(arguments, &mut named),
+            Handling::WadoUri => passed = wado_uri(arguments, &mut named),
+            Handling::Search => {
+                searched(arguments, &mut named);
+                passed = named.len();
+            }
+            Handling::Parts => passed = named.len(),
+            // The UIDs of a path of DICOMweb lead to the last of them.
+            Handling::Named
+                if entry.placeholders.iter().any(|placeholder| matches!(placeholder, Placeholder::Uid(_))) =>
+            {
+                passed = named.len().saturating_sub(1);
+            }
             _ => {}
         }
         if asks_for_sibling_counts(arguments) {
             named.push(Named::Malformed);
         }
-        Access { template: entry.route.path, handling: entry.route.limited, named, label, owned }
+        Access { template: entry.route.path, handling: entry.route.limited, named, passed, label, owned }
     }
 }
 
@@ -356,19 +373,20 @@ fn identifiers<'a>(argument: &str, arguments: &[(&'a str, &'a str)], named: &mut
     }
 }
 
-fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) {
-    let mut object = false;
-    for (name, value) in arguments {
-        let levels = [("objectUID", Level::Instance), ("seriesUID", Level::Series), ("studyUID", Level::Study)];
-        let Some((_, level)) = levels.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) else {
-            continue;
-        };
-        object |= level == Level::Instance;
-        named.push(if is_uid(value) { Named::Uid(level, Cow::Borrowed(value)) } else { Named::Malformed });
+/// What is answered is the object; how many come before it.
+fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) -> usize {
+    let levels = [("studyUID", Level::Study), ("seriesUID", Level::Series), ("objectUID", Level::Instance)];
+    let mut before = 0;
+    for (known, level) in levels {
+        before = named.len();
+        for (_, value) in arguments.iter().filter(|(name, _)| name.eq_ignore_ascii_case(known)) {
+            named.push(if is_uid(value) { Named::Uid(level, Cow::Borrowed(value)) } else { Named::Malformed });
+        }
     }
-    if !object {
+    if named.len() == before {
         named.push(Named::Malformed);
     }
+    before
 }
 
 /// Complete study UIDs among QIDO-RS arguments name their studies (decision 15). DICOMweb takes the keyword or the tag,

@@ -128,6 +128,10 @@ fn rows_are_consistent() {
                 assert!(route.methods == [Get] || deletes_whole, "{path} changes something, or has a body");
             }
             Handling::Filtered => assert!(resources > 0 && route.methods == [Get], "{path}"),
+            Handling::Parts => {
+                assert!(route.methods == [Get] && resources == 1, "{path}");
+                assert!(path.starts_with("/studies/{study}") || path.starts_with("/series/{series}"), "{path}");
+            }
             Handling::Label => {
                 assert_eq!(path, "/studies/{study}/labels/{label}");
                 assert_eq!(route.methods, [Put, Delete]);
@@ -363,7 +367,7 @@ proptest::proptest! {
         MODEL.with(|model| {
             let access = model.classify(method, &path, &[]);
             match access.handling {
-                Handling::Named | Handling::Filtered | Handling::Label | Handling::Identifiers(_) | Handling::WadoUri => {
+                Handling::Named | Handling::Filtered | Handling::Parts | Handling::Label | Handling::Identifiers(_) | Handling::WadoUri => {
                     assert!(!access.named.is_empty(), "{path}");
                 }
                 Handling::Open | Handling::Own | Handling::Unknown => assert!(access.named.is_empty(), "{path}"),
@@ -373,6 +377,37 @@ proptest::proptest! {
             assert_eq!(access.label.is_some(), access.template.ends_with("{label}"), "{path}");
         });
     }
+}
+
+/// What is on the way may be seen in part: never the last of a path, and nothing of a list of equals.
+#[test]
+fn only_what_is_on_the_way_may_be_seen_in_part() {
+    let model = model();
+    let passed = |path: &str, arguments: &[(&str, &str)]| {
+        let access = model.classify(Get, path, arguments);
+        (access.passed, access.named.len())
+    };
+    let series = "/dicom-web/studies/1.2/series/1.3";
+    for (path, expected) in [
+        ("/dicom-web/studies/1.2/metadata".to_owned(), (0, 1)),
+        (format!("{series}/metadata"), (1, 2)),
+        (format!("{series}/instances/1.4/frames/1"), (2, 3)),
+        (format!("{series}/instances"), (2, 2)),
+        ("/dicom-web/studies/1.2/series".to_owned(), (1, 1)),
+        (format!("/studies/{ID}"), (1, 1)),
+        (format!("/studies/{ID}/series"), (1, 1)),
+        (format!("/studies/{ID}/archive"), (0, 1)),
+        (format!("/studies/{ID}/metadata"), (0, 1)),
+        (format!("/studies/{ID}/patient"), (0, 1)),
+        (format!("/patients/{ID}"), (0, 1)),
+    ] {
+        assert_eq!(passed(&path, &[]), expected, "{path}");
+    }
+    let both = format!("{ID},{OTHER}");
+    assert_eq!(passed("/tools/create-archive", &[("resources", &both)]), (0, 2));
+    let objects = [("objectUID", "1.4"), ("studyUID", "1.2"), ("seriesUID", "1.3"), ("objectuid", "1.5")];
+    assert_eq!(passed("/wado", &objects), (2, 4));
+    assert_eq!(model.classify(Get, "/wado", &objects).named.get(2), Some(&Named::Uid(Level::Instance, "1.4".into())));
 }
 
 #[test]

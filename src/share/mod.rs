@@ -7,6 +7,7 @@
 pub mod code;
 pub(crate) mod date;
 pub mod decode;
+pub mod defaults;
 pub mod kind;
 pub mod limits;
 pub mod request;

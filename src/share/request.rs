@@ -2,6 +2,8 @@
 //!
 //! Checks the form. Whether the resources exist, and whether they may be shared, is for the caller.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::kind::LinkType;
@@ -44,6 +46,8 @@ pub struct LinkRequest {
     pub not_before: Option<UnixTime>,
     /// When it ends; `None`: never.
     pub expires_at: Option<UnixTime>,
+    /// Whether it was said when it ends; else the defaults say it, if they do.
+    pub says_when: bool,
     /// The validity in seconds that was asked for, from when it is made.
     pub validity_duration: Option<u64>,
     /// `Pin`: whether something is asked for when it is opened; `None`: as the defaults have it.
@@ -122,8 +126,14 @@ impl LinkRequest {
             return Err(bad("Username", format_args!("is for {} only", LinkType::Inbox)));
         }
         let validity_duration = validity(duration)?;
+        let says_when = date.is_some() || duration.is_some();
+        // Then the maker's role may: what comes of it is checked by the defaults.
+        let may_be_said_later = !says_when && shares.defaults.values().any(|role| role.validity.is_some());
         let date = expiration_date(date, now)?;
-        let expires_at = end(type_in_path, date, validity_duration, now, shares)?;
+        let expires_at = match may_be_said_later && type_in_path != LinkType::Inbox {
+            true => None,
+            false => end(type_in_path, date, validity_duration, now, shares)?,
+        };
         let not_before = moment("NotBefore", beginning)?;
         if not_before.zip(expires_at).is_some_and(|(beginning, end)| beginning >= end) {
             return Err(bad("NotBefore", "is not before the end of the link"));
@@ -142,6 +152,7 @@ impl LinkRequest {
             username,
             not_before,
             expires_at,
+            says_when,
             validity_duration,
             pin: for_publications(type_in_path, "Pin", pin)?.map(read_pin).transpose()?,
             max_openings: for_publications(type_in_path, "MaxOpenings", openings)?.map(read_openings).transpose()?,
@@ -457,13 +468,19 @@ fn end(
     match (latest, end, shares.max_validity) {
         (Some(latest), end, Some(most)) if end.is_none_or(|end| end > latest) => {
             let place = if date.is_some() && duration.is_none() { "ExpirationDate" } else { "ValidityDuration" };
-            let what = if end.is_some() { "is too long" } else { "an endless link is not allowed" };
-            Err(bad(place, format_args!("{what}; links last {} seconds at most (MaxValidity)", most.as_secs())))
+            let what = if end.is_some() { "is too long" } else { ENDLESS };
+            Err(too_long(place, what, most))
         }
         _ => Ok(end),
     }
 }
 
+pub(super) const ENDLESS: &str = "an endless link is not allowed";
+
+pub(super) fn too_long(place: &str, what: &str, most: Duration) -> BadRequest {
+    bad(place, format_args!("{what}; links last {} seconds at most (MaxValidity)", most.as_secs()))
+}
+
 #[cfg(test)]
 #[path = "request_tests.rs"]
-mod tests;
+pub(super) mod tests;

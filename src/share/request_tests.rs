@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +8,7 @@ const Y2030: i64 = 1_893_456_000;
 const ID: &str = "4a949531-84554d1e-eae57d5d-f1be60b6-b9395212";
 const UID: &str = "1.2.826.0.1.3680043.8.498.1.3";
 
-fn shares(max_validity: Option<u64>) -> Shares {
+pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
     Shares {
         secret_key: None,
         previous_secret_keys: vec![],
@@ -28,6 +26,7 @@ fn shares(max_validity: Option<u64>) -> Shares {
         inbox_labels: Vec::new(),
         inbox_max_bytes: None,
         inbox_max_instances: None,
+        defaults: Default::default(),
     }
 }
 
@@ -54,6 +53,7 @@ fn every_spelling_says_the_same() {
         username: None,
         not_before: None,
         expires_at: Some(NOW.plus(3600)),
+        says_when: true,
         validity_duration: Some(3600),
         pin: None,
         max_openings: None,

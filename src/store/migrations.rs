@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, FIFTH];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, SHARE_UPLOADS];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -132,8 +132,14 @@ ALTER TABLE shares ADD COLUMN openings INTEGER NOT NULL DEFAULT 0;
 CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT NULL;
 ";
 
+/// Links are listed by their maker's name or subject alone too.
+const LINKS_BY_MAKER: &str = "
+CREATE INDEX shares_by_subject ON shares (owner_subject, number);
+CREATE INDEX shares_by_name ON shares (owner_name, number);
+";
+
 /// How much came in by links. A table of its own: few links bring anything.
-const FIFTH: &str = "
+const SHARE_UPLOADS: &str = "
 CREATE TABLE share_uploads (
     share     TEXT PRIMARY KEY REFERENCES shares (id) ON DELETE CASCADE,
     instances INTEGER NOT NULL,

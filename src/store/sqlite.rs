@@ -63,6 +63,14 @@ impl SqliteStore {
         Ok(store)
     }
 
+    /// Stores many new links at once, or none of them: for who fills a state.
+    ///
+    /// # Errors
+    /// As of [`Store::insert_share`].
+    pub fn insert_shares(&self, shares: &[ShareRecord]) -> Result<(), StoreError> {
+        self.issue(|transaction| shares::insert_all(transaction, shares))
+    }
+
     /// At start: is the database older than what was acknowledged?
     fn compare_epochs(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();

@@ -122,6 +122,31 @@ fn local_users_log_in_on_a_page_of_ours_in_their_language() {
 }
 
 #[test]
+fn orthanc_explorer_opens_after_a_login() {
+    if !webdriver::is_available("Orthanc Explorer") {
+        return;
+    }
+    let orthanc = server(Version::Sid)
+        .configure(&with_users())
+        .configure(&json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer"]}}))
+        .start()
+        .unwrap();
+    let page = |path: &str| format!("{}{path}", orthanc.url());
+    let pacsadmin = orthanc.client().with_basic("pacsadmin", crate::scene::PASSWORD);
+    let study = fill(&pacsadmin, "Explored", 1);
+    let browser = Browser::start().unwrap();
+    browser.open(&page("/")).unwrap();
+    assert!(browser.url().unwrap().starts_with(&page("/auth/login?return=")), "{}", browser.url().unwrap());
+    log_in_locally(&browser, "pacsadmin", crate::scene::PASSWORD);
+    browser.wait_for_url(&page("/app/explorer.html")).unwrap();
+    browser.open(&page(&format!("/app/explorer.html#study?uuid={}", study.ids.study))).unwrap();
+    browser.wait("the study", || Ok(browser.text()?.contains("Explored study"))).unwrap();
+    // What its buttons do: the cookie counts for them, as they are on the same site.
+    let delete = json!({"method": "DELETE"});
+    assert_eq!(browser.fetch(&format!("/studies/{}", study.ids.study), &delete).unwrap(), 200);
+}
+
+#[test]
 fn below_a_path_prefix_everything_stays_below_it() {
     if !webdriver::is_available("a path prefix") {
         return;

@@ -205,6 +205,55 @@ fn a_link_is_opened_so_often_and_no_more() {
 }
 
 #[test]
+fn a_role_says_what_its_links_ask_for() {
+    let defaults = json!({
+        "external-role": {"Pin": true, "MaxOpenings": 2, "Download": false, "Validity": 3600, "Enforce": true},
+        "doctor-role": {"MaxOpenings": 5},
+    });
+    let root = "http://site.test/orthanc/";
+    let shares = json!({"PublicOrthancRoot": root, "SecretKey": crate::site::SHARE_KEY, "Defaults": defaults});
+    let site = Plan::new(Version::tested()[0]).section(json!({"Shares": shares})).start();
+    let study = site.upload(&Instance::named("one", "study", "series", "image"), &["external"]);
+    let (external, doctor) = (Who::user("external"), Who::user("doctor"));
+    let (_, key) = site.make_key(&external, &json!({"Name": "narrow", "Roles": []}));
+    let listed = |who: &Who| site.get(who, "/auth/shares").json().unwrap()[0].clone();
+
+    let link = made(&site, &external, STONE, &study.ids.study, json!({}));
+    assert_eq!(link["Pin"].as_str().map(str::len), Some(6), "{link}");
+    let shown = listed(&external);
+    assert_eq!(
+        [&shown["Pin"], &shown["MaxOpenings"], &shown["Download"]],
+        [&json!(true), &json!(2), &json!(false)],
+        "{shown}"
+    );
+    assert!(shown["ExpirationDate"].is_string(), "{shown}");
+    let stricter = json!({"Pin": "4711", "MaxOpenings": 1, "ValidityDuration": 60});
+    assert_eq!(made(&site, &external, STONE, &study.ids.study, stricter)["Pin"], json!(null));
+    for (looser, place) in [
+        (json!({"Pin": false}), "Pin"),
+        (json!({"MaxOpenings": 3}), "MaxOpenings"),
+        (json!({"Download": true}), "Download"),
+        (json!({"ValidityDuration": 0}), "ValidityDuration"),
+    ] {
+        let answer = make(&site, &external, STONE, &study.ids.study, looser);
+        assert_eq!(answer.status, 400, "{place}");
+        assert!(answer.json().unwrap()["Details"].as_str().unwrap().starts_with(place), "{}", answer.text());
+    }
+    // What a role says is a default where it is not enforced.
+    made(&site, &doctor, STONE, &study.ids.study, json!({}));
+    assert_eq!(listed(&doctor)["MaxOpenings"], json!(5));
+    made(&site, &doctor, STONE, &study.ids.study, json!({"MaxOpenings": 9}));
+    assert_eq!(listed(&doctor)["MaxOpenings"], json!(9));
+    // Somebody with both, by a token, is bound as by the stricter.
+    let both = Who::token(&site.token("both", &["doctor-role", "external-role"]));
+    assert_eq!(make(&site, &both, STONE, &study.ids.study, json!({"Pin": false})).status, 400);
+    // An API key with fewer of its maker's roles has no freer links: here it makes none at all.
+    assert_eq!(make(&site, &Who::key(&key), STONE, &study.ids.study, json!({"Pin": false})).status, 403);
+    let (_, key) = site.make_key(&both, &json!({"Name": "narrow", "Roles": ["doctor-role"]}));
+    assert_eq!(make(&site, &Who::key(&key), STONE, &study.ids.study, json!({"Pin": false})).status, 400);
+}
+
+#[test]
 fn a_link_for_somebody_opens_for_nobody_else() {
     for version in Version::tested() {
         let site = start(version);

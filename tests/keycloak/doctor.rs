@@ -7,6 +7,9 @@ use serde_json::json;
 use testbed::clock::wait_until;
 use testbed::{Keycloak, Version};
 
+/// Not what the realm file gives to the service account.
+const SERVICE_SECRET: &str = "a secret of the service account that is long enough";
+
 fn status(site: &Site, token: &str) -> u16 {
     site.get(&Who::bearer(token), "/studies").status
 }
@@ -19,11 +22,19 @@ fn a_real_keycloak_tells_what_is_wrong_with_client_realm_and_tokens() {
     let site = Plan::new(Version::tested()[0])
         .roles(roles)
         .section(json!({
-            "Keycloak": {"Url": keycloak.url(), "Realm": Keycloak::REALM},
+            "Keycloak": {"Url": keycloak.url(), "Realm": Keycloak::REALM, "AdminClientSecret": SERVICE_SECRET},
             "Login": {"Enable": true}, "PublicUrl": "https://pacs.example/orthanc/", "TrustedProxies": ["127.0.0.1"],
         }))
         .start();
     assert!(wait_until(LONG, || (status(&site, &keycloak.token("doctor").unwrap()) == 200).then_some(())).is_some());
+    // Nobody has asked the admin API for anything yet.
+    assert_says(
+        &wait_for(&site, "AdminApiUnusable"),
+        "warning",
+        &["401", "service accounts roles", "Authorization.Keycloak.AdminClientSecret"],
+    );
+    keycloak.admin().unwrap().change_client("admin-cli", &json!({"secret": SERVICE_SECRET})).unwrap();
+    wait_without(&site, "AdminApiUnusable");
     // The realm that is shipped fits.
     let sound = wait_until(LONG, || examine(&site).is_empty().then_some(()));
     assert!(sound.is_some(), "{:#?}", examine(&site));

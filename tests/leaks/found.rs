@@ -2,7 +2,7 @@
 use crate::canary::Canaries;
 use crate::identities::unlimited;
 use crate::images::set;
-use crate::routes::Target;
+use crate::routes::{BESIDE, Target};
 use crate::world::World;
 use serde_json::json;
 use testbed::{Answer, Request};
@@ -78,7 +78,7 @@ pub fn learn(world: &mut World, templates: &[String], targets: &[Target]) {
     let mut session = world.session();
     let mut learned = Vec::new();
     for template in templates.iter().filter(|template| template.contains('{')) {
-        for target in &targets[..5] {
+        for target in targets[..5].iter().chain(targets.iter().filter(|target| BESIDE.contains(&target.name))) {
             let request = admin.sign(Request::get(&target.fill(template)));
             let answer = session.send(&request);
             if answer.status == 200 && answer.body.len() >= 32 {
@@ -92,6 +92,8 @@ pub fn learn(world: &mut World, templates: &[String], targets: &[Target]) {
             "foreign" => set::FOREIGN,
             "unlabelled" => set::UNLABELLED,
             "of a shared patient" => set::FOREIGN_SHARED,
+            name if name == BESIDE[0] => set::OWN_SECOND_INSTANCE,
+            name if name == BESIDE[1] => set::OWN_SECOND_SERIES,
             _ => set::FOREIGN_TWIN,
         };
         world.canaries.insert_digest(body, set, template);

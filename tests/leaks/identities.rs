@@ -15,7 +15,8 @@ pub struct Identity {
     pub administers: bool,
 }
 
-const ALL_OWN: &[&str] = &[set::OWN, set::OWN_SECOND_SERIES, set::OWN_OTHER, set::OWN_SHARED, set::OWN_TWIN];
+const ALL_OWN: &[&str] =
+    &[set::OWN, set::OWN_SECOND_INSTANCE, set::OWN_SECOND_SERIES, set::OWN_OTHER, set::OWN_SHARED, set::OWN_TWIN];
 
 impl Identity {
     /// The same with another credential, which it was given.
@@ -37,12 +38,13 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     let mut claims = site.provider.claims("somebody", &[]);
     claims["exp"] = json!(unix_seconds() + 6 * 3600);
     let roleless = site.provider.key.token(&claims).unwrap();
-    let series = json!({"OrthancId": own.ids.series, "DicomUid": own.series_uid, "Level": "series"});
-    let body =
-        json!({"ID": "link", "Resources": [series], "Type": "ohif-viewer-publication", "ValidityDuration": 36000});
-    let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
-    assert_eq!(answer.status, 200, "a link to a series: {}", answer.text());
-    let series_link = answer.json().unwrap()["Token"].as_str().unwrap().to_owned();
+    let link_to = |level: &str, id: &str, uid: &str| {
+        let resource = json!({"OrthancId": id, "DicomUid": uid, "Level": level});
+        let body = json!({"ID": "link", "Resources": [resource], "Type": "ohif-viewer-publication", "ValidityDuration": 36000});
+        let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
+        assert_eq!(answer.status, 200, "a link to a {level}: {}", answer.text());
+        Who::token(answer.json().unwrap()["Token"].as_str().unwrap())
+    };
 
     // As a browser holds it that has opened the short form, in a viewer of ours.
     let body = json!({"Resources": [{"OrthancId": own.ids.study, "Level": "study"}], "Download": false});
@@ -59,7 +61,7 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     let answer = site.put(&limited, "/auth/tokens/inbox-link", &json!({"Resources": []}));
     let inbox = answer.expect_status(200).unwrap().json().unwrap()["Token"].as_str().unwrap().to_owned();
 
-    let study: &[&str] = &[set::OWN, set::OWN_SECOND_SERIES];
+    let study: &[&str] = &[set::OWN, set::OWN_SECOND_INSTANCE, set::OWN_SECOND_SERIES];
     let identity = |name, who, sees| Identity { name, who, sees, administers: false };
     vec![
         Identity { administers: true, ..identity("limited user, every permission", limited.clone(), ALL_OWN) },
@@ -70,7 +72,12 @@ pub fn attackers(world: &World) -> Vec<Identity> {
             study,
         ),
         identity("instant link", Who::argument(&site.make_link(&limited, "viewer-instant-link", &own)), study),
-        identity("link to a series", Who::token(&series_link), &[set::OWN]),
+        identity(
+            "link to a series",
+            link_to("series", &own.ids.series, &own.series_uid),
+            &[set::OWN, set::OWN_SECOND_INSTANCE],
+        ),
+        identity("link to an instance", link_to("instance", &own.ids.instance, &own.instance_uid), &[set::OWN]),
         Identity { administers: true, ..identity("API key of a limited user", Who::key(&key), ALL_OWN) },
         identity("opened short link", in_a_viewer, study),
         identity("annotating link", Who::token(&annotating), study),

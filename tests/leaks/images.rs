@@ -5,9 +5,11 @@ use testbed::dicom::Instance;
 
 /// The sets of resources whose canaries are told apart. Those whose name begins with `own` are labelled `external`.
 pub mod set {
-    /// A patient with one study of two series; a link may be to the first series only.
+    /// A patient with one study of two series, two instances in the first; a link may be to the first series only.
     pub const OWN: &str = "own";
     pub const OWN_SECOND_SERIES: &str = "own, second series";
+    /// An instance beside the first in its series: a link may be to that one only.
+    pub const OWN_SECOND_INSTANCE: &str = "own, second instance";
     /// Another patient's.
     pub const OWN_OTHER: &str = "own, other study";
     /// A study of a patient who has a foreign one too. What Orthanc keeps of a patient is one record for all of the
@@ -44,6 +46,15 @@ impl Study {
         &self.instances[0]
     }
 
+    /// The sets of the series and of the instance of one of the instances.
+    pub fn sets_below(&self, number: usize) -> [&'static str; 2] {
+        match (self.set, number) {
+            (set::OWN, 1) => [set::OWN, set::OWN_SECOND_INSTANCE],
+            (set::OWN, 2) => [set::OWN_SECOND_SERIES; 2],
+            _ => [self.set; 2],
+        }
+    }
+
     pub fn is_own(&self) -> bool {
         self.set.starts_with("own")
     }
@@ -60,7 +71,7 @@ pub fn studies(canaries: &mut Canaries) -> Vec<Study> {
     let second = study.series(canaries, set::OWN_SECOND_SERIES);
     let instances = vec![
         series.instance(canaries, set::OWN),
-        series.instance(canaries, set::OWN),
+        series.instance(canaries, set::OWN_SECOND_INSTANCE),
         second.instance(canaries, set::OWN_SECOND_SERIES),
     ];
     let hidden = canaries.name(set::HIDDEN_LABEL, "label");
@@ -123,15 +134,15 @@ fn insert_ids(canaries: &mut Canaries, study: &Study) {
     // Where both have the id, the patient is the own one's.
     let patient_set = if study.set == set::FOREIGN_SHARED { set::OWN_SHARED } else { study.set };
     for (number, instance) in study.instances.iter().enumerate() {
-        let below = if study.set == set::OWN && number == 2 { set::OWN_SECOND_SERIES } else { study.set };
+        let [series_set, instance_set] = study.sets_below(number);
         let ids = instance.ids();
         let tags = [(0x0010, 0x0020), (0x0020, 0x000d), (0x0020, 0x000e), (0x0008, 0x0018)];
         let made_of = tags.map(|tag| instance.get(tag));
         for (depth, (id, set, place)) in [
             (ids.patient, patient_set, "Orthanc id of the patient"),
             (ids.study, study.set, "Orthanc id of the study"),
-            (ids.series, below, "Orthanc id of the series"),
-            (ids.instance, below, "Orthanc id of the instance"),
+            (ids.series, series_set, "Orthanc id of the series"),
+            (ids.instance, instance_set, "Orthanc id of the instance"),
         ]
         .into_iter()
         .enumerate()

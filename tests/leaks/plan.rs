@@ -3,7 +3,7 @@
 use crate::arguments::arguments;
 use crate::bodies::{Body, bodies};
 use crate::identities::Identity;
-use crate::routes::Target;
+use crate::routes::{BESIDE, Target};
 use crate::tricks::{TRICKS, Wire};
 use serde_json::json;
 use std::collections::HashSet;
@@ -161,6 +161,7 @@ impl Attempt {
     fn is_by_right(&self, who: &Identity) -> bool {
         let deletes = self.wire.request.method == "DELETE" || self.trick.contains("DELETE");
         let administers = self.template.starts_with("/auth/settings") || self.template.starts_with("/auth/api-keys/");
-        (deletes && self.target == "own") || (who.administers && administers && self.wire.request.method != "GET")
+        let is_own = self.target == "own" || BESIDE.contains(&self.target);
+        (deletes && is_own) || (who.administers && administers && self.wire.request.method != "GET")
     }
 }

@@ -67,7 +67,12 @@ pub struct Target {
 
 impl Target {
     fn of(name: &'static str, world: &World, study: &Study) -> Self {
-        let instance = study.first();
+        Self::at(name, world, study, 0)
+    }
+
+    /// At one of a study's instances.
+    fn at(name: &'static str, world: &World, study: &Study, number: usize) -> Self {
+        let instance = &study.instances[number];
         let ids = instance.ids();
         Self {
             name,
@@ -159,6 +164,9 @@ pub fn unknown(rng: &mut Random) -> Target {
     }
 }
 
+/// Own resources beside those that the links to a series and to an instance open.
+pub const BESIDE: [&str; 2] = ["own, beside a linked instance", "own, beside a linked series"];
+
 /// The targets of attacks; the own study is the first.
 pub fn targets(world: &World) -> Vec<Target> {
     let of = |name, set| Target::of(name, world, world.study(set));
@@ -202,5 +210,7 @@ pub fn targets(world: &World) -> Vec<Target> {
             instance: foreign.instance.to_uppercase(),
             ..foreign
         },
+        Target::at(BESIDE[0], world, world.study(set::OWN), 1),
+        Target::at(BESIDE[1], world, world.study(set::OWN), 2),
     ]
 }

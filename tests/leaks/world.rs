@@ -136,12 +136,12 @@ impl World {
         }
         for (number, instance) in study.instances.iter().enumerate() {
             let ids = instance.ids();
-            let below = if study.set == set::OWN && number == 2 { set::OWN_SECOND_SERIES } else { study.set };
+            let [series_set, instance_set] = study.sets_below(number);
             let levels = [
                 ("patients", ids.patient, study.set),
                 ("studies", ids.study, study.set),
-                ("series", ids.series, below),
-                ("instances", ids.instance, below),
+                ("series", ids.series, series_set),
+                ("instances", ids.instance, instance_set),
             ];
             for (level, id, set) in levels {
                 // What is attached to a patient is for those who may see all studies of the patient.

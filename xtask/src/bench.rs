@@ -9,7 +9,7 @@ mod search;
 mod variants;
 
 use crate::checks;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use testbed::{OrthancBuilder, Version, setup};
 use variants::{Row, Site};
 
@@ -25,15 +25,26 @@ pub(crate) fn memory(version: Version, mebibytes: usize, rounds: usize) -> Resul
     memory::run(version, mebibytes, rounds.max(1))
 }
 
-/// In-process benches, HTTP ratios, memory and start-up; whatever is asked for.
-pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool) -> Result<()> {
+/// The cost of links with so many of them in the state.
+pub(crate) fn links(count: usize) -> Result<()> {
+    checks::cargo_with(
+        &["bench", "--package", "orthanc-gatehouse", "--bench", "links"],
+        &[("GATEHOUSE_LINKS", &count.to_string())],
+    )
+}
+
+/// In-process benches, HTTP ratios, memory and start-up; whatever is asked for. `only`: the rows of one variant, nothing else.
+pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool, only: Option<&str>) -> Result<()> {
     setup::ensure_all(&[version])?;
     if in_process {
         checks::cargo(&["bench", "--package", "orthanc-gatehouse"], false)?;
     }
     if http {
         let mut site = Site::build(version, rounds)?;
-        ratios(&mut site, rounds.max(1))?;
+        ratios(&mut site, rounds.max(1), only)?;
+        if only.is_some() {
+            return site.finish();
+        }
         let builders = [site.bare_builder().clone(), site.plugin_builder().clone()];
         site.finish()?;
         footprint(builders, rounds.clamp(3, 9))?;
@@ -43,12 +54,15 @@ pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool)
 
 /// The p50 of each row and of what it is compared with, measured in turns, and the median of the rounds' ratios with
 /// their lowest and highest. Each round has servers that were started anew.
-fn ratios(site: &mut Site, rounds: usize) -> Result<()> {
+fn ratios(site: &mut Site, rounds: usize, only: Option<&str>) -> Result<()> {
+    let rows: Vec<&'static Row> =
+        site.rows().iter().filter(|row| only.is_none_or(|name| row.variant == name)).collect();
+    ensure!(!rows.is_empty(), "no row has the variant {}", only.unwrap_or_default());
     let mut lines: Vec<Line> = Vec::new();
     for round in 1..=rounds {
         eprintln!("bench: round {round} of {rounds}");
         site.restart()?;
-        let kinds = site.rows().iter().flat_map(|row| [(row, 1, row.goals[0]), (row, 8, row.goals[1])]);
+        let kinds = rows.iter().copied().flat_map(|row| [(row, 1, row.goals[0]), (row, 8, row.goals[1])]);
         for (number, (row, connections, goal)) in kinds.enumerate() {
             let sides = [site.variant(row.variant)?, site.variant(row.against)?];
             let times = load::measure(sides, site.request(row.route)?, connections, row.requests / connections)

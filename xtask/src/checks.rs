@@ -133,11 +133,14 @@ fn step<T>(
 
 /// Runs cargo in the workspace's root.
 pub(crate) fn cargo(arguments: &[&str], fast: bool) -> Result<()> {
+    let only = [(testbed::orthanc::ONLY, Version::Trixie.suite())];
+    cargo_with(arguments, if fast { &only } else { &[] })
+}
+
+/// Runs cargo with environment variables.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let mut command = Command::new(workspace::cargo());
-    command.args(arguments).current_dir(workspace::root());
-    if fast {
-        command.env(testbed::orthanc::ONLY, Version::Trixie.suite());
-    }
+    command.args(arguments).envs(variables.iter().copied()).current_dir(workspace::root());
     let status = command.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("cargo {} ended with {status}", arguments.join(" "));

@@ -5,7 +5,7 @@ mod show;
 mod site;
 
 use crate::interrupt::Interrupt;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -86,18 +86,27 @@ pub(crate) fn orthanc(
     plugin: Option<PathBuf>,
     configuration: Option<&Path>,
 ) -> Result<()> {
+    // Before minutes are spent on anything else.
+    let more = configuration.map(read_configuration).transpose()?;
+    let port = choose_port(port)?;
     setup::ensure_all(&[version])?;
     let library = plugin.map_or_else(plugin_library, Ok)?;
     let interrupt = Interrupt::watch()?;
-    let mut builder = OrthancBuilder::new(version).dicomweb()?.plugin(library).verbose().port(choose_port(port)?);
-    if let Some(file) = configuration {
-        let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let more: Value = serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", file.display()))?;
+    let mut builder = OrthancBuilder::new(version).dicomweb()?.plugin(library).verbose().port(port);
+    if let Some(more) = more {
         builder = builder.configure(&more);
     }
-    let mut server = builder.start()?;
+    let mut server = builder.start().map_err(|fault| {
+        // Among the many lines of a verbose log, these are the ones to read.
+        let said = fault.to_string();
+        let faults: Vec<&str> = said.lines().filter(|line| line.starts_with('E')).collect();
+        anyhow!("{said}\n\nOf this, the errors:\n{}", faults.join("\n"))
+    })?;
     print!("{}", server.log());
     println!("\n{} with {}; Ctrl-C stops it", server.url(), server.configuration_file().display());
+    println!(
+        "Unless your file says otherwise: \"AuthenticationEnabled\": false (the plugin needs that), no DICOM port, loopback only."
+    );
     let mut shown = server.log().len();
     while interrupt.check().is_ok() && server.exit_status()?.is_none() {
         let log = server.log();
@@ -106,6 +115,37 @@ pub(crate) fn orthanc(
         testbed::clock::pause(std::time::Duration::from_millis(100));
     }
     server.stop()
+}
+
+/// Orthanc's configuration in a file: JSON with comments, as Orthanc reads it. What names a file of the section starts in
+/// this one's folder, and not in the temporary one that the server gets.
+fn read_configuration(file: &Path) -> Result<Value> {
+    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let plain = json_comments::StripComments::new(text.as_slice());
+    let mut value: Value =
+        serde_json::from_reader(plain).with_context(|| format!("{} is no JSON with comments", file.display()))?;
+    let folder = file.canonicalize()?.parent().context("no folder")?.to_owned();
+    if let Some(section) = value.get_mut("Authorization") {
+        start_files_in(&folder, section);
+    }
+    Ok(value)
+}
+
+fn start_files_in(folder: &Path, value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(path) if name.ends_with("File") => {
+                        *path = folder.join(&*path).to_string_lossy().into_owned();
+                    }
+                    value => start_files_in(folder, value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| start_files_in(folder, value)),
+        _ => {}
+    }
 }
 
 /// The port that was asked for, or 8042, or a free one; never one where somebody listens.

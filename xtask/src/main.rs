@@ -22,10 +22,11 @@ cargo xtask demo [options]            a protected Orthanc with images, users, an
     --once                                ends after the show
     --plugin FILE                         this library instead of building one
 cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
-                                      one server with the plugin and this configuration merged in, until Ctrl-C
-cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V]
-                                      both kinds, or one: figures in Markdown on stdout
+                                      one server with the plugin and this configuration (JSON with comments) merged in, until Ctrl-C
+cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V] [--only NAME]
+                                      both kinds, or one: figures in Markdown on stdout; of HTTP perhaps one caller's rows only, as \"session\"
 cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
+cargo xtask bench --links N           what links cost with so many of them in the state, against a thousand
 cargo xtask bench --large MIB [--rounds N]
                                       the highest memory while an upload of this size, and archives twice as large, pass
 ";
@@ -39,7 +40,9 @@ struct Options {
     in_process: bool,
     http: bool,
     rounds: usize,
+    only: Option<String>,
     studies: Vec<usize>,
+    links: Option<usize>,
     large: Option<usize>,
     long: bool,
     seed: Option<u64>,
@@ -66,7 +69,9 @@ fn run() -> Result<()> {
         in_process: false,
         http: false,
         rounds: 9,
+        only: None,
         studies: Vec::new(),
+        links: None,
         large: None,
         long: false,
         seed: None,
@@ -84,6 +89,8 @@ fn run() -> Result<()> {
             Long("long") => options.long = true,
             Long("seed") => options.seed = Some(parser.value()?.parse()?),
             Long("rounds") => options.rounds = parser.value()?.parse()?,
+            Long("links") => options.links = Some(parser.value()?.parse()?),
+            Long("only") => options.only = Some(parser.value()?.string()?),
             Long("large") => options.large = Some(parser.value()?.parse()?),
             Long("studies") => options.studies.push(parser.value()?.parse()?),
             Long("plugin") => {
@@ -111,10 +118,12 @@ fn run() -> Result<()> {
         Some("demo") => demo::demo(version, options.port, options.plugin, options.once),
         Some("orthanc") => demo::orthanc(version, options.port, options.plugin, options.configuration.as_deref()),
         Some("bench") if let Some(mebibytes) = options.large => bench::memory(version, mebibytes, options.rounds),
+        Some("bench") if let Some(links) = options.links => bench::links(links),
         Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies),
         Some("bench") => {
             let both = options.in_process == options.http;
-            bench::run(version, options.rounds, both || options.in_process, both || options.http)
+            let only = options.only.as_deref();
+            bench::run(version, options.rounds, both || options.in_process, both || options.http, only)
         }
         Some("help") | None => {
             print!("{HELP}");

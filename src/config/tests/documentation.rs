@@ -61,6 +61,7 @@ fn the_examples_work() {
         (include_str!("../../../docs/keycloak.md"), 4),
         (include_str!("../../../docs/migration.md"), 1),
         (include_str!("../../../docs/operations.md"), 0),
+        (include_str!("../../../docs/mail.md"), 1),
     ];
     for (document, at_least) in documents {
         let mut count = 0;
@@ -107,6 +108,9 @@ fn sound_without_warning(text: &str) -> Config {
         ("/run/secrets/keycloak-service", "a-secret-of-the-service-account"),
         ("/run/secrets/admin-password-hash", HASH),
         ("/run/secrets/doctor-password-hash", HASH),
+        ("/run/secrets/mailer-password-hash", HASH),
+        ("/run/secrets/mail-password", "a-password-at-the-mail-server"),
+        ("/etc/orthanc/mail-templates/share-content.html", "<p>{ShareUrl}</p>"),
         ("/etc/ssl/site-ca.pem", "-----BEGIN CERTIFICATE-----"),
     ]);
     let value = jsonc::parse(text).unwrap();

@@ -84,8 +84,7 @@ fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
-        "Emails": {"Smtp": {"Host": "mail", "Tls": "ssl"}},
-        "Shares": {"Defaults": {"external-role": {"Pin": true}}, "ViewerOrigins": ["https://a"]},
+        "Shares": {"ViewerOrigins": ["https://a"]},
     })));
 }
 
@@ -98,6 +97,36 @@ fn what_inbox_links_bring_in() {
     assert_snapshot!(faults(json!({"Shares": {
         "InboxLabels": ["in box", "", "inbox"], "InboxMaxBytes": 0, "InboxMaxInstances": "many",
     }})));
+}
+
+#[test]
+fn mails() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("layout.html"), "<body>{email-content}{email-content}</body>").unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let emails = |more: serde_json::Value, smtp: serde_json::Value| {
+        let mut emails = json!({"Sender": "a@b.example", "Smtp": {"Host": "mail.example"}});
+        emails.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        emails["Smtp"].as_object_mut().unwrap().extend(smtp.as_object().unwrap().clone());
+        faults(json!({"Emails": emails})).replace(folder, "FOLDER")
+    };
+    assert_eq!(emails(json!({}), json!({})), "sound");
+    let all = [
+        emails(json!({"Sender": null}), json!({})),
+        emails(json!({"Sender": "My Hospital", "ReplyTo": "a@b.example\r\nBcc: c@d.example", "ServiceUser": "nobody", "Hourly": 0}), json!({})),
+        emails(json!({"TemplatesFolder": "/no/such/folder"}), json!({})),
+        emails(json!({"TemplatesFolder": folder}), json!({})),
+        emails(json!({}), json!({"Host": "smtps://mail.example:465", "Port": 70000, "Tls": "ssl", "Timeout": 0})),
+        emails(json!({}), json!({"Port": 465})),
+        emails(json!({}), json!({"Port": 587, "Tls": "tls"})),
+        emails(json!({}), json!({"Username": "u"})),
+        emails(json!({}), json!({"Password": "hunter2"})),
+        emails(json!({}), json!({"CaFile": "/missing.pem", "StartTls": true})),
+        emails(json!({}), json!({"Host": null, "Password": "hunter2"})),
+    ]
+    .join("\n");
+    assert!(!all.contains("hunter2"));
+    assert_snapshot!(all);
 }
 
 #[test]
@@ -237,6 +266,28 @@ fn files_that_cannot_be_used() {
 }
 
 #[test]
+fn a_logo_that_is_none() {
+    const LONG: &str =
+        "<svg>                                                                                            ";
+    let long: &'static str = Box::leak(LONG.repeat(2_000).into_boxed_str());
+    let environment =
+        files(&[("/page", "<html>"), ("/long", long), ("/logo", "<svg xmlns='http://www.w3.org/2000/svg'/>")]);
+    let read = |file: &str| section_in(json!({"SiteLogo": file}), &environment);
+    for (file, expected) in [
+        ("/none", "Authorization.SiteLogo: cannot read the file \"/none\": no such file"),
+        ("/page", "Authorization.SiteLogo: the file \"/page\" is no PNG, JPEG or SVG"),
+        ("/long", "Authorization.SiteLogo: the file \"/long\" is larger than 128 kB"),
+    ] {
+        assert_eq!(read(file).map(drop), Err(expected.to_owned()));
+    }
+    let logo = read("/logo").unwrap().site_logo;
+    assert_eq!(
+        logo.as_deref(),
+        Some("data:image/svg+xml;base64,PHN2ZyB4bWxucz0naHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmcnLz4=")
+    );
+}
+
+#[test]
 fn share_links() {
     assert_snapshot!(faults(json!({"Shares": {
         "SecretKey": "change-me-I-am-a-secret-key", "PreviousSecretKeys": ["my-secret-key", 5, ""], "MaxValidity": 100, "InboxValidity": 200,
@@ -288,6 +339,18 @@ fn values_from_the_environment_say_where_they_come_from() {
 }
 
 /// A secret of the wrong type, in the wrong place or wrong in itself is never shown.
+#[test]
+fn defaults_of_links() {
+    assert_snapshot!(faults(json!({"Shares": {"MaxValidity": 86_400, "Defaults": {
+        "one": {"Pin": "yes", "MaxOpenings": 0, "Download": 1, "Validity": -1, "Enforce": "x"},
+        "two": {"MaxOpenings": 1_000_001, "Validity": 86_401},
+        "three": {"Enforce": true},
+        "four": {"MaxValidity": 5},
+        "five": true,
+        "six": {"Pin": true, "MaxOpenings": 1, "Download": false, "Validity": 86_400, "Enforce": true},
+    }}})));
+}
+
 #[test]
 fn no_fault_shows_a_secret() {
     const MARK: &str = "hunter2";

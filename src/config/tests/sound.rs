@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::patterns::{Roots, compile, expand};
-use super::super::{AnonymousProfile, RolesSource, RuleTouches, Uploader};
+use super::super::{AnonymousProfile, RolesSource, RuleTouches, SmtpTls, Uploader};
 use super::*;
 use crate::clock::UnixTime;
 use crate::host::Method;
@@ -192,6 +192,57 @@ fn the_old_services_variables_fill_in_what_is_left_out() {
     assert_eq!(config.providers[0].issuer, "https://k/auth/realms/r");
     let config = section_in(json!({}), &variables(&[("KEYCLOAK_URI", "https://k/auth/realms/r")])).unwrap();
     assert!(config.providers.is_empty());
+}
+
+#[test]
+fn mails_go_out_as_configured_or_as_the_old_service_sent_them() {
+    assert!(
+        section(json!({"Emails": {"Sender": null, "Smtp": {"Host": null, "Port": 587}}})).unwrap().emails.is_none()
+    );
+    let smtp = |smtp: Value| {
+        let config = section(json!({"Emails": {"Sender": "My Hospital <a@b.example>", "Smtp": smtp}})).unwrap();
+        (config.emails.unwrap(), config.warnings)
+    };
+    let (emails, warnings) = smtp(json!({"Host": "mail.example"}));
+    assert_eq!(
+        (emails.smtp.port, emails.smtp.tls, emails.smtp.timeout),
+        (587, SmtpTls::StartTls, Duration::from_secs(10))
+    );
+    assert_eq!((emails.hourly_per_person, emails.hourly), (50, 500));
+    assert!(emails.smtp.login.is_none() && warnings.is_empty());
+    assert_eq!(smtp(json!({"Host": "mail.example", "Tls": "tls"})).0.smtp.port, 465);
+    let (emails, warnings) =
+        smtp(json!({"Host": "mail.example", "Tls": "none", "Port": 25, "Username": "u", "Password": "hunter2"}));
+    assert_eq!(emails.smtp.login.as_ref().unwrap().0, "u");
+    assert!(!format!("{emails:?}").contains("hunter2"));
+    assert_eq!(warnings[0].code, "MailsInTheClear");
+    assert!(smtp(json!({"Host": "localhost", "Tls": "none"})).1.is_empty());
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder: &'static str = Box::leak(folder.keep().to_str().unwrap().to_owned().into_boxed_str());
+    let old = [
+        ("ENABLE_EMAILS", "true"),
+        ("EMAILS_TEMPLATES_ROOT", folder),
+        ("EMAILS_SMTP_SERVER_HOSTNAME", "localhost"),
+        ("EMAILS_SMTP_SERVER_USES_TLS", "false"),
+        ("EMAILS_SMTP_SERVER_PORT", "1025"),
+        ("EMAILS_SMTP_SERVER_TIMEOUT", "2.5"),
+        ("EMAILS_SMTP_SERVER_USER_NAME", "smtp-user"),
+        ("EMAILS_SMTP_SERVER_PWD", "change-me"),
+        ("EMAILS_SENDER_ADDRESS", "My Hospital <info@example.com>"),
+        ("EMAILS_REPLY_TO", "info@example.com"),
+    ];
+    let emails = section_in(json!({}), &variables(&old)).unwrap().emails.unwrap();
+    assert_eq!((emails.smtp.host.as_str(), emails.smtp.port, emails.smtp.tls), ("localhost", 1025, SmtpTls::None));
+    assert_eq!(emails.smtp.timeout, Duration::from_secs(3));
+    assert_eq!(emails.sender.to_string(), "My Hospital <info@example.com>");
+    assert_eq!(emails.templates_folder.as_deref(), Some(Path::new(folder)));
+    assert_eq!(emails.smtp.login.unwrap().1.expose(), "change-me");
+    // What the section says counts, and without the switch the variables mean nothing.
+    let emails = section_in(json!({"Emails": {"Smtp": {"Tls": "starttls", "Port": 587}}}), &variables(&old)).unwrap();
+    assert_eq!(emails.emails.unwrap().smtp.tls, SmtpTls::StartTls);
+    assert!(section_in(json!({}), &variables(&old[1..])).unwrap().emails.is_none());
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -128,6 +128,11 @@ impl Memory {
         Next::Ask(self.take_off(&mut state, place))
     }
 
+    /// Why the last question brought no answer.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.0.state.lock().failed.as_ref().map(|(_, cause)| cause.clone())
+    }
+
     fn take_off(&self, state: &mut State, place: Place) -> Flight {
         let landing = Arc::<Landing>::default();
         state.flights.insert(place, Arc::clone(&landing));

@@ -89,8 +89,21 @@ enum Fact {
     Roles(Arc<Vec<String>>),
 }
 
+/// Why Keycloak's admin API does not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminTrouble {
+    /// The provider's place in the configuration.
+    pub path: String,
+    /// What came of the last question.
+    pub cause: String,
+    /// Whether API keys are kept there, which nobody can use then.
+    pub has_keys: bool,
+}
+
 /// The realm of one provider.
 pub struct Directory {
+    /// The provider's place in the configuration.
+    path: String,
     issuer: String,
     has_keys: bool,
     /// Whether roles in tokens are realm roles, and nothing else.
@@ -112,6 +125,7 @@ impl Directories {
             let admin = provider.admin.clone()?;
             let (runtime, client) = oidc.line(index)?;
             Some(Directory {
+                path: provider.path.clone(),
                 issuer: provider.issuer.clone(),
                 has_keys: admin.api_key_attribute.is_some(),
                 by_realm_roles: matches!(provider.roles_claims.as_slice(), [path] if *path == ["realm_access", "roles"]),
@@ -194,6 +208,27 @@ impl Directories {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// Has each realm asked something small unless it was a moment ago, in the background: whether it answers is then known.
+    pub fn look(&self, now: UnixTime) {
+        for directory in &self.0 {
+            if let Next::Ask(flight) | Next::AnswerAndAsk(_, flight) =
+                directory.memory.next(place("roles", ""), false, now)
+            {
+                directory.fly(Question::Roles, flight);
+            }
+        }
+    }
+
+    /// The realms whose last question brought no answer.
+    #[must_use]
+    pub fn troubles(&self) -> Vec<AdminTrouble> {
+        let trouble = |directory: &Directory| {
+            let cause = directory.memory.trouble()?;
+            Some(AdminTrouble { path: directory.path.clone(), cause, has_keys: directory.has_keys })
+        };
+        self.0.iter().filter_map(trouble).collect()
     }
 
     fn of(&self, person: &Person) -> Option<&Directory> {

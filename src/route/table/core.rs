@@ -4,7 +4,7 @@ use super::{ALL, DELETE, GET, GET_DELETE, GET_PUT, GET_PUT_DELETE, POST, PUT, PU
 use crate::host::Method;
 use crate::request::UploadWay;
 use crate::route::Handling::{
-    self, Body, Filtered, Identifiers, Job, Label, Named, Open, Query, Refused, Search, Upload,
+    self, Body, Filtered, Identifiers, Job, Label, Named, Open, Parts, Query, Refused, Search, Upload,
 };
 
 const fn core(methods: &'static [Method], path: &'static str, limited: Handling, note: &'static str) -> Route {
@@ -79,9 +79,9 @@ pub(super) const ROUTES: &[Route] = &[
     // One resource: what it is and what it is related to.
     core(GET, "/patients/{patient}", Filtered, "labels"),
     core(DELETE, "/patients/{patient}", Named, "every study of the patient must be allowed"),
-    core(GET, "/studies/{study}", Filtered, "labels"),
+    core(GET, "/studies/{study}", Parts, "labels"),
     core(DELETE, "/studies/{study}", Named, "the core's answer names the patient when it has other studies: not to be handed out"),
-    core(GET, "/series/{series}", Filtered, "labels"),
+    core(GET, "/series/{series}", Parts, "labels"),
     core(DELETE, "/series/{series}", Named, "the core's answer names the patient when it has other studies: not to be handed out"),
     core(GET, "/instances/{instance}", Filtered, "labels"),
     core(DELETE, "/instances/{instance}", Named, "the core's answer names the patient when it has other studies: not to be handed out"),
@@ -89,11 +89,11 @@ pub(super) const ROUTES: &[Route] = &[
     core(GET, "/patients/{patient}/series", Filtered, "labels"),
     core(GET, "/patients/{patient}/instances", Filtered, "labels"),
     core(GET, "/studies/{study}/patient", Filtered, "labels, and the patient's other studies"),
-    core(GET, "/studies/{study}/series", Filtered, "labels"),
-    core(GET, "/studies/{study}/instances", Filtered, "labels"),
+    core(GET, "/studies/{study}/series", Parts, "labels"),
+    core(GET, "/studies/{study}/instances", Parts, "labels"),
     core(GET, "/series/{series}/patient", Filtered, "labels, and the patient's other studies"),
     core(GET, "/series/{series}/study", Filtered, "labels"),
-    core(GET, "/series/{series}/instances", Filtered, "labels"),
+    core(GET, "/series/{series}/instances", Parts, "labels"),
     core(GET, "/instances/{instance}/patient", Filtered, "labels, and the patient's other studies"),
     core(GET, "/instances/{instance}/study", Filtered, "labels"),
     core(GET, "/instances/{instance}/series", Filtered, "labels"),

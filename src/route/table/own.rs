@@ -35,9 +35,9 @@ pub(super) const ROUTES: &[Route] = &[
     own("/auth/explain", ""),
     own("/auth/doctor", ""),
     // Mail.
-    own("/auth/emails/templates", ""),
-    own("/auth/emails/templates/{any}", ""),
-    own("/auth/emails/send", ""),
+    own("/auth/emails/templates", "who may share, and the service user of mails"),
+    own("/auth/emails/templates/{any}", "the same"),
+    own("/auth/emails/send", "the same; share links of one's own, and nothing else"),
     // Viewers on other origins.
     own("/auth/oidc/.well-known/openid-configuration", ""),
     own("/auth/oidc/authorize", ""),

@@ -42,6 +42,11 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     Ok(())
 }
 
+/// Many new ones at once.
+pub(super) fn insert_all(connection: &Connection, shares: &[ShareRecord]) -> rusqlite::Result<()> {
+    shares.iter().try_for_each(|share| insert(connection, share))
+}
+
 pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<ShareRecord>> {
     let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE id = ?1");
     connection.prepare_cached(&sql)?.query_row([id], record).optional()
@@ -125,11 +130,19 @@ pub(super) fn list_sql(filter: &ShareFilter) -> String {
     if filter.owner.is_some() {
         conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject".to_owned());
     }
-    if filter.user.is_some() {
-        conditions.push("(shares.owner_subject = :user OR shares.owner_name = :user)".to_owned());
-    }
     if filter.after.is_some() {
         conditions.push(format!("{number} < (SELECT number FROM shares WHERE id = :after)"));
+    }
+    if filter.user.is_some() && (filter.resource.is_some() || filter.owner.is_some()) {
+        conditions.push("(shares.owner_subject = :user OR shares.owner_name = :user)".to_owned());
+    } else if filter.user.is_some() {
+        // Of each the newest: no more of either can be among the newest of both.
+        let newest_of = |column: &str| {
+            let all = conditions.iter().map(String::as_str).chain([column]).collect::<Vec<_>>().join(" AND ");
+            format!("SELECT number FROM (SELECT number FROM shares WHERE {all} ORDER BY number DESC LIMIT :limit)")
+        };
+        let [by_subject, by_name] = ["owner_subject = :user", "owner_name = :user"].map(newest_of);
+        conditions = vec![format!("shares.number IN ({by_subject} UNION {by_name})")];
     }
     let condition = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
     format!("SELECT {COLUMNS}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")

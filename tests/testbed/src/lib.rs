@@ -7,6 +7,7 @@
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
+//! - [`mail`]: a real mail server; [`token_service`]: what MedDream's is said to be
 //! - [`nginx`]: a real one with the shipped configuration
 //! - [`webdriver`]: a real Chromium
 //! - [`dicom`]: images to upload; [`oidc`]: keys, tokens and a provider; [`password_hash`]: local users
@@ -18,6 +19,7 @@ pub mod dicom;
 mod door;
 pub mod http;
 pub mod keycloak;
+pub mod mail;
 pub mod nginx;
 pub mod node_provider;
 pub mod oidc;
@@ -29,6 +31,7 @@ pub mod random;
 pub mod routes;
 pub mod setup;
 mod spawn;
+pub mod token_service;
 pub mod webdriver;
 pub mod workspace;
 

@@ -144,7 +144,7 @@ impl Drop for Nginx {
 }
 
 /// `authority.pem`, and by it `fullchain.pem` with `privkey.pem` for the domain.
-fn certificates(folder: &Path, domain: &str) -> Result<()> {
+pub(crate) fn certificates(folder: &Path, domain: &str) -> Result<()> {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
     openssl(
         folder,

@@ -6,6 +6,7 @@
 //! Debian packages; servers and images lie below `.cache/`.
 pub mod browser;
 pub mod keycloak;
+pub mod mail;
 mod mirror;
 pub mod node;
 
@@ -59,10 +60,14 @@ const REQUIREMENTS: [Requirement; 5] = [
         purpose: "extracts Orthanc and nginx from Debian",
         present: || on_path("mmdebstrap"),
     },
-    Requirement { package: "openssl", purpose: "makes nginx's certificates", present: || on_path("openssl") },
+    Requirement {
+        package: "openssl",
+        purpose: "makes certificates for nginx and the mail server",
+        present: || on_path("openssl"),
+    },
     Requirement {
         package: "python3-pip",
-        purpose: "fetches pydicom's real DICOM images",
+        purpose: "fetches pydicom's real DICOM images and a mail server",
         present: || succeeds(Command::new("python3").args(["-m", "pip", "--version"])),
     },
 ];
@@ -75,6 +80,7 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
     }
     ensure_nginx()?;
     ensure_images()?;
+    mail::ensure()?;
     Ok(())
 }
 

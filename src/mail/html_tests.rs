@@ -1,0 +1,100 @@
+use super::*;
+
+fn html(source: &str) -> String {
+    clean(source).html
+}
+
+#[test]
+fn what_an_editor_writes_stays_as_it_is() {
+    for source in [
+        "<p>Hello,</p><p>a study of <strong>Doe^Jane</strong>.</p>",
+        "<p>one<br>two</p><ul><li><p>a</p></li><li><p>b</p></li></ul><h2>x</h2><blockquote>y</blockquote><hr>",
+        "a &amp; b &lt; c &quot;d&quot;",
+    ] {
+        assert_eq!(html(source), source);
+    }
+    assert_eq!(
+        html(
+            r#"<P style="text-align: left"><A target="_blank" rel="noopener" HREF='https://h/?a=1&amp;b=2' class=x>link</A></P>"#
+        ),
+        r#"<p><a href="https://h/?a=1&amp;b=2">link</a></p>"#
+    );
+}
+
+#[test]
+fn what_could_do_harm_is_left_out() {
+    for (source, expected) in [
+        ("<script>alert(1)</script>a", "a"),
+        ("<SCRIPT src=x>alert('</p>')</script >a", "a"),
+        ("<style>p { }</style>a<!-- <b> -->b<!DOCTYPE html>c<?xml?>d", "abcd"),
+        ("<img src=x onerror=alert(1)>a<input><form action=x>b</form>", "ab"),
+        ("<p onclick=\"x\" style='y'>a</p>", "<p>a</p>"),
+        ("<svg><a href=\"https://evil/\">x</a></svg>a", "a"),
+        ("<iframe src=x></iframe><object data=x>y</object>a", "a"),
+        ("<scr<script>ipt>a", "ipt&gt;a"),
+        ("<b", ""),
+        ("<b x=\"", ""),
+        ("<script>never ends", ""),
+        ("a < b <3 </ c", "a &lt; b &lt;3 &lt;/ c"),
+        ("&lt;script&gt;&#60;b&#x3e;", "&lt;script&gt;&lt;b&gt;"),
+        ("&bogus; &#xd800; &#; &", "&amp;bogus; &amp;#xd800; &amp;#; &amp;"),
+        ("a\u{0}\u{7}b", "ab"),
+        ("<p>\u{e4}\u{1f600}</p>", "<p>\u{e4}\u{1f600}</p>"),
+        ("<p/onclick=x>a", "<p>a</p>"),
+    ] {
+        assert_eq!(html(source), expected, "{source:?}");
+    }
+}
+
+#[test]
+fn what_is_open_is_closed_and_nothing_else() {
+    assert_eq!(html("<p><b>a"), "<p><b>a</b></p>");
+    assert_eq!(html("</td></table>a</p></div>"), "a");
+    assert_eq!(html("<b><i>a</b>b</i>"), "<b><i>a</i></b>b");
+    assert_eq!(html("<a href=x>a<a href=y>b</a>"), "<a href=\"x\">a</a><a href=\"y\">b</a>");
+    assert_eq!(html("<a>no address</a>"), "no address");
+    let deep = html(&"<div>".repeat(10_000));
+    assert_eq!(deep, format!("{}{}", "<div>".repeat(64), "</div>".repeat(64)));
+}
+
+#[test]
+fn every_address_is_told() {
+    let clean = clean("<a href=' java&#115;cript:x '>a</a><p><a href=\"https://one/\">b</a> http://two/x.</p>");
+    assert_eq!(clean.links, ["javascript:x", "https://one/"]);
+    assert_eq!(addresses_in(&clean.text), ["https://one/", "http://two/x"]);
+    for (text, expected) in [
+        ("see (HTTPS://a.example/b?c=d), www.b.example!", vec!["HTTPS://a.example/b?c=d", "www.b.example"]),
+        ("xhttp://a", vec!["xhttp://a"]),
+        ("\u{201e}ftp://a\u{201c}", vec!["ftp://a\u{201c}"]),
+        ("no address: a.example, 1:2, //x", vec![]),
+    ] {
+        assert_eq!(addresses_in(text), expected, "{text}");
+    }
+    // Parted by elements, it is one in the plain text.
+    assert_eq!(addresses_in(&super::clean("ht<b>tp:</b>//evil/<i>x</i>").text), ["http://evil/x"]);
+}
+
+#[test]
+fn plain_text_reads_like_the_html() {
+    let source = "<p>Hello,</p>\n <p>open\n <a href=\"https://h/x\">this link</a> or <a href=\"https://h/y\">https://h/y</a>.</p>\
+                  <ul><li><p>one</p></li><li>two<br>three</li></ul><p></p><p>Bye</p>";
+    assert_eq!(clean(source).text, "Hello,\nopen this link <https://h/x> or https://h/y.\n- one\n- two\nthree\nBye");
+}
+
+#[test]
+fn whatever_is_cleaned_stays_as_it_is() {
+    let mut seed: u64 = 7;
+    let parts = [
+        "<", ">", "/", "a", "script", "href", "=", "\"", "'", " ", "&", ";", "#x3c", "p", "!--", "-->", "lt", "\n", "ä",
+    ];
+    for _ in 0..20_000 {
+        let mut source = String::new();
+        for _ in 0..12 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            source.push_str(parts[usize::try_from(seed >> 33).unwrap() % parts.len()]);
+        }
+        let once = clean(&source);
+        assert_eq!(clean(&once.html).html, once.html, "{source:?}");
+        assert!(!once.html.to_ascii_lowercase().contains("<script"), "{source:?}");
+    }
+}

@@ -1,0 +1,138 @@
+//! What kind of tag a name or number stands for: kept of a resource itself, counted over what lies in it, or read from
+//! some image.
+
+/// Tags that Orthanc keeps for a study and its patient and finds studies by (`MainDicomTags` of 1.12.7 and 1.13.0).
+const STUDY: [(&str, &str); 14] = [
+    ("AccessionNumber", "00080050"),
+    ("InstitutionName", "00080080"),
+    ("PatientBirthDate", "00100030"),
+    ("PatientID", "00100020"),
+    ("PatientName", "00100010"),
+    ("PatientSex", "00100040"),
+    ("ReferringPhysicianName", "00080090"),
+    ("RequestedProcedureDescription", "00321060"),
+    ("RequestingPhysician", "00321032"),
+    ("StudyDate", "00080020"),
+    ("StudyDescription", "00081030"),
+    ("StudyID", "00200010"),
+    ("StudyInstanceUID", "0020000d"),
+    ("StudyTime", "00080030"),
+];
+
+/// Those that it keeps for a series and that describe the series as a whole.
+const SERIES: [(&str, &str); 13] = [
+    ("BodyPartExamined", "00180015"),
+    ("Manufacturer", "00080070"),
+    ("Modality", "00080060"),
+    ("OperatorsName", "00081070"),
+    ("PerformedProcedureStepDescription", "00400254"),
+    ("ProtocolName", "00181030"),
+    ("SequenceName", "00180024"),
+    ("SeriesDate", "00080021"),
+    ("SeriesDescription", "0008103e"),
+    ("SeriesInstanceUID", "0020000e"),
+    ("SeriesNumber", "00200011"),
+    ("SeriesTime", "00080031"),
+    ("StationName", "00081010"),
+];
+
+/// (0008,0061)
+pub const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
+/// (0020,1206)
+pub const SERIES_IN_STUDY: &str = "NumberOfStudyRelatedSeries";
+/// (0020,1208)
+pub const INSTANCES_IN_STUDY: &str = "NumberOfStudyRelatedInstances";
+/// (0020,1209)
+pub const INSTANCES_IN_SERIES: &str = "NumberOfSeriesRelatedInstances";
+
+/// What Orthanc counts or gathers over all that lies in a resource (`ResourceFinder` of 1.12.7 and 1.13.0).
+const COMPUTED: [(&str, &str); 8] = [
+    (MODALITIES_IN_STUDY, "00080061"),
+    ("SOPClassesInStudy", "00080062"),
+    ("NumberOfPatientRelatedStudies", "00201200"),
+    ("NumberOfPatientRelatedSeries", "00201202"),
+    ("NumberOfPatientRelatedInstances", "00201204"),
+    (SERIES_IN_STUDY, "00201206"),
+    (INSTANCES_IN_STUDY, "00201208"),
+    (INSTANCES_IN_SERIES, "00201209"),
+];
+
+fn find(table: &[(&'static str, &'static str)], tag: &str) -> Option<(&'static str, &'static str)> {
+    let number = tag.replace([',', '-'], "");
+    table.iter().copied().find(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
+}
+
+/// Whether it is kept of a study itself, or of its patient.
+#[must_use]
+pub fn is_of_study(tag: &str) -> bool {
+    find(&STUDY, tag).is_some()
+}
+
+/// Whether it is kept of a series itself.
+#[must_use]
+pub fn is_of_series(tag: &str) -> bool {
+    find(&SERIES, tag).is_some()
+}
+
+/// The keyword of a tag that is counted over what lies in a resource.
+#[must_use]
+pub fn computed(tag: &str) -> Option<&'static str> {
+    find(&COMPUTED, tag).map(|(keyword, _)| keyword)
+}
+
+/// Whether a tag is counted over what lies in a resource. Says yes too often rather than too rarely: DCMTK reads numbers
+/// in more ways than one.
+#[must_use]
+pub fn is_computed(tag: &str) -> bool {
+    let is_keyword = |(keyword, _): &(&str, &str)| tag.to_ascii_lowercase().contains(&keyword.to_ascii_lowercase());
+    if COMPUTED.iter().any(is_keyword) || super::names_sibling_count(tag) {
+        return true;
+    }
+    let digits: String = tag
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
+        .filter(|number| !number.is_empty())
+        .map(|number| if tag.contains([',', '-']) { format!("{number:0>4}") } else { number.to_owned() })
+        .collect();
+    COMPUTED.iter().any(|(_, number)| digits.to_ascii_lowercase().ends_with(number))
+}
+
+/// Whether it counts what lies in a series, and nothing beside.
+#[must_use]
+pub fn is_count_of_series(tag: &str) -> bool {
+    computed(tag) == Some(INSTANCES_IN_SERIES)
+}
+
+/// The number of a counted tag as Orthanc writes it: `0008,0061`.
+#[must_use]
+pub fn number(keyword: &str) -> String {
+    let (_, number) = find(&COMPUTED, keyword).unwrap_or_default();
+    let (group, element) = number.split_at_checked(4).unwrap_or_default();
+    format!("{group},{element}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_known_however_it_is_written() {
+        for tag in
+            ["ModalitiesInStudy", "modalitiesinstudy", "0008,0061", "00080061", "0008-0061", "8,61", "0x0008,0x0061"]
+        {
+            assert!(is_computed(tag), "{tag}");
+        }
+        for tag in ["0020,1206", "00201208", "NumberOfSeriesRelatedInstances", "20,1209", "0020-1200"] {
+            assert!(is_computed(tag), "{tag}");
+        }
+        for tag in ["StudyDescription", "0008,1030", "00080060", "SeriesNumber", "0020,0011"] {
+            assert!(!is_computed(tag), "{tag}");
+        }
+        assert!(is_of_study("0020,000d") && is_of_study("0020000D") && !is_of_study("SeriesDescription"));
+        assert!(is_of_series("SeriesDescription") && !is_of_series("ImageComments"));
+        assert_eq!(
+            (computed("0008-0061"), number(MODALITIES_IN_STUDY).as_str()),
+            (Some(MODALITIES_IN_STUDY), "0008,0061")
+        );
+    }
+}
