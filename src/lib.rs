@@ -27,6 +27,7 @@ pub mod gate;
 pub mod host;
 pub mod identity;
 pub mod json;
+pub mod launch;
 pub mod login;
 pub mod mail;
 pub mod meddream;

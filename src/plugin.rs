@@ -26,6 +26,7 @@ use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
+use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
@@ -80,6 +81,9 @@ pub enum StartError {
     /// A key cannot be derived.
     #[error("{0}")]
     Seal(#[from] crate::seal::Unsealable),
+    /// The key of ID tokens cannot be used.
+    #[error("{0}")]
+    IdToken(#[from] IdTokenError),
     /// No random numbers for a first key.
     #[error("{0}")]
     Random(#[from] api_key::NoRandom),
@@ -156,6 +160,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
     let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
+    let provider = provider(&config, store.as_ref())?;
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
         places: Places {
@@ -199,6 +204,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         oe2_root: config.oe2_root,
         front,
         login: login.clone(),
+        provider,
         decodes_arguments: host.version().decodes_arguments(),
         mail,
         meddream,
@@ -252,6 +258,16 @@ fn login(config: &Config, version: HostVersion, store: &dyn Store) -> Result<Opt
     Ok(Some(login))
 }
 
+/// The provider for viewers on other origins, where there are any.
+fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, StartError> {
+    if config.shares.viewers.origins.is_empty() {
+        return Ok(None);
+    }
+    let id_tokens = IdTokenKey::read(&store.secret("viewer-id-token-key", &IdTokenKey::generate)?)?;
+    let subjects = IdTokenSubject::new(&store.secret("viewer-subject-key", &random_secret)?);
+    Ok(Some(Provider { id_tokens, subjects }))
+}
+
 fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoch) -> Result<Verifiers, StartError> {
     let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
     let signing = match &config.shares.secret_key {
@@ -263,6 +279,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     };
     let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
     let grants = SealKey::derive(&store.secret("opened-link-key", &random_secret)?, "gatehouse opened link")?;
+    let viewer_tokens = SealKey::derive(&store.secret("viewer-token-key", &random_secret)?, "gatehouse viewer token")?;
     let mut keys = vec![signing];
     keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
@@ -298,6 +315,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             accept_unrecorded_until: config.shares.accept_unrecorded_until,
             codes,
             grants,
+            viewer_tokens,
             pins: Pins::default(),
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),

@@ -8,6 +8,7 @@ mod emails;
 mod keys;
 mod links;
 mod login;
+mod oidc;
 mod profile;
 mod qr;
 mod seen;
@@ -27,6 +28,7 @@ use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
+use crate::launch::Provider;
 use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
@@ -51,6 +53,8 @@ pub struct Api {
     pub front: Front,
     /// The login gate; `None` when it is off.
     pub login: Option<Arc<Login>>,
+    /// Launches viewers on other origins; `None` when there are none.
+    pub provider: Option<Provider>,
     /// Whether the server decodes arguments before we see them.
     pub decodes_arguments: bool,
     /// How mails are sent; `None`: not at all.
@@ -184,6 +188,12 @@ impl Api {
             (Some("login"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::login),
             (Some("callback"), None, None) => call.only(&[Method::Get], "GET", login::callback),
             (Some("logout"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::logout),
+            (Some("oidc"), Some(".well-known"), Some("openid-configuration")) => {
+                call.only(&[Method::Get], "GET", oidc::discovery)
+            }
+            (Some("oidc"), Some("jwks"), None) => call.only(&[Method::Get], "GET", oidc::jwks),
+            (Some("oidc"), Some("authorize"), None) => call.only(&[Method::Get], "GET", oidc::authorize),
+            (Some("oidc"), Some("token"), None) => call.only(&[Method::Post], "POST", oidc::token),
             (Some("backchannel-logout"), None, None) => call.only(&[Method::Post], "POST", login::backchannel_logout),
             _ => Err(ApiError::new(404, "there is no such route")),
         };

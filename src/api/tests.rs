@@ -17,6 +17,7 @@ fn api(bed: &Bed) -> Api {
         shares: config.shares,
         oe2_root: "/ui/".to_owned(),
         login: None,
+        provider: None,
         front: crate::login::Front::new(None, false, "Orthanc".to_owned()),
         decodes_arguments: true,
         mail: None,

@@ -80,6 +80,8 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
             share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?
         };
         let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
+        let is_direct = shares.public_landing_root.is_none();
+        let url = if is_direct && viewer::is_launched(link_type, shares) { short.clone() } else { url };
         (token, url)
     };
     let code = code.as_deref();
@@ -251,17 +253,17 @@ fn maker(
 }
 
 /// What a new link's record holds beyond its maker.
-struct NewLink<'a> {
-    id: &'a str,
-    link_type: LinkType,
-    resources: &'a [ShareResource],
-    not_before: Option<UnixTime>,
-    expires_at: Option<UnixTime>,
-    options: &'a LinkOptions,
-    code: Option<&'a str>,
+pub(super) struct NewLink<'a> {
+    pub(super) id: &'a str,
+    pub(super) link_type: LinkType,
+    pub(super) resources: &'a [ShareResource],
+    pub(super) not_before: Option<UnixTime>,
+    pub(super) expires_at: Option<UnixTime>,
+    pub(super) options: &'a LinkOptions,
+    pub(super) code: Option<&'a str>,
 }
 
-fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> Result<(), ApiError> {
+pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> Result<(), ApiError> {
     let NewLink { id, link_type, resources, not_before, expires_at, options, code } = *link;
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
@@ -379,6 +381,14 @@ fn meddream_token(call: &Call<'_>, studies: &[ViewerStudy]) -> Result<String, St
     token.map_err(|error| error.to_string())
 }
 
+/// The short form of a link that has one.
+fn short_form(call: &Call<'_>, claims: &ShareClaims) -> Option<String> {
+    let verifiers = call.api.gate.identities.verifiers();
+    let code = verifiers.links.codes.of(&claims.registered.as_ref()?.jti);
+    let record = verifiers.store.share_by_code(&code::hash(&code)).ok()?;
+    record.and_then(|_| viewer::short_url(&call.api.shares, &code))
+}
+
 fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
     // The inbox page then offers no upload.
     if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
@@ -402,6 +412,12 @@ fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &st
     } else {
         token
     };
+    // A link of ours is opened by its short form where that keeps the token out of the viewer's URL.
+    if viewer::is_launched(claims.link_type, &call.api.shares)
+        && let Some(redirect_url) = short_form(call, claims)
+    {
+        return DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url: Some(redirect_url) };
+    }
     match viewer::viewer_url(claims.link_type, &call.api.shares, &studies, token) {
         Ok(redirect_url) => DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url },
         Err(missing) => {

@@ -298,8 +298,21 @@ pub struct Shares {
     pub inbox_max_bytes: Option<u64>,
     /// How many instances may.
     pub inbox_max_instances: Option<u64>,
+    /// Viewers on other origins.
+    pub viewers: Viewers,
     /// By role: what the links of whoever has it are made with.
     pub defaults: BTreeMap<String, ShareDefaults>,
+}
+
+/// Viewers on other origins, which are launched by authorization code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Viewers {
+    /// Their origins, as browsers write them; empty: there are none.
+    pub origins: Vec<String>,
+    /// Where codes are sent to: exactly one of these, each on one of the origins.
+    pub redirect_uris: Vec<String>,
+    /// How long an access token lasts.
+    pub token_validity: Duration,
 }
 
 /// What links are made with by somebody with a role. What is not there is not said.

@@ -25,6 +25,7 @@ mod uploads;
 mod users;
 mod values;
 mod variables;
+mod viewers;
 
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ mod tests;
 pub use authorization::read;
 pub use checked::{
     AdminApi, AnonymousProfile, Config, Emails, ExplorerLogin, LocalUser, LoginClient, Provider, RolesSource,
-    RuleConfig, RuleTouches, ShareDefaults, Shares, Smtp, SmtpTls, Uploader, Warning,
+    RuleConfig, RuleTouches, ShareDefaults, Shares, Smtp, SmtpTls, Uploader, Viewers, Warning,
 };
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};

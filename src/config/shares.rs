@@ -11,6 +11,7 @@ use super::checked::{ShareDefaults, Shares};
 use super::section::Section;
 use super::uploads::{is_label, not_a_label};
 use super::values::{shown, with_final_slash};
+use super::viewers;
 use crate::clock::UnixTime;
 use crate::secret::Secret;
 
@@ -32,13 +33,13 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         check_key(&section, place, key);
     }
     let max_validity = seconds(&section, "MaxValidity");
+    let public_ohif_root = root(&section, "PublicOhifRoot");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
         server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
-        public_ohif_root: root(&section, "PublicOhifRoot"),
         ohif_dicom_json: section.choice("OhifDataSource", &["dicom-web", "dicom-json"]) == Some("dicom-json"),
         meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
         public_meddream_root: root(&section, "PublicMedDreamRoot"),
@@ -49,6 +50,8 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         inbox_labels: inbox_labels(&section),
         inbox_max_bytes: positive(&section, "InboxMaxBytes"),
         inbox_max_instances: positive(&section, "InboxMaxInstances"),
+        viewers: viewers::read(&section, public_ohif_root.as_deref()),
+        public_ohif_root,
         defaults: defaults(&section, max_validity),
         secret_key,
     };
@@ -59,7 +62,6 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
             section.fault(key, format!("is missing beside {other:?}: MedDream needs both"));
         }
     }
-    check_later_keys(&section);
     section.finish();
     shares
 }
@@ -178,11 +180,4 @@ fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
         section.fault(key, format!("must be a date and time like \"2027-01-31T00:00:00Z\", got {}", shown(&value)));
     }
     parsed.map(|moment| UnixTime(moment.as_second()))
-}
-
-/// Limits and defaults that nothing keeps yet: to accept them would promise what does not happen.
-fn check_later_keys(section: &Section<'_>) {
-    if section.strings("ViewerOrigins").is_some_and(|origins| !origins.is_empty()) {
-        section.not_yet("ViewerOrigins", "viewers of other origins");
-    }
 }

@@ -178,6 +178,7 @@ fn every_finding_is_documented_and_every_documented_one_there() {
     let doctor =
         [include_str!("setup.rs"), include_str!("provider.rs"), include_str!("tokens.rs"), include_str!("state.rs")];
     let configuration = [
+        include_str!("../config/emails.rs"),
         include_str!("../config/providers.rs"),
         include_str!("../config/rules.rs"),
         include_str!("../config/shares.rs"),

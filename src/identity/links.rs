@@ -34,6 +34,8 @@ pub struct LinkPolicy {
     pub codes: Codes,
     /// Seals what browsers get that opened one.
     pub grants: SealKey,
+    /// Seals the access tokens of viewers on other origins.
+    pub viewer_tokens: SealKey,
     /// Checks the PINs of links.
     pub pins: Pins,
     /// What holds for all inbox links today.
@@ -49,6 +51,19 @@ pub struct InboxPolicy {
     pub most_instances: Option<u64>,
     /// So many bytes at most.
     pub most_bytes: Option<u64>,
+}
+
+/// What a browser holds that has opened a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedLink {
+    /// The link.
+    pub link: String,
+    /// When it was opened.
+    pub at: UnixTime,
+    /// It counts until then at most.
+    pub until: UnixTime,
+    /// The session of whoever the link is for, if there was one.
+    pub session: Option<String>,
 }
 
 /// How a browser came to a link.
@@ -132,6 +147,11 @@ impl Verifiers {
 
     /// The identity of a browser that has opened a link.
     pub(super) fn opened_link(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+        self.opened_identity(&self.read_opened(text)?, now)
+    }
+
+    /// What a browser was given that has opened a link. Whether it still counts is not asked.
+    pub fn read_opened(&self, text: &str) -> Result<OpenedLink, Rejection> {
         let unknown = || Rejection::Link("it was not opened here".to_owned());
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
         let opened = self.links.grants.open(GRANT, &sealed).map_err(|_| unknown())?;
@@ -143,13 +163,20 @@ impl Verifiers {
             return Err(unknown());
         };
         let moment = |text: &str| text.parse().map(UnixTime).map_err(|_| unknown());
-        let (at, mut until) = (moment(at)?, moment(until)?);
+        let session = Some(session).filter(|session| !session.is_empty()).map(str::to_owned);
+        Ok(OpenedLink { link: id.to_owned(), at: moment(at)?, until: moment(until)?, session })
+    }
+
+    /// The identity of whoever has opened a link, with what the link gives today.
+    pub fn opened_identity(&self, opened: &OpenedLink, now: UnixTime) -> Result<Identity, Rejection> {
+        let OpenedLink { at, mut until, .. } = *opened;
         if until <= now {
             return Err(Rejection::Expired);
         }
-        let record = self.store.share(id)?.ok_or_else(unknown)?;
+        let unknown = || Rejection::Link("it was not opened here".to_owned());
+        let record = self.store.share(&opened.link)?.ok_or_else(unknown)?;
         if let Some(recipient) = &LinkOptions::read(&record.options_json).recipient {
-            let session = Some(session).filter(|session| !session.is_empty());
+            let session = opened.session.as_deref();
             until = self.recipient_may(&recipient.person(), &Opened { at, until, session }, now)?;
         }
         let identity = self.link_of_record(record, now)?;

@@ -6,6 +6,7 @@
 
 pub mod api_key;
 pub mod directory;
+pub mod launched;
 pub mod local;
 pub mod oidc;
 pub mod recorder;
@@ -23,13 +24,13 @@ use quick_cache::sync::Cache;
 
 use crate::clock::UnixTime;
 use crate::config::AnonymousProfile;
-use crate::credential::{Credential, Kind as CredentialKind};
+use crate::credential::{Credential, Kind as CredentialKind, Source};
 use crate::person::Person;
 use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use links::{InboxPolicy, LinkPolicy, Opened};
+pub use links::{InboxPolicy, LinkPolicy, Opened, OpenedLink};
 pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.
@@ -187,6 +188,10 @@ impl Identities {
     pub fn verify(&self, credential: &Credential<'_>, remote: &str, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
         if credential.text.len() > crate::credential::LONGEST {
             return Err(Rejection::TooLong);
+        }
+        // In a URL it would stand in logs.
+        if launched::is_access_token(credential.text) && credential.source != Source::Authorization {
+            return Err(Rejection::Link("a viewer's token counts in the header Authorization only".to_owned()));
         }
         let key = cache_key(credential);
         // Read before anything is looked up: a change meanwhile makes the new entry old at once.

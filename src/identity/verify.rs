@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::api_key;
 use super::directory::{Directories, DirectoryError, Nobody};
+use super::launched;
 use super::links::LinkPolicy;
 use super::local::{LocalError, LocalUsers};
 use super::oidc::{Oidc, TokenError};
@@ -122,6 +123,9 @@ impl Verifiers {
     pub(super) fn token(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
         if text.starts_with(api_key::PREFIX) {
             return self.api_key(text, now);
+        }
+        if launched::is_access_token(text) {
+            return self.launched(text, now);
         }
         if share_token::looks_like_share(text) {
             return self.link(&self.link_claims(text)?, now);

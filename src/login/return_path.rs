@@ -76,11 +76,8 @@ impl ReturnPath {
         let is_odd = decoded.contains("//") || decoded.contains('\\') || decoded.split('/').any(|part| part == "..");
         let is_ours = rest.is_some() && text.len() <= LONGEST && text.bytes().all(is_plain) && !is_odd;
         // A login that leads back to a login would go round for ever.
-        if is_ours && (!path.starts_with("/auth/") || path.starts_with("/auth/links/")) {
-            Self(text.to_owned())
-        } else {
-            Self::default()
-        }
+        let is_own_page = path.starts_with("/auth/links/") || path == "/auth/oidc/authorize";
+        if is_ours && (!path.starts_with("/auth/") || is_own_page) { Self(text.to_owned()) } else { Self::default() }
     }
 
     /// The text: a path from the root of the server.
@@ -119,9 +116,15 @@ mod tests {
 
     #[test]
     fn only_pages_of_this_server_are_returned_to() {
-        for ours in
-            ["/", "/ui/app/", "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F", "/a?b=//c", "/studies/a:b", "/auth/links/x"]
-        {
+        for ours in [
+            "/",
+            "/ui/app/",
+            "/ohif/viewer?StudyInstanceUIDs=1.2.3&x=%2F",
+            "/a?b=//c",
+            "/studies/a:b",
+            "/auth/links/x",
+            "/auth/oidc/authorize?scope=openid",
+        ] {
             assert_eq!(ReturnPath::parse(ours).as_str(), ours);
         }
         for elsewhere in [
@@ -142,6 +145,8 @@ mod tests {
             "/a#b",
             "/auth/login",
             "/auth/logout?x",
+            "/auth/oidc/token",
+            "/auth/oidc/authorize/../../login",
             "javascript:alert(1)",
         ] {
             assert_eq!(ReturnPath::parse(elsewhere).as_str(), "/", "{elsewhere:?}");

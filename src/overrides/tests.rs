@@ -15,6 +15,7 @@ use crate::testing::{Bed, FakeHost, FakeStudy, NOW, Random, basic, canary, decod
 mod askers;
 mod kept_lists;
 mod parts;
+mod pieces;
 
 use askers::*;
 

@@ -61,6 +61,12 @@ pub enum Text {
     LinkForSomebodyElse,
     /// Problem.
     LinkNeedsLogin,
+    /// Heading.
+    ViewerRefused,
+    /// Problem.
+    ViewerUnknown,
+    /// Problem.
+    LinkToOpenAgain,
 }
 
 impl Text {
@@ -283,6 +289,30 @@ impl Text {
                 "Voor deze link moet u zich aanmelden, en deze server heeft geen aanmelding. Laat het de afzender weten.",
                 "Este enlace requiere iniciar sesión y este servidor no lo permite. Avise a quien se lo envió.",
                 "Esta ligação exige início de sessão, e este servidor não o permite. Avise quem a enviou.",
+            ],
+            Self::ViewerRefused => [
+                "The viewer cannot open this",
+                "La visionneuse ne peut pas ouvrir ceci",
+                "Der Viewer kann dies nicht öffnen",
+                "De viewer kan dit niet openen",
+                "El visor no puede abrir esto",
+                "O visualizador não pode abrir isto",
+            ],
+            Self::ViewerUnknown => [
+                "This viewer is not registered here. Please tell the administrator.",
+                "Cette visionneuse n’est pas enregistrée ici. Veuillez en informer l’administrateur.",
+                "Dieser Viewer ist hier nicht eingetragen. Bitte sagen Sie es dem Administrator.",
+                "Deze viewer is hier niet geregistreerd. Laat het de beheerder weten.",
+                "Este visor no está registrado aquí. Avise al administrador.",
+                "Este visualizador não está registado aqui. Avise o administrador.",
+            ],
+            Self::LinkToOpenAgain => [
+                "Please open the link that you were sent once more.",
+                "Veuillez ouvrir encore une fois le lien que vous avez reçu.",
+                "Bitte öffnen Sie den Link, den Sie bekommen haben, noch einmal.",
+                "Open de link die u hebt gekregen nog een keer.",
+                "Abra una vez más el enlace que recibió.",
+                "Abra mais uma vez a ligação que recebeu.",
             ],
         }
     }

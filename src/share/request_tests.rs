@@ -26,6 +26,7 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
         inbox_labels: Vec::new(),
         inbox_max_bytes: None,
         inbox_max_instances: None,
+        viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, SHARE_UPLOADS];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -136,6 +136,28 @@ CREATE UNIQUE INDEX shares_by_code ON shares (code_hash) WHERE code_hash IS NOT 
 const LINKS_BY_MAKER: &str = "
 CREATE INDEX shares_by_subject ON shares (owner_subject, number);
 CREATE INDEX shares_by_name ON shares (owner_name, number);
+";
+
+/// Launches of viewers on other origins. What is past `forget_at` is forgotten with the next launch.
+const LAUNCHES: &str = "
+CREATE TABLE launches (
+    id           TEXT PRIMARY KEY,
+    link         TEXT NOT NULL,
+    client       TEXT NOT NULL,
+    redirect_uri TEXT NOT NULL,
+    challenge    TEXT NOT NULL,
+    nonce        TEXT,
+    opened_at    INTEGER NOT NULL,
+    session      TEXT,
+    until        INTEGER NOT NULL,
+    code_hash    BLOB NOT NULL UNIQUE CHECK (length(code_hash) = 32),
+    code_until   INTEGER NOT NULL,
+    code_taken   INTEGER NOT NULL DEFAULT 0 CHECK (code_taken IN (0, 1)),
+    refresh_hash BLOB,
+    revoked_at   INTEGER,
+    forget_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX launches_by_end ON launches (forget_at);
 ";
 
 /// How much came in by links. A table of its own: few links bring anything.

@@ -7,12 +7,14 @@
 
 mod epoch;
 mod error;
+mod launch;
 mod migrations;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use error::{Cause, StoreError};
+pub use launch::LaunchRecord;
 pub use sqlite::SqliteStore;
 
 use crate::clock::UnixTime;
@@ -286,6 +288,22 @@ pub trait Store: Send + Sync {
     fn end_sessions(&self, which: &WhichSessions<'_>) -> Result<bool, StoreError>;
     /// Forgets sessions that are over.
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
+
+    /// Stores a new launch, whose code nobody has come with yet. Refused while a rollback is unacknowledged.
+    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError>;
+    /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is one
+    /// first. Refused while a rollback is unacknowledged.
+    fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError>;
+    /// Keeps the first refresh token of a launch whose code was taken; says whether that may be. Refused while a rollback
+    /// is unacknowledged.
+    fn start_launch(&self, id: &str, refresh_hash: &[u8; 32]) -> Result<bool, StoreError>;
+    /// The launch with this id, over, ended or not.
+    fn launch(&self, id: &str) -> Result<Option<LaunchRecord>, StoreError>;
+    /// Puts a new refresh token in the place of the one that counts; says whether the old one was that. Refused while a
+    /// rollback is unacknowledged.
+    fn rotate_launch(&self, id: &str, old_hash: &[u8; 32], new_hash: &[u8; 32]) -> Result<bool, StoreError>;
+    /// Ends a launch; says whether it went on until then. Advances the epoch.
+    fn revoke_launch(&self, id: &str, at: UnixTime) -> Result<bool, StoreError>;
 
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;

@@ -5,6 +5,7 @@
 mod api_keys;
 mod created_studies;
 mod fault;
+mod launches;
 mod open;
 mod people;
 mod row;
@@ -22,8 +23,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
-    ApiKeyRecord, CreatedStudy, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
-    StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
+    ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -254,6 +255,40 @@ impl Store for SqliteStore {
 
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError> {
         self.write(|transaction| self.sql(sessions::forget_over(transaction, now)))
+    }
+
+    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError> {
+        self.issue(|transaction| launches::insert(transaction, launch, now))
+    }
+
+    fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError> {
+        // A stranger who tries codes keeps nobody from writing.
+        if self.read(|connection| launches::by_code(connection, hash))?.is_none() {
+            return Ok(None);
+        }
+        let mut taken = None;
+        self.issue(|transaction| launches::take_code(transaction, hash).map(|found| taken = found))?;
+        Ok(taken)
+    }
+
+    fn start_launch(&self, id: &str, refresh_hash: &[u8; 32]) -> Result<bool, StoreError> {
+        let mut started = false;
+        self.issue(|transaction| launches::start(transaction, id, refresh_hash).map(|done| started = done))?;
+        Ok(started)
+    }
+
+    fn launch(&self, id: &str) -> Result<Option<LaunchRecord>, StoreError> {
+        self.read(|connection| launches::by_id(connection, id))
+    }
+
+    fn rotate_launch(&self, id: &str, old_hash: &[u8; 32], new_hash: &[u8; 32]) -> Result<bool, StoreError> {
+        let mut rotated = false;
+        self.issue(|transaction| launches::rotate(transaction, id, old_hash, new_hash).map(|done| rotated = done))?;
+        Ok(rotated)
+    }
+
+    fn revoke_launch(&self, id: &str, at: UnixTime) -> Result<bool, StoreError> {
+        self.revoke(|transaction| launches::revoke(transaction, id, at))
     }
 
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError> {

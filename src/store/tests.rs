@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ApiKeyRecord, CreatedStudy, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord, Store,
-    StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord,
+    Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -31,6 +31,8 @@ macro_rules! store_suite {
             sessions_that_are_over_are_forgotten
             people_are_found_by_name_and_by_subject
             a_link_is_found_by_its_code_and_opened_so_often_and_no_more
+            a_launch_gives_its_code_and_each_refresh_token_once
+            launches_that_are_over_are_forgotten
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
@@ -596,4 +598,61 @@ pub(crate) fn what_comes_by_a_link_is_counted_up_to_its_limits(store: &dyn Store
     store.revoke_share("one", None, now).unwrap();
     assert!(!store.take_upload("one", 1, any, now).unwrap());
     assert!(!store.take_upload("nothing", 1, any, now).unwrap());
+}
+
+fn launch(number: u8) -> LaunchRecord {
+    LaunchRecord {
+        id: format!("launch-{number}"),
+        link: "link".to_owned(),
+        client: "https://viewer.example".to_owned(),
+        redirect_uri: "https://viewer.example/callback".to_owned(),
+        challenge: "challenge".to_owned(),
+        nonce: Some("nonce".to_owned()),
+        opened_at: UnixTime(90),
+        session: Some("session".to_owned()),
+        until: UnixTime(1000),
+        code_hash: [number; 32],
+        code_until: UnixTime(160),
+        refresh_hash: None,
+        revoked_at: None,
+    }
+}
+
+pub(crate) fn a_launch_gives_its_code_and_each_refresh_token_once(store: &dyn Store) {
+    let new = launch(1);
+    store.insert_launch(&new, UnixTime(100)).unwrap();
+    assert!(matches!(store.insert_launch(&new, UnixTime(100)), Err(StoreError::Exists { .. })));
+    assert!(!store.start_launch("launch-1", &[7; 32]).unwrap(), "nobody came with the code");
+    assert_eq!(store.take_launch_code(&[9; 32]).unwrap(), None);
+    assert_eq!(store.take_launch_code(&[1; 32]).unwrap(), Some((new.clone(), true)));
+    assert_eq!(store.take_launch_code(&[1; 32]).unwrap(), Some((new.clone(), false)));
+    assert!(store.start_launch("launch-1", &[7; 32]).unwrap());
+    assert!(!store.start_launch("launch-1", &[8; 32]).unwrap(), "it has begun");
+    assert_eq!(store.launch("launch-1").unwrap(), Some(LaunchRecord { refresh_hash: Some([7; 32]), ..new.clone() }));
+    assert!(store.rotate_launch("launch-1", &[7; 32], &[8; 32]).unwrap());
+    assert!(!store.rotate_launch("launch-1", &[7; 32], &[6; 32]).unwrap(), "an old one");
+    let epoch = store.epoch().unwrap();
+    assert!(store.revoke_launch("launch-1", UnixTime(200)).unwrap());
+    assert_eq!(store.epoch().unwrap(), epoch + 1);
+    assert!(!store.revoke_launch("launch-1", UnixTime(201)).unwrap());
+    assert!(!store.rotate_launch("launch-1", &[8; 32], &[9; 32]).unwrap(), "it was ended");
+    // Ended between the code and its first token.
+    store.insert_launch(&launch(2), UnixTime(100)).unwrap();
+    assert!(store.take_launch_code(&[2; 32]).unwrap().unwrap().1);
+    store.revoke_launch("launch-2", UnixTime(101)).unwrap();
+    assert!(!store.start_launch("launch-2", &[7; 32]).unwrap());
+}
+
+pub(crate) fn launches_that_are_over_are_forgotten(store: &dyn Store) {
+    for number in [1, 2] {
+        store.insert_launch(&launch(number), UnixTime(100)).unwrap();
+    }
+    store.take_launch_code(&[1; 32]).unwrap();
+    assert!(store.start_launch("launch-1", &[7; 32]).unwrap());
+    let known = |id: &str| store.launch(id).unwrap().is_some();
+    // A code that nobody came for goes with its time, what has begun at its end.
+    store.insert_launch(&launch(3), UnixTime(160)).unwrap();
+    assert_eq!((known("launch-1"), known("launch-2"), known("launch-3")), (true, false, true));
+    store.insert_launch(&launch(4), UnixTime(1000)).unwrap();
+    assert_eq!((known("launch-1"), known("launch-3"), known("launch-4")), (false, false, true));
 }

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod elsewhere;
+mod launch;
 mod links;
 mod logout;
 mod ohif;

@@ -10,7 +10,7 @@ use testbed::clock::monotonic;
 use testbed::webdriver::{Browser, Exchange};
 
 /// Grey values that make an image: the viewer's own surface has but a few.
-const AN_IMAGE: usize = 100;
+pub const AN_IMAGE: usize = 100;
 /// The lives of access tokens for which a session is in use, in the short form and the long one.
 const LIVES: [u32; 2] = [3, 5];
 /// Page key that scrolls (WebDriver, 17.4.2).

@@ -1,8 +1,8 @@
 //! Orthanc Explorer 2's requests, as they were written down (`tests/cases/explorer2.jsonc`), against a real Orthanc: what it
 //! reads of the answers is there, and nobody gets more by them than they should.
 //!
-//! Orthanc Explorer 2 itself is in no Debian release, so it does not run here: its browser's requests and those of its server
-//! part are sent in its place.
+//! Orthanc Explorer 2 itself is in no Debian release, so it does not run here: its browser's requests are sent in its place, and
+//! a small plugin does what its server part does.
 use crate::site::{Image, PASSWORD, Plan, SHARE_KEY, Site, Who};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,9 +27,10 @@ fn what_orthanc_explorer_2_sends_is_answered_as_it_expects() {
         }
         assert!(wrong.is_empty(), "{version:?}:\n{wrong}");
         let mails = server.mails().unwrap();
-        assert_eq!(mails.len(), 2, "{version:?}");
-        assert!(mails[0].part("text/html").contains(&format!("href=\"{}\"", names["share-url"])));
-        assert!(mails[1].part("text/plain").contains(&names["inbox-url"]));
+        assert_eq!(mails.len(), 3, "{version:?}");
+        assert_eq!(mails[0].header("subject"), ["Through the server part"]);
+        assert!(mails[1].part("text/html").contains(&format!("href=\"{}\"", names["share-url"])));
+        assert!(mails[2].part("text/plain").contains(&names["inbox-url"]));
     }
 }
 
@@ -138,7 +139,13 @@ fn site(version: Version, server: &MailServer) -> (Site, BTreeMap<String, String
             "Smtp": {"Host": "localhost", "Port": server.port(), "Tls": "starttls", "CaFile": server.authority()},
         },
     });
-    let mut site = Plan::new(version).roles(roles).section(section).start();
+    let part = testbed::explorer::server_part(version, folder.path()).unwrap();
+    // It speaks with the server that it runs in, over HTTP: the port has to be known before.
+    let port = testbed::orthanc::free_port().unwrap();
+    let plan = Plan::new(version).plugin(&part).port(port);
+    let plan = plan.env("EXPLORER_EMAILS", &format!("http://localhost:{port}/auth/emails/"));
+    let plan = plan.env("EXPLORER_USER", "mailer").env("EXPLORER_PASSWORD", PASSWORD);
+    let mut site = plan.roles(roles).section(section).start();
     let upload =
         |name: &str, label: &str| site.upload(&Instance::named("Explored", name, "series", "instance"), &[label]);
     let images: [Image; 2] = [upload("study", "external"), upload("other", "external")];

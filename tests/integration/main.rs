@@ -29,3 +29,5 @@ mod site;
 mod tokens;
 mod uploads;
 mod uris;
+mod viewers;
+mod viewers_attacked;

@@ -173,6 +173,13 @@ impl Plan {
         self
     }
 
+    /// Listens here, for those who have to know it before the start.
+    #[allow(dead_code, reason = "for a plugin that calls its own server")]
+    pub fn port(mut self, port: u16) -> Self {
+        self.builder = self.builder.port(port);
+        self
+    }
+
     /// Merges this over section `Authorization`, member by member at its top.
     pub fn section(mut self, more: Value) -> Self {
         if let (Value::Object(section), Value::Object(more)) = (&mut self.section, more) {

@@ -142,6 +142,7 @@ fn viewers_of_other_origins(browser: &Browser, token: &str) {
         assert_eq!((answer.status, answer.header(allowed)), (204, Some(VIEWER)), "{path}");
         assert!(answer.header("access-control-allow-headers").unwrap().contains("Authorization"));
         assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert_eq!(answer.header("access-control-max-age"), Some("600"));
         for foreign in ["https://evil.example", "https://viewer.example.evil.example", "http://viewer.example", "null"]
         {
             let answer = preflight(foreign, path);

@@ -61,6 +61,10 @@ impl World {
         let worklists = folder.path().join("worklists");
         fs::create_dir_all(&worklists).unwrap();
 
+        let templates = folder.path().join("templates");
+        fs::create_dir_all(&templates).unwrap();
+        fs::write(templates.join("share.html"), "<p>{ShareUrl}</p>").unwrap();
+
         let mut plan = Plan::with_library(version, library);
         for plugin in bundled_plugins(version).unwrap() {
             plan = plan.plugin(&plugin);
@@ -74,6 +78,11 @@ impl World {
                 // The first gate lets everybody through: the second has to hold alone.
                 "ExtraPermissions": open,
                 "LabelsValidity": 60,
+                // Nobody is there: what is written is looked at, and goes no further.
+                "Emails": {
+                    "Sender": "info@hospital.example", "TemplatesFolder": templates,
+                    "Smtp": {"Host": "127.0.0.1", "Port": 9, "Tls": "none", "Timeout": 1},
+                },
             }))
             .server(&json!({
                 "DicomModalities": {"remote": ["REMOTE", "127.0.0.1", remote_port]},

@@ -60,6 +60,7 @@ fn the_examples_work() {
         (include_str!("../../../README.md"), 2),
         (include_str!("../../../docs/keycloak.md"), 4),
         (include_str!("../../../docs/migration.md"), 1),
+        (include_str!("../../../docs/viewers.md"), 1),
         (include_str!("../../../docs/operations.md"), 0),
         (include_str!("../../../docs/mail.md"), 1),
     ];

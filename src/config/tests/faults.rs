@@ -84,7 +84,6 @@ fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
-        "Shares": {"ViewerOrigins": ["https://a"]},
     })));
 }
 
@@ -297,6 +296,21 @@ fn share_links() {
         json!({"Shares": {"SecretKey": "a", "SecretKeyFile": "b", "PreviousSecretKeys": [], "PreviousSecretKeysFile": "c"}})
     ));
     assert_snapshot!(faults(json!({"Shares": []})));
+}
+
+#[test]
+fn viewers_of_other_origins() {
+    assert_snapshot!(faults(json!({"Shares": {
+        "ViewerOrigins": [
+            "https://a.example", "https://B.example", "https://c.example/", "https://c.example:443", "*", "null", "c.example",
+            "https://user@c.example", "file:///", 5,
+        ],
+        "ViewerRedirectUris": [
+            "https://a.example/callback", "https://a.example", "https://a.example/x/../callback", "https://a.example/callback?x",
+            "https://a.example.evil.example/callback", "https://A.example/callback", "https://evil.example/callback", "/callback",
+        ],
+        "ViewerTokenValidity": 9,
+    }})));
 }
 
 #[test]

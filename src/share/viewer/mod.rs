@@ -10,6 +10,7 @@ mod stone;
 mod volview;
 
 use super::kind::LinkType;
+use crate::browser::origin_of;
 use crate::config::Shares;
 
 /// A study that a viewer shall open.
@@ -85,7 +86,8 @@ pub fn viewer_url(
         LinkType::VolView => volview::url(&orthanc()?, studies, token),
         LinkType::Ohif => {
             let root = need(link_type, shares.public_ohif_root.as_deref(), "PublicOhifRoot")?;
-            ohif::url(&slashed(root), shares.ohif_dicom_json, studies, token)
+            // The document of dicom-json is fetched without any credential, which works on Orthanc's own origin alone.
+            ohif::url(&slashed(root), shares.ohif_dicom_json && !is_launched(link_type, shares), studies, token)
         }
         LinkType::MedDream => meddream::url(meddream::root(link_type, shares)?, studies, token),
     };
@@ -104,6 +106,16 @@ pub fn viewer_url_by_cookie(
     }
     let url = viewer_url(link_type, shares, studies, "")?;
     Ok(url.and_then(|url| url.strip_suffix("&token=").map(str::to_owned)))
+}
+
+/// Whether the viewer is on another origin and launched by authorization code: then no link to it carries a token.
+#[must_use]
+pub fn is_launched(link_type: LinkType, shares: &Shares) -> bool {
+    let origin = |root: &Option<String>| root.as_deref().and_then(origin_of);
+    let viewer = origin(&shares.public_ohif_root).filter(|_| link_type == LinkType::Ohif);
+    viewer.is_some_and(|viewer| {
+        shares.viewers.origins.contains(&viewer) && origin(&shares.public_orthanc_root).as_ref() != Some(&viewer)
+    })
 }
 
 /// The short form of a link.

@@ -23,6 +23,7 @@ fn shares() -> Shares {
         inbox_labels: Vec::new(),
         inbox_max_bytes: None,
         inbox_max_instances: None,
+        viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
     }
 }

@@ -7,6 +7,7 @@
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
 //! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
+//! - [`explorer`]: stands in for a part of Orthanc Explorer 2
 //! - [`mail`]: a real mail server; [`token_service`]: what MedDream's is said to be
 //! - [`nginx`]: a real one with the shipped configuration
 //! - [`webdriver`]: a real Chromium
@@ -17,6 +18,7 @@
 pub mod clock;
 pub mod dicom;
 mod door;
+pub mod explorer;
 pub mod http;
 pub mod keycloak;
 pub mod mail;

@@ -1,0 +1,190 @@
+//! What time does to codes and tokens: everything else is tried on real servers.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::Api;
+use crate::credential::{Credential, Kind, Source};
+use crate::doctor::Doctor;
+use crate::host::Method;
+use crate::identity::{Opened, Rejection};
+use crate::launch::{CODE_LIFE, IdTokenKey, IdTokenSubject, Provider};
+use crate::login::{Front, LINKS, code_challenge};
+use crate::request::{Reply, Request, RestRequest};
+use crate::resource::Level;
+use crate::share::ShareResource;
+use crate::share::kind::LinkType;
+use crate::slot::{self, Staleness};
+use crate::testing::{Bed, NOW, id, uid, world};
+use crate::{clock::UnixTime, config};
+
+const VIEWER: &str = "https://viewer.example";
+const CALLBACK: &str = "https://viewer.example/callback";
+const VERIFIER: &str = "a-verifier-of-a-test-that-is-long-enough-for-rfc-7636";
+const TOKEN_LIFE: i64 = 300;
+
+struct Scene {
+    bed: Bed,
+    api: Api,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
+        let configuration = json!({"Authorization": {}});
+        let bed = Bed::new(configuration, &json!({"doctor": ["doctor-role"]}), &roles, world());
+        let environment: &dyn config::Environment = &config::ProcessEnvironment::new(None);
+        let section = json!({"ViewerOrigins": [VIEWER], "ViewerTokenValidity": TOKEN_LIFE});
+        let text = json!({"IndexDirectory": "/nowhere", "Authorization": {"Shares": section}}).to_string();
+        let read = config::read(&text, environment).unwrap().unwrap();
+        assert_eq!(read.shares.viewers.redirect_uris, [CALLBACK], "the default address");
+        let api = Api {
+            gate: Arc::clone(&bed.gate),
+            doctor: Arc::new(Doctor::new(&read, Arc::clone(&bed.gate))),
+            shares: read.shares,
+            oe2_root: "/ui/".to_owned(),
+            login: None,
+            provider: Some(Provider {
+                id_tokens: IdTokenKey::read(&IdTokenKey::generate()).unwrap(),
+                subjects: IdTokenSubject::new(&[1; 32]),
+            }),
+            front: Front::new(None, false, "Orthanc".to_owned()),
+            mail: None,
+            meddream: None,
+            decodes_arguments: true,
+        };
+        Self { bed, api }
+    }
+
+    /// A link to the first study that ends then, and what a browser holds that opened it now.
+    fn open(&self, link: &str, end: Option<UnixTime>) -> String {
+        let study =
+            ShareResource { level: Level::Study, orthanc_id: Some(id("a1")), dicom_uid: Some(uid("a1")), url: None };
+        let json = json!([{"OrthancId": study.orthanc_id, "DicomUid": study.dicom_uid, "Level": "study"}]);
+        self.bed.make_link(link, Some("doctor"), LinkType::Ohif, vec![study], |record| {
+            record.resources_json = json.to_string();
+            record.expires_at = end;
+        });
+        let until = NOW.plus(LINKS);
+        let held = self.bed.verifiers().grant(link, &Opened { at: NOW, until, session: None }).unwrap();
+        format!("gatehouse-links={held}")
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        arguments: &[(&str, &str)],
+        body: &str,
+        now: UnixTime,
+    ) -> Reply {
+        let (headers, arguments) = (headers.to_vec(), arguments.to_vec());
+        let request = Request { method, path, remote: "192.0.2.1", headers, arguments };
+        let mut outcome = self.bed.gate.decide(&request, now);
+        assert!(outcome.take_permit().is_some(), "{path} passes the filter");
+        slot::write(&request, false, outcome, Staleness::Cleared, &self.bed.gate.places);
+        let reply = self.api.handle(&RestRequest { request, body: body.as_bytes() }, now);
+        slot::clear();
+        reply
+    }
+
+    fn code(&self, cookie: &str, now: UnixTime) -> Option<String> {
+        let challenge = code_challenge(VERIFIER);
+        let arguments = [
+            ("client_id", VIEWER),
+            ("redirect_uri", CALLBACK),
+            ("response_type", "code"),
+            ("scope", "openid"),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", "S256"),
+        ];
+        let headers = [("cookie", cookie), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")];
+        let reply = self.send(Method::Get, "/auth/oidc/authorize", &headers, &arguments, "", now);
+        let Reply::Answer { headers, .. } = reply else { panic!("{reply:?}") };
+        let (_, to) = headers.iter().find(|(name, _)| *name == "Location")?;
+        Some(to.strip_prefix(&format!("{CALLBACK}?code="))?.split('&').next()?.to_owned())
+    }
+
+    fn ask(&self, form: &str, now: UnixTime) -> (u16, Value) {
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        match self.send(Method::Post, "/auth/oidc/token", &headers, &[], form, now) {
+            Reply::Answer { status, body, .. } => (status, serde_json::from_slice(&body).unwrap()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn exchange(&self, code: &str, now: UnixTime) -> (u16, Value) {
+        let form = format!(
+            "grant_type=authorization_code&client_id={VIEWER}&code={code}&redirect_uri={CALLBACK}&code_verifier={VERIFIER}"
+        );
+        self.ask(&form, now)
+    }
+
+    fn renew(&self, tokens: &Value, now: UnixTime) -> (u16, Value) {
+        let token = tokens["refresh_token"].as_str().unwrap();
+        self.ask(&format!("grant_type=refresh_token&client_id={VIEWER}&refresh_token={token}"), now)
+    }
+
+    fn counts(&self, tokens: &Value, now: UnixTime) -> Result<(), Rejection> {
+        let text = tokens["access_token"].as_str().unwrap();
+        let credential = Credential { source: Source::Authorization, kind: Kind::Token, text };
+        self.bed.gate.identities.verify(&credential, "192.0.2.1", now).map(drop)
+    }
+}
+
+#[test]
+fn a_code_counts_for_a_minute_and_a_token_for_its_minutes() {
+    let scene = Scene::new();
+    let cookie = scene.open("link", None);
+    let late = scene.code(&cookie, NOW).unwrap();
+    let (status, told) = scene.exchange(&late, NOW.plus(CODE_LIFE));
+    assert_eq!((status, &told["error"]), (400, &json!("invalid_grant")));
+    let code = scene.code(&cookie, NOW).unwrap();
+    let at = NOW.plus(CODE_LIFE - 1);
+    let (status, tokens) = scene.exchange(&code, at);
+    assert_eq!((status, &tokens["expires_in"]), (200, &json!(TOKEN_LIFE)), "{tokens}");
+    scene.counts(&tokens, at.plus(TOKEN_LIFE - 1)).unwrap();
+    assert!(matches!(scene.counts(&tokens, at.plus(TOKEN_LIFE)), Err(Rejection::Expired)));
+    // Also to somebody who never asked before.
+    scene.bed.gate.identities.forget();
+    assert!(matches!(scene.counts(&tokens, at.plus(TOKEN_LIFE)), Err(Rejection::Expired)));
+    // The refresh token goes on.
+    let (status, renewed) = scene.renew(&tokens, at.plus(TOKEN_LIFE));
+    assert_eq!(status, 200, "{renewed}");
+    scene.counts(&renewed, at.plus(2 * TOKEN_LIFE - 1)).unwrap();
+}
+
+#[test]
+fn nothing_of_a_launch_outlives_the_link_or_the_opening() {
+    let scene = Scene::new();
+    for (link, end, over) in [
+        ("short", Some(NOW.plus(400)), NOW.plus(400)),
+        ("endless", None, NOW.plus(LINKS)),
+        ("long", Some(NOW.plus(2 * LINKS)), NOW.plus(LINKS)),
+    ] {
+        let cookie = scene.open(link, end);
+        let (_, tokens) = scene.exchange(&scene.code(&cookie, NOW).unwrap(), NOW);
+        let last = over.plus(-10);
+        let (status, renewed) = scene.renew(&tokens, last);
+        assert_eq!((status, &renewed["expires_in"]), (200, &json!(10)), "{link}: {renewed}");
+        scene.counts(&renewed, over.plus(-1)).unwrap();
+        assert!(scene.counts(&renewed, over).is_err(), "{link}");
+        assert_eq!(scene.renew(&renewed, over).0, 400, "{link}");
+        assert_eq!(scene.code(&cookie, over), None, "{link}");
+    }
+}
+
+#[test]
+fn a_viewers_token_ends_with_all_that_its_links_maker_has() {
+    let scene = Scene::new();
+    let cookie = scene.open("link", None);
+    let (_, tokens) = scene.exchange(&scene.code(&cookie, NOW).unwrap(), NOW);
+    scene.counts(&tokens, NOW).unwrap();
+    let doctor = crate::person::Person::local("doctor");
+    scene.bed.verifiers().store.set_not_before(&doctor, NOW.plus(1)).unwrap();
+    scene.bed.gate.identities.forget();
+    assert!(matches!(scene.counts(&tokens, NOW.plus(1)), Err(Rejection::Ended)));
+    assert_eq!(scene.renew(&tokens, NOW.plus(1)).0, 400);
+}
