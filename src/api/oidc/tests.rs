@@ -50,8 +50,6 @@ impl Scene {
                 subjects: IdTokenSubject::new(&[1; 32]),
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),
-            mail: None,
-            meddream: None,
             decodes_arguments: true,
         };
         Self { bed, api }
