@@ -51,6 +51,8 @@ impl Scene {
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),
             decodes_arguments: true,
+            mail: None,
+            meddream: None,
         };
         Self { bed, api }
     }
