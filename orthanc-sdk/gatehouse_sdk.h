@@ -59,6 +59,10 @@ enum {
   gh_origin_webdav = 6
 };
 
+/* What becomes of an instance that was received. */
+typedef uint32_t gh_received_action;
+enum { gh_received_keep = 1, gh_received_modify = 2, gh_received_discard = 3 };
+
 typedef uint32_t gh_log_level;
 enum { gh_log_level_error = 0, gh_log_level_warning = 1, gh_log_level_info = 2, gh_log_level_trace = 3 };
 
@@ -90,6 +94,7 @@ enum {
   gh_service_get_configuration_path = 6,
   gh_service_get_configuration = 13,
   gh_service_create_memory_buffer = 38,      /* 1.7.0 */
+  gh_service_create_memory_buffer64 = 40,    /* 1.9.0 */
   gh_service_set_metrics_integer_value = 43, /* 1.12.1 */
   gh_service_log_message = 45,               /* 1.12.4 */
   gh_service_register_on_stored_instance = 1001,
@@ -97,6 +102,7 @@ enum {
   gh_service_register_rest_no_lock = 1004,
   gh_service_register_http_filter = 1010,
   gh_service_register_dicom_filter = 1014,
+  gh_service_register_received_instance = 1018, /* 1.10.0 */
   gh_service_register_http_authentication = 1021, /* 1.12.9 */
   gh_service_answer_buffer = 2000,
   gh_service_send_method_not_allowed = 2005,
@@ -108,8 +114,11 @@ enum {
   gh_service_rest_api_put = 3004,
   gh_service_call_rest_api = 3016,
   gh_service_get_instance_remote_aet = 4000,
+  gh_service_get_instance_size = 4001,
   gh_service_get_instance_simplified_json = 4004,
-  gh_service_get_instance_origin = 4007
+  gh_service_get_instance_origin = 4007,
+  gh_service_create_instance = 4010, /* 1.7.0 */
+  gh_service_free_instance = 4011
 };
 
 /* What the host owns --------------------------------------------------------------------------------------------- */
@@ -134,6 +143,11 @@ typedef struct {
   void* data;
   uint32_t size;
 } gh_buffer;
+
+typedef struct {
+  void* data;
+  uint64_t size;
+} gh_buffer64;
 
 /* A request at a REST callback. Since 1.12.9 two fields about an authentication payload follow; we name none of them, so
  * that nothing can read them on an older host, where they lie outside of what was handed over. */
@@ -168,6 +182,10 @@ typedef gh_error (*gh_http_authentication)(gh_authentication* status, gh_buffer*
 
 typedef gh_error (*gh_on_change)(gh_change change, gh_level level, const char* resource);
 
+/* `modified` is to be filled with a buffer of gh_create_buffer64 for `gh_received_modify` only. */
+typedef gh_received_action (*gh_received_instance)(gh_buffer64* modified, const void* received, uint64_t size,
+                                                   gh_origin origin);
+
 /* 1 lets the instance in, 0 drops it, anything else is an error. */
 typedef int32_t (*gh_dicom_filter)(const gh_instance* instance);
 
@@ -194,6 +212,26 @@ typedef struct {
   gh_buffer* target;
   uint32_t size;
 } gh_params_create_buffer;
+
+typedef struct {
+  gh_buffer64* target;
+  uint64_t size;
+} gh_params_create_buffer64;
+
+typedef struct {
+  gh_received_instance callback;
+} gh_params_received_instance;
+
+typedef struct {
+  gh_instance** target;
+  const void* buffer;
+  uint32_t size;
+  const char* transfer_syntax;
+} gh_params_create_instance;
+
+typedef struct {
+  gh_instance* instance;
+} gh_params_free_instance;
 
 typedef struct {
   char** result;

@@ -43,6 +43,15 @@ gh_error gh_create_buffer(gh_context* context, gh_buffer* buffer, uint32_t size)
   return gh_invoke(context, gh_service_create_memory_buffer, &params);
 }
 
+gh_error gh_create_buffer64(gh_context* context, gh_buffer64* buffer, uint64_t size) {
+  gh_params_create_buffer64 params = {0};
+  buffer->data = NULL;
+  buffer->size = 0;
+  params.target = buffer;
+  params.size = size;
+  return gh_invoke(context, gh_service_create_memory_buffer64, &params);
+}
+
 void gh_set_description(gh_context* context, const char* plugin, const char* description) {
   gh_params_property params = {0};
   params.plugin = plugin;
@@ -99,6 +108,11 @@ gh_error gh_register_change(gh_context* context, gh_on_change callback) {
 gh_error gh_register_dicom_filter(gh_context* context, gh_dicom_filter callback) {
   gh_params_dicom_filter params = {callback};
   return gh_invoke(context, gh_service_register_dicom_filter, &params);
+}
+
+gh_error gh_register_received_instance(gh_context* context, gh_received_instance callback) {
+  gh_params_received_instance params = {callback};
+  return gh_invoke(context, gh_service_register_received_instance, &params);
 }
 
 gh_error gh_register_stored_instance(gh_context* context, gh_on_stored_instance callback) {
@@ -192,6 +206,22 @@ gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_
   return gh_invoke(context, gh_service_call_rest_api, &params);
 }
 
+gh_error gh_create_instance(gh_context* context, gh_instance** result, const void* file, uint32_t size) {
+  gh_params_create_instance params = {0};
+  *result = NULL;
+  params.target = result;
+  params.buffer = file;
+  params.size = size;
+  return gh_invoke(context, gh_service_create_instance, &params);
+}
+
+void gh_free_instance(gh_context* context, gh_instance* instance) {
+  gh_params_free_instance params = {instance};
+  if (instance != NULL) {
+    gh_invoke(context, gh_service_free_instance, &params);
+  }
+}
+
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result) {
   gh_params_instance params = {0};
   *result = NULL;
@@ -206,6 +236,14 @@ gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh
   params.origin = result;
   params.instance = instance;
   return gh_invoke(context, gh_service_get_instance_origin, &params);
+}
+
+gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int64_t* result) {
+  gh_params_instance params = {0};
+  *result = -1;
+  params.integer = result;
+  params.instance = instance;
+  return gh_invoke(context, gh_service_get_instance_size, &params);
 }
 
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result) {

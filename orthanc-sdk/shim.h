@@ -30,6 +30,8 @@ void gh_log_named(gh_context* context, gh_log_level level, const char* plugin, c
 /* A buffer of this size whose memory the host will give back by itself. */
 gh_error gh_create_buffer(gh_context* context, gh_buffer* buffer, uint32_t size);
 
+gh_error gh_create_buffer64(gh_context* context, gh_buffer64* buffer, uint64_t size);
+
 void gh_set_description(gh_context* context, const char* plugin, const char* description);
 gh_error gh_get_configuration(gh_context* context, char** result);
 gh_error gh_get_configuration_path(gh_context* context, char** result);
@@ -42,6 +44,8 @@ gh_error gh_register_filter(gh_context* context, gh_http_filter callback);
 gh_error gh_register_authentication(gh_context* context, gh_http_authentication callback);
 gh_error gh_register_change(gh_context* context, gh_on_change callback);
 gh_error gh_register_dicom_filter(gh_context* context, gh_dicom_filter callback);
+/* One plugin only. */
+gh_error gh_register_received_instance(gh_context* context, gh_received_instance callback);
 gh_error gh_register_stored_instance(gh_context* context, gh_on_stored_instance callback);
 
 gh_error gh_answer(gh_context* context, gh_output* output, const void* body, uint32_t size, const char* mime_type);
@@ -59,9 +63,14 @@ gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_
                       gh_method method, const char* uri, uint32_t headers_count, const char* const* headers_keys,
                       const char* const* headers_values, const void* body, uint32_t size);
 
+/* A file that is no instance yet, read as one; given back with gh_free_instance. */
+gh_error gh_create_instance(gh_context* context, gh_instance** result, const void* file, uint32_t size);
+void gh_free_instance(gh_context* context, gh_instance* instance);
+
 /* A received instance. The string of the AE title belongs to the host; the JSON is given back with gh_release. */
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result);
 gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh_origin* result);
+gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int64_t* result);
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result);
 
 #ifdef __cplusplus

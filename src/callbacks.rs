@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::gate::Permit;
 pub use crate::login::Entrance;
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
+pub use crate::uploads::Verdict;
 
 /// The callbacks of the running plugin. Called from many threads at once; none may block on anything but a bounded
 /// call to the server.
@@ -23,9 +24,14 @@ pub trait Callbacks: Send + Sync {
     fn filter(&self, request: &Request<'_>) -> Option<Permit>;
     /// A REST callback, for every path that matches one of [`Started::rest_patterns`].
     fn rest(&self, request: &RestRequest<'_>) -> Reply;
+    /// Whether [`Callbacks::look`] has anything to say of what the request that this thread serves brings in.
+    fn must_look(&self) -> bool;
+    /// An instance has been received, and nothing was done with it yet: whether it may be compared with what the server
+    /// has. Called on the same thread as [`Callbacks::receive`], before it, if at all. Must change nothing.
+    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict;
     /// An instance is about to be stored, by whatever way in: whether it may. Called on the thread of the HTTP request
     /// that uploads it, or on one of the server's own.
-    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool;
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict;
     /// An instance was stored, under this Orthanc identifier; the answer to its sender has to wait for this. Called on
     /// the same thread.
     fn stored(&self, instance: &ReceivedInstance<'_>, id: &str);

@@ -197,7 +197,9 @@ impl Gate {
             let without = holder.link.is_some_and(|link| is_archive && !link.download);
             let first = decision::first_gate(&holder, rule, now);
             let first = if without { first.and(Err(Refusal::LinkWithoutDownload)) } else { first };
-            let asks = first.is_ok() && !decision::is_unlimited(&holder) && handling != Handling::Upload;
+            let sends = matches!(handling, Handling::Upload(_));
+            let first = if sends { first.and_then(|()| self.may_send(request, identity)) } else { first };
+            let asks = first.is_ok() && !decision::is_unlimited(&holder) && !matches!(handling, Handling::Upload(_));
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
@@ -225,6 +227,27 @@ impl Gate {
         }
     }
 
+    /// Whether a link's body may be read by the server: before any of it could be looked at, all of it is in memory.
+    fn may_send(&self, request: &Request<'_>, identity: &Identity) -> Result<(), Refusal> {
+        let Some(uploads) = identity.link.as_ref().and_then(|link| link.uploads.as_ref()) else { return Ok(()) };
+        if request.header("content-encoding").is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity"))
+        {
+            return Err(Refusal::EncodedBody);
+        }
+        let length = request.header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
+        let length = length.filter(|_| request.header("transfer-encoding").is_none()).ok_or(Refusal::BodyTooLong)?;
+        let uploaded = identity.id.as_deref().map(|id| self.identities.verifiers().store.uploaded(id));
+        // What cannot be read is refused by whoever counts.
+        let uploaded = uploaded.and_then(Result::ok).unwrap_or_default();
+        let is_full = uploads.most_instances.is_some_and(|most| uploaded.instances >= most);
+        let left = uploads.most_bytes.map(|most| most.saturating_sub(uploaded.bytes));
+        let left = if is_full { Some(0) } else { left };
+        // Whatever the link may still bring in; the parts of a body have heads of their own; and a body of usual length is
+        // let through for nothing, so that its sender is told.
+        let fits = left.is_none_or(|left| length <= left.saturating_mul(2).saturating_add(LONGEST_OWN_BODY));
+        if fits { Ok(()) } else { Err(Refusal::BodyTooLong) }
+    }
+
     fn demand<'a>(
         &self,
         handling: Handling,
@@ -240,7 +263,7 @@ impl Gate {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
             // What comes in is decided instance by instance, in `uploads`.
-            Handling::Upload => Demand::Upload,
+            Handling::Upload(way) => Demand::Upload(way),
             Handling::Named | Handling::Filtered | Handling::Parts | Handling::Identifiers(_) | Handling::WadoUri => {
                 Demand::Resources(facts)
             }

@@ -132,7 +132,8 @@ impl<'a> Group<'a> {
             .filter(|part| !part.is_empty())
             .map(|part| part.split_once('=').unwrap_or((part, "")))
             .collect();
-        let mut headers = Vec::new();
+        // As any client says of a body; links must.
+        let mut headers = vec![("content-length", "10")];
         for name in who.iter().filter(|name| !name.is_empty()) {
             let (place, text) = self.credentials.get(*name).unwrap_or_else(|| panic!("nobody is called {name}"));
             match *place {

@@ -84,7 +84,8 @@ mod tests {
         assert!(!ownership.owns(Owned::Job, "1", &stranger));
         let maker = identity(Some(Person::local("alice")));
         let mut link = identity(Some(Person::local("alice")));
-        link.link = Some(LinkScope { resources: Vec::new(), maker: None, maker_needs: &[], download: true });
+        link.link =
+            Some(LinkScope { resources: Vec::new(), maker: None, maker_needs: &[], download: true, uploads: None });
         ownership.claim(Owned::Job, "2", &maker);
         assert!(!ownership.owns(Owned::Job, "2", &link), "the link's holder is not its maker");
         ownership.claim(Owned::Job, "3", &link);

@@ -22,6 +22,9 @@ impl Person {
     /// The issuer of DICOM applications, whose subject is the calling AET.
     pub const DICOM: &str = "aet";
 
+    /// The issuer of links, whose subject is the link's identifier: for what a link itself has brought in.
+    pub const LINK: &str = "link";
+
     /// A local account by its user name.
     #[must_use]
     pub fn local(user: &str) -> Self {
@@ -32,6 +35,12 @@ impl Person {
     #[must_use]
     pub fn anonymous() -> Self {
         Self { issuer: Self::ANONYMOUS.to_owned(), subject: String::new() }
+    }
+
+    /// Whoever holds a link, by the link's identifier.
+    #[must_use]
+    pub fn link(id: &str) -> Self {
+        Self { issuer: Self::LINK.to_owned(), subject: id.to_owned() }
     }
 
     /// A DICOM application by the AET that it calls itself.

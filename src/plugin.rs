@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::api::{self, Api};
 use crate::browser;
-use crate::callbacks::{Callbacks, Entrance, Started};
+use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
 use crate::config::{self, Config};
@@ -25,7 +25,7 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
-use crate::identity::{Epoch, Identities, Identity, LinkPolicy, Verifiers};
+use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
 use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
@@ -155,7 +155,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     let meddream = config.shares.meddream_token_service_url.as_deref().map(MedDream::start);
     let meddream = meddream.transpose().map_err(StartError::MedDream)?.map(Arc::new);
     // Before anything else that starts a thread: a failure here leaves none behind.
-    let uploads = Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone())?;
+    let uploads =
+        Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone(), config.overwrites_instances)?;
     let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
     let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
@@ -316,6 +317,11 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             grants,
             viewer_tokens,
             pins: Pins::default(),
+            inbox: InboxPolicy {
+                labels: config.shares.inbox_labels.clone(),
+                most_instances: config.shares.inbox_max_instances,
+                most_bytes: config.shares.inbox_max_bytes,
+            },
         },
         roles,
         recorder,
@@ -379,10 +385,23 @@ impl Callbacks for Plugin {
         }
     }
 
-    fn receive(&self, instance: &ReceivedInstance<'_>) -> bool {
+    fn must_look(&self) -> bool {
         #[cfg(feature = "fault-injection")]
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
-            return true;
+            return false;
+        }
+        Uploads::must_look(slot::granted().as_deref())
+    }
+
+    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict {
+        let granted = slot::granted().unwrap_or_default();
+        self.uploads.look(&self.gate.resources, instance, &granted, clock::now())
+    }
+
+    fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict {
+        #[cfg(feature = "fault-injection")]
+        if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
+            return Verdict::Taken;
         }
         self.uploads.receive(&self.gate.resources, instance, slot::granted().as_deref(), clock::now())
     }

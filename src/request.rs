@@ -89,6 +89,17 @@ pub enum Origin {
     Other,
 }
 
+/// How an HTTP request brings instances in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadWay {
+    /// DICOM files, each into the study that it names.
+    Files,
+    /// The same, into the one study that the path names.
+    IntoStudy,
+    /// The server makes the instance from what the body says.
+    Made,
+}
+
 /// A DICOM instance on its way in, borrowed from the server for the length of one call.
 #[derive(Clone, Copy)]
 pub struct ReceivedInstance<'a> {
@@ -96,6 +107,8 @@ pub struct ReceivedInstance<'a> {
     pub origin: Origin,
     /// The calling AET of a C-STORE; else empty.
     pub remote_aet: &'a str,
+    /// Its size in bytes.
+    pub size: u64,
     /// Its tags, as Orthanc's simplified JSON. They are read each time they are asked for, which costs.
     pub tags: &'a dyn Fn() -> Result<String, crate::host::HostError>,
 }

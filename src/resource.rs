@@ -255,6 +255,18 @@ impl Resources {
         Ok(studies)
     }
 
+    /// The Orthanc identifiers of all resources of a level that carry a UID at this moment. Never from the cache.
+    pub fn ids_now(&self, level: Level, uid: &str) -> Result<Vec<Arc<str>>, ResourceError> {
+        self.lookup(level, uid)
+    }
+
+    /// The modality of a series, by Orthanc identifier; empty when it has none.
+    pub fn modality(&self, series: &str) -> Result<String, ResourceError> {
+        let description = self.describe(Level::Series, series)?;
+        let modality = description.get("MainDicomTags").and_then(|tags| tags.get("Modality")).and_then(Value::as_str);
+        Ok(modality.unwrap_or_default().to_owned())
+    }
+
     /// The study of an instance that has just come in, by Orthanc identifiers.
     pub fn study_of_instance(&self, instance: &str) -> Result<Arc<str>, ResourceError> {
         let description = parse(&self.host.get(&format!("/instances/{instance}/study"))?)?;

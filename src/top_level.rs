@@ -5,6 +5,43 @@
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use std::collections::HashSet;
 
+/// The text members of these names, in their order; null counts as an empty text, and `None` is one that is not there.
+///
+/// # Errors
+/// As [`text`].
+pub fn texts<const N: usize>(json: &[u8], names: [&str; N]) -> Result<[Option<String>; N], serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let found = deserializer.deserialize_map(AllWanted(names))?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+struct AllWanted<'a, const N: usize>([&'a str; N]);
+
+impl<'de, const N: usize> Visitor<'de> for AllWanted<'_, N> {
+    type Value = [Option<String>; N];
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = [const { None }; N];
+        let mut seen = HashSet::new();
+        while let Some(member) = members.next_key::<String>()? {
+            let wanted = self.0.iter().zip(found.iter_mut()).find(|(name, _)| **name == member);
+            match wanted {
+                Some((_, place)) => *place = Some(members.next_value::<Option<String>>()?.unwrap_or_default()),
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+            if !seen.insert(member) {
+                return Err(A::Error::custom("a member stands twice"));
+            }
+        }
+        Ok(found)
+    }
+}
+
 /// The text member of this name; `None` when there is none.
 ///
 /// # Errors

@@ -110,6 +110,11 @@ fn a_panic_on_the_way_in_keeps_the_instance_out() {
         assert!(dicom::upload_real(&admin, "CT_small.dcm").is_err(), "the instance was not decided on");
         assert_eq!(admin.get("/instances").expect("an answer").json().expect("JSON"), json!([]));
         stops_well(server, "receive");
+        // Earlier on the same way; whoever sends it is told by its status.
+        let (server, admin) = start(version, "received");
+        let _answer = dicom::upload_real(&admin, "CT_small.dcm");
+        assert_eq!(admin.get("/instances").expect("an answer").json().expect("JSON"), json!([]));
+        stops_well(server, "received");
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
 use crate::request::Reply;
+use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::viewer::encoded;
 use crate::share::{bad, date};
@@ -31,7 +32,8 @@ pub fn list(call: &Call<'_>) -> Answer {
     let seen = seen(call)?;
     let filter = ShareFilter { owner: seen.owner().cloned(), ..filter(call)? };
     let shares = call.api.gate.identities.verifiers().store.shares(&filter)?;
-    let shown: Vec<Value> = shares.iter().filter(|share| is_seen(&seen, share)).map(describe).collect();
+    let shown: Vec<Value> =
+        shares.iter().filter(|share| is_seen(&seen, share)).map(|share| describe(call, share)).collect();
     let limit = filter.limit.unwrap_or(PAGE);
     let is_full = u32::try_from(shares.len()).is_ok_and(|count| count >= limit);
     let mut headers = Vec::new();
@@ -71,9 +73,15 @@ fn filter(call: &Call<'_>) -> Result<ShareFilter, ApiError> {
     Ok(filter)
 }
 
-fn describe(share: &ShareRecord) -> Value {
+fn describe(call: &Call<'_>, share: &ShareRecord) -> Value {
     let options = LinkOptions::read(&share.options_json);
-    json!({
+    let is_inbox = share.kind == LinkType::Inbox.as_str();
+    let verbs: &[&str] = match (is_inbox, options.annotate) {
+        (true, _) => &["upload"],
+        (false, true) => &["read", "annotate"],
+        (false, false) => &["read"],
+    };
+    let mut shown = json!({
         "ID": share.id,
         "Type": share.kind,
         // Written by us.
@@ -91,7 +99,18 @@ fn describe(share: &ShareRecord) -> Value {
         "LastUse": share.last_use.map(date::format),
         "Revoked": share.revoked_at.is_some(),
         "RevocationDate": share.revoked_at.map(date::format),
-    })
+        "Verbs": verbs,
+    });
+    if let Some(members) = shown.as_object_mut().filter(|_| is_inbox || options.annotate) {
+        let uploaded = call.api.gate.identities.verifiers().store.uploaded(&share.id).unwrap_or_default();
+        members.insert("Labels".to_owned(), json!(options.labels));
+        members.insert("Username".to_owned(), json!(options.username));
+        members.insert("Instances".to_owned(), json!(uploaded.instances));
+        members.insert("MaxInstances".to_owned(), json!(options.max_instances));
+        members.insert("Bytes".to_owned(), json!(uploaded.bytes));
+        members.insert("MaxBytes".to_owned(), json!(options.max_bytes));
+    }
+    shown
 }
 
 /// The link with this identifier, if the call may see it.

@@ -42,6 +42,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let located = located.and_then(Result::ok).unwrap_or_default();
     let studies = viewer_studies(located.iter().map(|(_, located)| located));
 
+    check_gifts(call, &maker, &request)?;
     let id = hex(&random::<16>()?);
     let (options, pin) = options(call, &maker, &request)?;
     if options.no_download && link_type == LinkType::VolView {
@@ -102,6 +103,18 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     Ok(ok(&answer))
 }
 
+/// Nothing can be given away that the giver does not have.
+fn check_gifts(call: &Call<'_>, maker: &Identity, request: &LinkRequest) -> Result<(), ApiError> {
+    if request.annotate && !decision::ANNOTATING.iter().any(|permission| maker.rights.holds(permission)) {
+        return Err(call.refuse("links that annotate are made by those who may upload"));
+    }
+    let verifiers = call.api.gate.identities.verifiers();
+    match request.labels.iter().find(|label| !verifiers.may_label(&maker.rights, label)) {
+        Some(label) => Err(call.refuse(format_args!("the label {label:?} is not yours to give"))),
+        None => Ok(()),
+    }
+}
+
 /// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
 fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
     let configured = &call.api.shares.defaults;
@@ -139,6 +152,11 @@ fn options(
         max_openings: request.max_openings,
         recipient,
         no_download: request.download == Some(false),
+        annotate: request.annotate,
+        labels: request.labels.clone(),
+        max_instances: request.max_instances,
+        max_bytes: request.max_bytes,
+        username: request.username.clone(),
         unreadable: false,
     };
     Ok((options, made_up))
@@ -347,6 +365,15 @@ pub(super) fn studies_today(call: &Call<'_>, resources: &[ShareResource], identi
     viewer_studies(located.iter())
 }
 
+/// Whether nothing more may come in by a link.
+fn is_used_up(call: &Call<'_>, identity: &Identity) -> bool {
+    let uploads = identity.link.as_ref().and_then(|link| link.uploads.as_ref());
+    let (Some(uploads), Some(id)) = (uploads, identity.id.as_deref()) else { return false };
+    let used = call.api.gate.identities.verifiers().store.uploaded(id).unwrap_or_default();
+    uploads.most_instances.is_some_and(|most| used.instances >= most)
+        || uploads.most_bytes.is_some_and(|most| used.bytes >= most)
+}
+
 /// A token of MedDream's own for these studies.
 fn meddream_token(call: &Call<'_>, studies: &[ViewerStudy]) -> Result<String, String> {
     let meddream = call.api.meddream.as_ref().ok_or("MedDream is not configured")?;
@@ -363,6 +390,10 @@ fn short_form(call: &Call<'_>, claims: &ShareClaims) -> Option<String> {
 }
 
 fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
+    // The inbox page then offers no upload.
+    if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
+        return DecodeOutcome::Expired(claims.link_type);
+    }
     let studies = studies_today(call, &claims.resources, identity);
     if studies.is_empty() && claims.link_type != LinkType::Inbox {
         return DecodeOutcome::Unknown(claims.link_type);

@@ -88,6 +88,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         ),
         emails: emails::read(&section, &users),
         users,
+        overwrites_instances: server.overwrites_instances,
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
         rules,

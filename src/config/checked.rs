@@ -21,6 +21,8 @@ pub struct Config {
     pub providers: Vec<Provider>,
     /// Local accounts by user name.
     pub users: BTreeMap<String, LocalUser>,
+    /// Whether an instance that comes again replaces the one that is there (`OverwriteInstances`).
+    pub overwrites_instances: bool,
     /// What a request without any valid credential is. Defaults to nobody: no permissions, no labels.
     pub anonymous: AnonymousProfile,
     /// Where roles are defined.
@@ -290,6 +292,12 @@ pub struct Shares {
     pub accept_unrecorded_until: Option<crate::clock::UnixTime>,
     /// Validity of an inbox link that names none.
     pub inbox_validity: Duration,
+    /// Labels of every study that comes in by an inbox link.
+    pub inbox_labels: Vec<String>,
+    /// How many bytes may come in by one inbox link; `None`: any number.
+    pub inbox_max_bytes: Option<u64>,
+    /// How many instances may.
+    pub inbox_max_instances: Option<u64>,
     /// Viewers on other origins.
     pub viewers: Viewers,
     /// By role: what the links of whoever has it are made with.

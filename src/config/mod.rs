@@ -39,3 +39,4 @@ pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};
 pub use jsonc::{parse as parse_jsonc, strip_comments};
 pub use patterns::{Roots, anchored, compile, expand, syntax};
+pub use uploads::is_label;

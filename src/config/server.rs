@@ -17,6 +17,8 @@ pub(super) struct Server {
     pub(super) explorer_login: Option<ExplorerLogin>,
     /// Where Orthanc keeps its SQLite index.
     pub(super) index_directory: String,
+    /// Whether an instance that comes again replaces the one that is there.
+    pub(super) overwrites_instances: bool,
     /// How the server calls itself.
     pub(super) name: String,
     /// Whether it speaks TLS itself.
@@ -54,9 +56,20 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         dicom_certificates: needs_certificates(orthanc),
         explorer_login: explorer_login(&oe2),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
+        overwrites_instances: overwrites(orthanc),
         name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),
         https,
         local_url: format!("{scheme}://localhost:{port}/"),
+    }
+}
+
+/// `OverwriteInstances`: true or false, and in newer servers `"Always"`, `"IfChanged"` or `"Never"`. What is not understood
+/// is the server's to report.
+fn overwrites(orthanc: &Section<'_>) -> bool {
+    match orthanc.value("OverwriteInstances") {
+        None | Some(serde_json::Value::Bool(false)) => false,
+        Some(serde_json::Value::String(mode)) => mode != "Never",
+        Some(_) => true,
     }
 }
 

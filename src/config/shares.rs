@@ -9,6 +9,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 use super::checked::{ShareDefaults, Shares};
 use super::section::Section;
+use super::uploads::{is_label, not_a_label};
 use super::values::{shown, with_final_slash};
 use super::viewers;
 use crate::clock::UnixTime;
@@ -46,6 +47,9 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
+        inbox_labels: inbox_labels(&section),
+        inbox_max_bytes: positive(&section, "InboxMaxBytes"),
+        inbox_max_instances: positive(&section, "InboxMaxInstances"),
         viewers: viewers::read(&section, public_ohif_root.as_deref()),
         public_ohif_root,
         defaults: defaults(&section, max_validity),
@@ -58,7 +62,6 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
             section.fault(key, format!("is missing beside {other:?}: MedDream needs both"));
         }
     }
-    check_later_keys(&section);
     section.finish();
     shares
 }
@@ -110,6 +113,19 @@ fn root(section: &Section<'_>, key: &'static str) -> Option<String> {
 fn seconds(section: &Section<'_>, key: &'static str) -> Option<Duration> {
     let seconds = section.integer(key, 1..=i64::MAX)?;
     u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+fn positive(section: &Section<'_>, key: &'static str) -> Option<u64> {
+    u64::try_from(section.integer(key, 1..=i64::MAX)?).ok()
+}
+
+fn inbox_labels(section: &Section<'_>) -> Vec<String> {
+    const KEY: &str = "InboxLabels";
+    let labels = section.strings(KEY).unwrap_or_default();
+    for (index, label) in labels.iter().enumerate().filter(|(_, label)| !is_label(label)) {
+        section.reader.fault(section.at(KEY).element(index), not_a_label(label));
+    }
+    labels
 }
 
 fn inbox_validity(section: &Section<'_>, max_validity: Option<Duration>) -> Duration {
@@ -164,17 +180,4 @@ fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
         section.fault(key, format!("must be a date and time like \"2027-01-31T00:00:00Z\", got {}", shown(&value)));
     }
     parsed.map(|moment| UnixTime(moment.as_second()))
-}
-
-/// Limits and defaults that nothing keeps yet: to accept them would promise what does not happen.
-fn check_later_keys(section: &Section<'_>) {
-    let labels = section.strings("InboxLabels").unwrap_or_default();
-    if !labels.is_empty() {
-        section.not_yet("InboxLabels", "labels on what an inbox link uploads");
-    }
-    for key in ["InboxMaxBytes", "InboxMaxInstances"] {
-        if section.integer(key, 1..=i64::MAX).is_some() {
-            section.not_yet(key, "a limit on inbox uploads");
-        }
-    }
 }

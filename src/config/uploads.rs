@@ -22,13 +22,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<(Uploader, Vec<String>)> {
         for (index, label) in elements.iter().enumerate() {
             match label.as_str() {
                 Some(label) if is_label(label) => labels.push(label.to_owned()),
-                Some(label) => section.reader.fault(
-                    path.element(index),
-                    format!(
-                        "must be a label as Orthanc has them (letters, digits, \"_\" and \"-\", 64 at most), got {}",
-                        shown(label)
-                    ),
-                ),
+                Some(label) => section.reader.fault(path.element(index), not_a_label(label)),
                 None => section.reader.fault(path.element(index), format!("must be a text, got {}", kind(label))),
             }
         }
@@ -53,7 +47,12 @@ fn uploader(name: &str) -> Option<Uploader> {
     }
 }
 
+pub(super) fn not_a_label(label: &str) -> String {
+    format!("must be a label as Orthanc has them (letters, digits, \"_\" and \"-\", 64 at most), got {}", shown(label))
+}
+
 /// What Orthanc takes as a label; it answers 400 to anything else.
-fn is_label(label: &str) -> bool {
+#[must_use]
+pub fn is_label(label: &str) -> bool {
     (1..=64).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }

@@ -42,7 +42,7 @@ fn check_path(site: &Site, method: Method, path: &str) {
         let mut segments = path.split('/').take_while(|segment| !NAMES_BEHIND.contains(segment));
         let foreign = segments.find(|part| site.foreign.contains(*part) || site.foreign_uids.contains(*part));
         // What an upload is for is decided by what arrives.
-        assert!(foreign.is_none() || access.handling == Handling::Upload, "{foreign:?} is let through");
+        assert!(foreign.is_none() || matches!(access.handling, Handling::Upload(_)), "{foreign:?} is let through");
     }
     if limited {
         assert_ne!(access.handling, Handling::Unknown, "a route that nobody knows");

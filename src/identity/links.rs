@@ -1,6 +1,8 @@
 //! Links to identities: by a token, or by what a browser was given that opened one. What a link gives today is what its
 //! record says, bounded by the rights of whoever made it.
 
+use std::collections::BTreeSet;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -9,7 +11,7 @@ use super::verify::{Rejection, Verifiers};
 use super::{Identity, IdentityKind};
 use crate::clock::UnixTime;
 use crate::person::Person;
-use crate::policy::decision::{LinkScope, LinkedResource};
+use crate::policy::decision::{LinkScope, LinkUploads, LinkedResource, UploadTarget};
 use crate::policy::rights::{Labels, Rights};
 use crate::seal::SealKey;
 use crate::secret::Secret;
@@ -36,6 +38,19 @@ pub struct LinkPolicy {
     pub viewer_tokens: SealKey,
     /// Checks the PINs of links.
     pub pins: Pins,
+    /// What holds for all inbox links today.
+    pub inbox: InboxPolicy,
+}
+
+/// What holds for all inbox links, beside what each was made with.
+#[derive(Clone, Debug, Default)]
+pub struct InboxPolicy {
+    /// Labels of what comes in.
+    pub labels: Vec<String>,
+    /// So many instances at most.
+    pub most_instances: Option<u64>,
+    /// So many bytes at most.
+    pub most_bytes: Option<u64>,
 }
 
 /// What a browser holds that has opened a link.
@@ -198,7 +213,12 @@ impl Verifiers {
         }
         let maker = record.as_ref().map(|record| self.link_maker_rights(record, &options, now)).transpose()?;
         let (maker, makers_end) = maker.unzip();
-        let reads: &[&str] = if kind == LinkType::Inbox { &[] } else { &["view", "download"] };
+        let holds: &[&str] = match (kind, options.annotate) {
+            (LinkType::Inbox, _) => &["upload"],
+            (_, true) => &["view", "download", "upload"],
+            (_, false) => &["view", "download"],
+        };
+        let uploads = self.link_uploads(kind, &options, maker.as_ref())?;
         let recheck_at = record.as_ref().and_then(|record| self.recheck_at(&record.owner, now));
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
         let expires_at =
@@ -212,16 +232,50 @@ impl Verifiers {
             id: record.as_ref().map(|record| record.id.clone()),
             person: record.map(|record| record.owner),
             roles: Vec::new(),
-            rights: Rights::new(reads.iter().copied(), Labels::none()),
+            rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
                 resources: resources.iter().map(LinkedResource::from).collect(),
                 maker,
                 maker_needs: kind.permissions(),
                 download: !options.no_download,
+                uploads,
             }),
             expires_at: expires_at.into_iter().flatten().min(),
             recheck_at,
         })
+    }
+
+    /// What may come in by a link: today, as its maker may give it.
+    fn link_uploads(
+        &self,
+        kind: LinkType,
+        options: &LinkOptions,
+        maker: Option<&Rights>,
+    ) -> Result<Option<LinkUploads>, Rejection> {
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        let inbox = &self.links.inbox;
+        if kind != LinkType::Inbox {
+            let into = UploadTarget::Annotated;
+            let (most_instances, most_bytes) = (options.max_instances, options.max_bytes);
+            return Ok(options.annotate.then_some(LinkUploads { into, most_instances, most_bytes }));
+        }
+        // What comes in is counted in its record.
+        let maker = maker.ok_or_else(|| Rejection::Link("an inbox link needs a record".to_owned()))?;
+        if let Some(label) = options.labels.iter().find(|label| !self.may_label(maker, label)) {
+            return Err(Rejection::Link(format!("its maker may not give the label {label:?} any more")));
+        }
+        let labels: BTreeSet<String> = inbox.labels.iter().chain(&options.labels).cloned().collect();
+        Ok(Some(LinkUploads {
+            into: UploadTarget::New(labels.into_iter().collect()),
+            most_instances: least(inbox.most_instances, options.max_instances),
+            most_bytes: least(inbox.most_bytes, options.max_bytes),
+        }))
+    }
+
+    /// Whether somebody with these rights may give a label to a study (decision 17).
+    #[must_use]
+    pub fn may_label(&self, rights: &Rights, label: &str) -> bool {
+        rights.labels.show(label) && self.roles.current().label_is_available(label)
     }
 
     /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.

@@ -30,7 +30,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use links::{LinkPolicy, Opened, OpenedLink};
+pub use links::{InboxPolicy, LinkPolicy, Opened, OpenedLink};
 pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.

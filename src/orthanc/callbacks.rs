@@ -1,7 +1,7 @@
 //! The functions that the server calls while it runs: each translates, asks the running plugin inside a guard, and
 //! translates back. The refusal of each stands in it. Must not know what is decided.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -9,10 +9,10 @@ use arc_swap::ArcSwapOption;
 use super::guard::{Callback, guard};
 use super::host::OrthancHost;
 use super::translate::Pairs;
-use super::{answer, sdk, translate};
-use crate::callbacks::{Callbacks, Entrance};
+use super::{answer, register, sdk, translate};
+use crate::callbacks::{Callbacks, Entrance, Verdict};
 use crate::host::HostError;
-use crate::request::{ReceivedInstance, Reply};
+use crate::request::{Change, Origin, ReceivedInstance, Reply};
 
 /// The plugin between Initialize and Finalize; every callback refuses while there is none.
 pub(super) static RUNNING: ArcSwapOption<Running> = ArcSwapOption::const_empty();
@@ -147,6 +147,9 @@ pub(super) unsafe extern "C" fn change(
         if let Some(running) = RUNNING.load_full() {
             // SAFETY: the argument promise.
             let change = unsafe { translate::change(change, resource) };
+            if change == Change::Started {
+                register::late(&running.host);
+            }
             running.callbacks.change(change);
         }
     });
@@ -167,10 +170,49 @@ pub(super) unsafe extern "C" fn receive(instance: *const sdk::gh_instance) -> i3
         let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
         // SAFETY: as above.
         let tags = || unsafe { running.host.instance_tags(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
-        if running.callbacks.receive(&received) { INSTANCE_TAKEN } else { INSTANCE_DROPPED }
+        // SAFETY: as above.
+        let size = unsafe { running.host.instance_size(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
+        match running.callbacks.receive(&received) {
+            Verdict::Taken => INSTANCE_TAKEN,
+            Verdict::Dropped => INSTANCE_DROPPED,
+            Verdict::Failed => INSTANCE_FAILED,
+        }
     });
     verdict.unwrap_or(INSTANCE_FAILED)
+}
+
+/// What an instance is replaced by so that the server refuses it as no DICOM file, and answers 400. A discarded one is
+/// answered with 200, which looks like success to whoever does not read the instance's status.
+const NO_DICOM: &[u8] = b"refused";
+
+/// `OrthancPluginReceivedInstanceCallback`: an instance before the server compares it with what it has. Discards it on a
+/// panic; while the plugin is not running, [`receive`] refuses it.
+pub(super) unsafe extern "C" fn received(
+    modified: *mut sdk::gh_buffer64,
+    file: *const c_void,
+    size: u64,
+    _origin: sdk::gh_origin,
+) -> sdk::gh_received_action {
+    let action = guard(Callback::Received, || {
+        let Some(running) = RUNNING.load_full() else { return sdk::gh_received_keep };
+        if !running.callbacks.must_look() {
+            return sdk::gh_received_keep;
+        }
+        // SAFETY: the argument promise; the text that comes of it is our own.
+        let tags = || unsafe { running.host.file_tags(file, size) };
+        let received = ReceivedInstance { origin: Origin::Other, remote_aet: "", size, tags: &tags };
+        match running.callbacks.look(&received) {
+            Verdict::Taken => sdk::gh_received_keep,
+            Verdict::Dropped => sdk::gh_received_discard,
+            // SAFETY: the buffer promise: empty, and for us to fill during this call.
+            Verdict::Failed => match unsafe { running.host.fill64(modified, NO_DICOM) } {
+                Ok(()) => sdk::gh_received_modify,
+                Err(_) => sdk::gh_received_discard,
+            },
+        }
+    });
+    action.unwrap_or(sdk::gh_received_discard)
 }
 
 /// `OrthancPluginOnStoredInstanceCallback`. A panic is only logged: the instance is stored, and without a label nobody who
@@ -184,7 +226,9 @@ pub(super) unsafe extern "C" fn stored(instance: *const sdk::gh_instance, id: *c
         let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
         // SAFETY: as above.
         let tags = || unsafe { running.host.instance_tags(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, tags: &tags };
+        // SAFETY: as above.
+        let size = unsafe { running.host.instance_size(instance) };
+        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
         running.callbacks.stored(&received, id);
     });
     SUCCESS

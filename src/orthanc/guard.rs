@@ -16,6 +16,7 @@ pub(super) enum Callback {
     Rest,
     Authentication,
     Change,
+    Received,
     Receive,
     Stored,
     /// Not one of the server's: forgetting whose request a thread served, after another callback failed.
@@ -32,6 +33,7 @@ impl Callback {
             Self::Rest => "rest",
             Self::Authentication => "authentication",
             Self::Change => "change",
+            Self::Received => "received",
             Self::Receive => "receive",
             Self::Stored => "stored",
             Self::Forget => "forget",

@@ -1,6 +1,6 @@
 //! [`Host`] over the server's plugin context. Must not know why it is called.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::NonNull;
 
 use parking_lot::RecursiveRwLock;
@@ -165,6 +165,20 @@ impl OrthancHost {
         read.unwrap_or((Origin::Other, String::new()))
     }
 
+    /// The size of an instance in bytes; the largest number when the server does not say it, which nothing fits.
+    ///
+    /// # Safety
+    /// As [`Self::instance_origin`].
+    pub(super) unsafe fn instance_size(&self, instance: *const sdk::gh_instance) -> u64 {
+        let read = self.with(|context| {
+            let mut size = -1;
+            // SAFETY: the context promise and the instance promise; `size` outlives the call.
+            check(unsafe { sdk::gh_instance_size(context, instance, &raw mut size) })?;
+            Ok(size)
+        });
+        read.ok().and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
+    }
+
     /// The tags of an instance as simplified JSON.
     ///
     /// # Safety
@@ -173,6 +187,25 @@ impl OrthancHost {
         self.text_of(|context, text| {
             // SAFETY: the context promise and the instance promise; `text` outlives the call.
             unsafe { sdk::gh_instance_simplified_json(context, instance, text) }
+        })
+    }
+
+    /// The tags of a file that may be DICOM, as simplified JSON.
+    ///
+    /// # Safety
+    /// `file` points to `size` bytes that stay valid and unchanged during the call.
+    pub(super) unsafe fn file_tags(&self, file: *const c_void, size: u64) -> Result<String, HostError> {
+        let size = u32::try_from(size).map_err(|_too_large| HostError::PLUGIN)?;
+        self.with(|context| {
+            let mut instance = std::ptr::null_mut();
+            // SAFETY: the context promise and the caller's; `instance` outlives the call.
+            check(unsafe { sdk::gh_create_instance(context, &raw mut instance, file, size) })?;
+            // SAFETY: the context promise, and the instance is ours until it is given back below; nothing between
+            // unwinds.
+            let tags = unsafe { self.instance_tags(instance) };
+            // SAFETY: made above, and given back here only.
+            unsafe { sdk::gh_free_instance(context, instance) };
+            tags
         })
     }
 
@@ -298,6 +331,31 @@ impl OrthancHost {
         self.with(|context| {
             // SAFETY: the context promise, and the caller's about the buffer.
             check(unsafe { sdk::gh_create_buffer(context, target, size) })
+        })?;
+        // SAFETY: not null, and the caller's promise.
+        let start = unsafe { (*target).data };
+        if start.is_null() {
+            return Err(HostError::PLUGIN);
+        }
+        // SAFETY: the service has just made it `size` bytes long, and nobody else has seen it.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
+        Ok(())
+    }
+}
+
+impl OrthancHost {
+    /// As [`Self::fill`], for a buffer that may be large.
+    ///
+    /// # Safety
+    /// As [`Self::fill`].
+    pub(super) unsafe fn fill64(&self, target: *mut sdk::gh_buffer64, bytes: &[u8]) -> Result<(), HostError> {
+        if target.is_null() || bytes.is_empty() {
+            return Err(HostError::PLUGIN);
+        }
+        let size = u64::try_from(bytes.len()).map_err(|_too_large| HostError::PLUGIN)?;
+        self.with(|context| {
+            // SAFETY: the context promise, and the caller's about the buffer.
+            check(unsafe { sdk::gh_create_buffer64(context, target, size) })
         })?;
         // SAFETY: not null, and the caller's promise.
         let start = unsafe { (*target).data };

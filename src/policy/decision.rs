@@ -6,6 +6,7 @@ use super::rights::{Labels, Rights};
 use super::rules::Rule;
 use crate::clock::UnixTime;
 use crate::host::Method;
+use crate::request::UploadWay;
 
 /// One credential's holder, as far as the policy needs to know.
 #[derive(Clone, Debug)]
@@ -29,7 +30,48 @@ pub struct LinkScope {
     pub maker_needs: &'static [&'static str],
     /// Whether archives and media may be fetched (decision 21).
     pub download: bool,
+    /// What may be brought in by it; `None`: nothing.
+    pub uploads: Option<LinkUploads>,
 }
+
+/// What the holder of a link may bring in, and how much of it in the link's whole life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LinkUploads {
+    /// Into which studies.
+    pub into: UploadTarget,
+    /// So many instances at most.
+    pub most_instances: Option<u64>,
+    /// So many bytes at most.
+    pub most_bytes: Option<u64>,
+}
+
+/// Into which studies the holder of a link may bring something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadTarget {
+    /// New ones, which are given these labels.
+    New(Vec<String>),
+    /// Those of the link, and annotations only.
+    Annotated,
+}
+
+impl Default for UploadTarget {
+    fn default() -> Self {
+        Self::New(Vec::new())
+    }
+}
+
+impl LinkUploads {
+    /// Whether what is brought in this way may be looked at at all.
+    const fn takes(&self, way: UploadWay) -> bool {
+        match (&self.into, way) {
+            (_, UploadWay::Made) | (UploadTarget::New(_), UploadWay::IntoStudy) => false,
+            (_, UploadWay::Files) | (UploadTarget::Annotated, UploadWay::IntoStudy) => true,
+        }
+    }
+}
+
+/// What the maker of a link needs beyond what its type asks for, as long as the link may annotate.
+pub const ANNOTATING: [&str; 2] = ["all", "upload"];
 
 /// One resource of a link. At least one of the identifiers is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +120,7 @@ pub enum Demand<'a> {
     /// One of our own routes: its handler decides.
     Own,
     /// Instances are brought in; each is decided by itself when it arrives.
-    Upload,
+    Upload(UploadWay),
     /// Exactly these resources.
     Resources(&'a [Facts<'a>]),
     /// A search, which is answered from the allowed studies; these resources are named in it.
@@ -129,8 +171,8 @@ pub enum Refusal {
     /// Whoever made the link may not make it any more.
     #[error("the maker of the link has lost the permission to make it")]
     MakerLostPermission,
-    /// A link reads, and nothing else.
-    #[error("a share link only reads")]
+    /// A link reads, and nothing else; what more it may do is not this.
+    #[error("a share link only reads, or does what it was made for")]
     LinkOnlyReads,
     /// The link was made without them.
     #[error("the link gives no archives and media")]
@@ -162,6 +204,9 @@ pub enum Refusal {
     /// The server would keep all of it in memory before a handler of ours could refuse it.
     #[error("the body is too long, or does not say its length")]
     BodyTooLong,
+    /// The server would unpack it into memory before anybody could measure it.
+    #[error("a body that a link sends must not be compressed")]
+    EncodedBody,
 }
 
 /// Decides for one credential and the whole request.
@@ -215,13 +260,19 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
         if !link.maker.as_ref().is_none_or(makers) {
             return Err(Refusal::MakerLostPermission);
         }
-        let writes = method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own);
-        if writes || matches!(demand, Demand::Upload) {
+        if let Demand::Upload(way) = demand {
+            let uploads = link.uploads.as_ref().filter(|uploads| method == Method::Post && uploads.takes(*way));
+            let uploads = uploads.ok_or(Refusal::LinkOnlyReads)?;
+            let makers = |rights: &Rights| ANNOTATING.iter().any(|permission| rights.holds(permission));
+            let may = uploads.into != UploadTarget::Annotated || link.maker.as_ref().is_some_and(makers);
+            return if may { Ok(()) } else { Err(Refusal::MakerLostPermission) };
+        }
+        if method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own) {
             return Err(Refusal::LinkOnlyReads);
         }
     }
     match demand {
-        Demand::Open | Demand::Own | Demand::Upload => Ok(()),
+        Demand::Open | Demand::Own | Demand::Upload(_) => Ok(()),
         Demand::Resources([]) | Demand::UnknownResource => Err(Refusal::UnknownResource),
         Demand::Owned(true) => Ok(()),
         Demand::Owned(false) => Err(Refusal::NotTheOwner),

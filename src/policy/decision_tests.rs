@@ -5,10 +5,11 @@
 use super::*;
 use crate::host::Method;
 use crate::policy::roles::{Role, Roles};
+use crate::request::UploadWay;
 use crate::resource::Level;
 use crate::testing::{Random, worlds};
 
-const PERMISSIONS: [&str; 5] = ["all", "view", "download", "share", "edit-labels"];
+const PERMISSIONS: [&str; 6] = ["all", "view", "download", "share", "edit-labels", "upload"];
 const LABELS: [&str; 3] = ["l1", "l2", "l3"];
 const ROLES: [&str; 4] = ["r1", "r2", "r3", "r4"];
 const METHODS: [Method; 4] = [Method::Get, Method::Post, Method::Put, Method::Delete];
@@ -27,6 +28,8 @@ struct Link {
     /// Level, identifier, UID; a missing one is empty.
     resources: Vec<(Level, &'static str, &'static str)>,
     maker: Option<Vec<&'static str>>,
+    /// What it brings in: nothing, new studies, or (true) annotations.
+    annotates: Option<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +39,7 @@ enum Asked {
     Resources,
     Search,
     Label(&'static str, bool),
-    Upload,
+    Upload(UploadWay),
     Body,
     Owned(bool),
     Lost,
@@ -104,6 +107,7 @@ fn any_world(random: &mut Random) -> World {
             })
             .collect(),
         maker: random.chance(70).then(|| random.some(&ROLES)),
+        annotates: random.chance(50).then(|| random.chance(50)),
     });
     let all = things();
     World {
@@ -123,7 +127,7 @@ fn any_world(random: &mut Random) -> World {
             8 => Asked::Label(random.pick(&LABELS), random.chance(70)),
             9 => Asked::Lost,
             10 => Asked::Closed,
-            11 => Asked::Upload,
+            11 => Asked::Upload(random.pick(&[UploadWay::Files, UploadWay::IntoStudy, UploadWay::Made])),
             12..=13 => Asked::Body,
             14 => Asked::Owned(random.chance(50)),
             _ => Asked::Unknown,
@@ -185,8 +189,20 @@ fn reasons(world: &World) -> Vec<Refusal> {
         if link.maker.as_ref().is_some_and(|held| !common(&union_of(world, held).0, &["all", "share"])) {
             why.push(Refusal::MakerLostPermission);
         }
-        let reads = world.method == Method::Get || world.asked == Asked::Search || world.asked == Asked::Own;
-        if !reads || world.asked == Asked::Upload {
+        if let Asked::Upload(way) = world.asked {
+            let ways: &[UploadWay] = match link.annotates {
+                None => &[],
+                Some(false) => &[UploadWay::Files],
+                Some(true) => &[UploadWay::Files, UploadWay::IntoStudy],
+            };
+            if world.method != Method::Post || !ways.contains(&way) {
+                why.push(Refusal::LinkOnlyReads);
+            }
+            let held = link.maker.as_ref().map(|held| union_of(world, held).0).unwrap_or_default();
+            if link.annotates == Some(true) && !common(&held, &["all", "upload"]) {
+                why.push(Refusal::MakerLostPermission);
+            }
+        } else if world.method != Method::Get && world.asked != Asked::Search && world.asked != Asked::Own {
             why.push(Refusal::LinkOnlyReads);
         }
     }
@@ -269,6 +285,10 @@ fn ask(world: &World) -> Decision {
         maker: link.maker.as_ref().map(|held| roles.rights(held.iter().copied())),
         maker_needs: &["all", "share"],
         download: true,
+        uploads: link.annotates.map(|annotates| LinkUploads {
+            into: if annotates { UploadTarget::Annotated } else { UploadTarget::New(Vec::new()) },
+            ..LinkUploads::default()
+        }),
     });
     let labels: Vec<BTreeSet<String>> =
         world.things.iter().map(|thing| owned(&thing.labels).into_iter().collect()).collect();
@@ -288,7 +308,7 @@ fn ask(world: &World) -> Decision {
     let demand = match world.asked {
         Asked::Open => Demand::Open,
         Asked::Own => Demand::Own,
-        Asked::Upload => Demand::Upload,
+        Asked::Upload(way) => Demand::Upload(way),
         Asked::Body => Demand::Body(&facts),
         Asked::Owned(own) => Demand::Owned(own),
         Asked::Resources => Demand::Resources(&facts),

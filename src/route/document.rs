@@ -65,7 +65,7 @@ fn word(handling: Handling) -> String {
         Handling::Identifiers(argument) => format!("identifiers in `{argument}`"),
         Handling::WadoUri => "by UID".to_owned(),
         Handling::Label => "label".to_owned(),
-        Handling::Upload => "upload".to_owned(),
+        Handling::Upload(_) => "upload".to_owned(),
         Handling::Body => "body".to_owned(),
         Handling::Job => "own job".to_owned(),
         Handling::Query => "own query".to_owned(),

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::host::Method;
 use crate::ownership::Owned;
+use crate::request::UploadWay;
 use crate::resource::{Level, Named};
 
 /// How a route treats somebody who may not see all studies.
@@ -39,7 +40,7 @@ pub enum Handling {
     Label,
     /// Brings instances in: what the path names is not looked up, as the instance filter decides on each of them
     /// (`uploads`).
-    Upload,
+    Upload(UploadWay),
     /// The body names resources. Those that the path names must be allowed; our REST callback checks those of the body
     /// before the core sees them.
     Body,
@@ -66,7 +67,7 @@ impl Handling {
     /// Whether a request is served for all identities that were granted together, not for the first of them.
     #[must_use]
     pub const fn serves_all(self) -> bool {
-        matches!(self, Self::Search | Self::Upload | Self::Body)
+        matches!(self, Self::Search | Self::Upload(_) | Self::Body)
     }
 }
 

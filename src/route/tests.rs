@@ -136,7 +136,7 @@ fn rows_are_consistent() {
                 assert_eq!(path, "/studies/{study}/labels/{label}");
                 assert_eq!(route.methods, [Put, Delete]);
             }
-            Handling::Upload => assert_eq!(route.methods, [Post], "{path}"),
+            Handling::Upload(_) => assert_eq!(route.methods, [Post], "{path}"),
             Handling::Body => {
                 assert_eq!(route.methods, [Post], "{path}");
                 let overridden = crate::overrides::PATTERNS.iter().any(|pattern| {
@@ -371,7 +371,7 @@ proptest::proptest! {
                     assert!(!access.named.is_empty(), "{path}");
                 }
                 Handling::Open | Handling::Own | Handling::Unknown => assert!(access.named.is_empty(), "{path}"),
-                Handling::Search | Handling::Body | Handling::Upload | Handling::Refused => {}
+                Handling::Search | Handling::Body | Handling::Upload(_) | Handling::Refused => {}
                 Handling::Job | Handling::Query => assert!(access.owned.is_some(), "{path}"),
             }
             assert_eq!(access.label.is_some(), access.template.ends_with("{label}"), "{path}");

@@ -23,6 +23,21 @@ pub struct LinkOptions {
     /// Neither archive nor media (decision 21).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_download: bool,
+    /// Annotations may be brought into its studies.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub annotate: bool,
+    /// The labels that its maker gives to what comes in by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// So many instances may come in by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_instances: Option<u64>,
+    /// So many bytes may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// For whom it is, as typed: only shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
     /// Written by something newer, or damaged: opens nothing.
     #[serde(skip)]
     pub unreadable: bool,
@@ -74,11 +89,39 @@ impl LinkOptions {
             recipient: Option<Recipient>,
             #[serde(default)]
             no_download: bool,
+            #[serde(default)]
+            annotate: bool,
+            #[serde(default)]
+            labels: Vec<String>,
+            max_instances: Option<u64>,
+            max_bytes: Option<u64>,
+            username: Option<String>,
         }
         match serde_json::from_str(json) {
-            Ok(Known { api_key, pin_hash, max_openings, recipient, no_download }) => {
-                Self { api_key, pin_hash, max_openings, recipient, no_download, unreadable: false }
-            }
+            Ok(Known {
+                api_key,
+                pin_hash,
+                max_openings,
+                recipient,
+                no_download,
+                annotate,
+                labels,
+                max_instances,
+                max_bytes,
+                username,
+            }) => Self {
+                api_key,
+                pin_hash,
+                max_openings,
+                recipient,
+                no_download,
+                annotate,
+                labels,
+                max_instances,
+                max_bytes,
+                username,
+                unreadable: false,
+            },
             // A condition that is not understood is not kept.
             Err(_) => Self { unreadable: true, ..Self::default() },
         }
@@ -104,6 +147,11 @@ mod tests {
             max_openings: Some(3),
             recipient: Some(Person::local("anna").into()),
             no_download: true,
+            annotate: true,
+            labels: vec!["inbox".to_owned()],
+            max_instances: Some(5),
+            max_bytes: Some(6),
+            username: Some("somebody@example.org".to_owned()),
             unreadable: false,
         };
         assert_eq!(LinkOptions::read(&serde_json::to_string(&full).unwrap()), full);

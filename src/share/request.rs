@@ -58,6 +58,14 @@ pub struct LinkRequest {
     pub recipient: Option<String>,
     /// `Download`: whether archive and media may be fetched; `None`: as the defaults have it.
     pub download: Option<bool>,
+    /// `Verbs`: whether `annotate` is among them.
+    pub annotate: bool,
+    /// `Labels`: for the studies that come in by an inbox link; sorted, each once.
+    pub labels: Vec<String>,
+    /// `MaxInstances`: how many instances may come in by it.
+    pub max_instances: Option<u64>,
+    /// `MaxBytes`: how many bytes may.
+    pub max_bytes: Option<u64>,
 }
 
 /// What `Pin` asks for.
@@ -95,8 +103,23 @@ impl LinkRequest {
         }
         let Unique(body) =
             crate::json::from_slice(body).map_err(|error| bad("body", format_args!("not JSON: {error}")))?;
-        let [id, resources, link_type, date, duration, username, beginning, pin, openings, recipient, download] =
-            members(&body, "", &REQUEST)?;
+        let [
+            id,
+            resources,
+            link_type,
+            date,
+            duration,
+            username,
+            beginning,
+            pin,
+            openings,
+            recipient,
+            download,
+            verbs,
+            labels,
+            instances,
+            bytes,
+        ] = members(&body, "", &REQUEST)?;
         check_type(type_in_path, link_type)?;
         let username = text("Username", username, LONGEST_TEXT)?;
         if username.is_some() && type_in_path != LinkType::Inbox {
@@ -115,10 +138,17 @@ impl LinkRequest {
         if not_before.zip(expires_at).is_some_and(|(beginning, end)| beginning >= end) {
             return Err(bad("NotBefore", "is not before the end of the link"));
         }
+        let resources = read_resources(type_in_path, resources)?;
+        let annotate = read_verbs(type_in_path, &resources, verbs)?;
+        let uploads = annotate || type_in_path == LinkType::Inbox;
         Ok(Self {
             link_type: type_in_path,
             id: text("ID", id, LONGEST_ID)?,
-            resources: read_resources(type_in_path, resources)?,
+            resources,
+            annotate,
+            labels: read_labels(type_in_path, labels)?,
+            max_instances: read_most(uploads, "MaxInstances", instances)?,
+            max_bytes: read_most(uploads, "MaxBytes", bytes)?,
             username,
             not_before,
             expires_at,
@@ -158,7 +188,7 @@ impl From<TooLong> for BadRequest {
 /// The spellings of a member; the first is the one that messages use.
 type Spellings = &'static [&'static str];
 
-const REQUEST: [Spellings; 11] = [
+const REQUEST: [Spellings; 15] = [
     &["ID", "Id", "id"],
     &["Resources", "resources"],
     &["Type", "type"],
@@ -170,6 +200,10 @@ const REQUEST: [Spellings; 11] = [
     &["MaxOpenings", "max-openings", "max_openings"],
     &["Recipient", "recipient"],
     &["Download", "download"],
+    &["Verbs", "verbs"],
+    &["Labels", "labels"],
+    &["MaxInstances", "max-instances", "max_instances"],
+    &["MaxBytes", "max-bytes", "max_bytes"],
 ];
 
 const RESOURCE: [Spellings; 4] = [
@@ -260,6 +294,69 @@ fn read_openings(value: &Value) -> Result<u64, BadRequest> {
 
 fn read_download(value: &Value) -> Result<bool, BadRequest> {
     value.as_bool().ok_or_else(|| bad("Download", "true or false is expected"))
+}
+
+/// `Verbs`: `["read"]`, or with `"annotate"`. Whoever annotates has to see what there is, and what becomes of it.
+fn read_verbs(link_type: LinkType, resources: &[ShareResource], value: Option<&Value>) -> Result<bool, BadRequest> {
+    const PLACE: &str = "Verbs";
+    let Some(value) = value else { return Ok(false) };
+    if link_type == LinkType::Inbox {
+        return Err(bad(PLACE, format_args!("{link_type} is for uploads only")));
+    }
+    let verbs = value.as_array().ok_or_else(|| bad(PLACE, "a list is expected"))?;
+    if let Some(unknown) = verbs.iter().find(|verb| !["read", "annotate"].contains(&verb.as_str().unwrap_or_default()))
+    {
+        return Err(bad(
+            PLACE,
+            format_args!("{} is unknown; read and annotate are known", shown(&unknown.to_string())),
+        ));
+    }
+    let holds = |verb: &str| verbs.iter().any(|held| held == verb);
+    if !holds("read") {
+        return Err(bad(PLACE, "every link reads: \"read\" must be among them"));
+    }
+    if !holds("annotate") {
+        return Ok(false);
+    }
+    // MedDream is let in by its own service, and a download brings nothing back.
+    if matches!(link_type, LinkType::MedDream | LinkType::MedDreamInstant | LinkType::DownloadInstant) {
+        return Err(bad(PLACE, format_args!("{link_type} cannot annotate")));
+    }
+    if resources.iter().any(|resource| resource.level != Level::Study) {
+        return Err(bad(PLACE, "annotations are new series, so such a link is for whole studies"));
+    }
+    Ok(true)
+}
+
+/// `Labels`: what Orthanc takes as one, and few enough to be set within one upload.
+fn read_labels(link_type: LinkType, value: Option<&Value>) -> Result<Vec<String>, BadRequest> {
+    const PLACE: &str = "Labels";
+    const MOST: usize = 20;
+    let Some(value) = value else { return Ok(Vec::new()) };
+    if link_type != LinkType::Inbox {
+        return Err(bad(PLACE, format_args!("is for {} only", LinkType::Inbox)));
+    }
+    let list = value.as_array().ok_or_else(|| bad(PLACE, "a list is expected"))?;
+    let mut labels = std::collections::BTreeSet::new();
+    for (at, label) in list.iter().enumerate() {
+        let label = label.as_str().filter(|label| crate::config::is_label(label)).ok_or_else(|| {
+            bad(&format!("{PLACE}[{at}]"), "a label is expected: letters, digits, \"_\" and \"-\", 64 at most")
+        })?;
+        labels.insert(label.to_owned());
+    }
+    if labels.len() > MOST {
+        return Err(bad(PLACE, format_args!("more than {MOST}")));
+    }
+    Ok(labels.into_iter().collect())
+}
+
+fn read_most(uploads: bool, place: &str, value: Option<&Value>) -> Result<Option<u64>, BadRequest> {
+    let Some(value) = value else { return Ok(None) };
+    if !uploads {
+        return Err(bad(place, "nothing comes in by this link"));
+    }
+    let most = value.as_u64().filter(|most| *most > 0 && i64::try_from(*most).is_ok());
+    most.map(Some).ok_or_else(|| bad(place, "a whole number from 1 is expected"))
 }
 
 fn check_type(in_path: LinkType, in_body: Option<&Value>) -> Result<(), BadRequest> {

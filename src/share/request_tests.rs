@@ -23,6 +23,9 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
+        inbox_labels: Vec::new(),
+        inbox_max_bytes: None,
+        inbox_max_instances: None,
         viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
     }
@@ -57,6 +60,10 @@ fn every_spelling_says_the_same() {
         max_openings: None,
         recipient: None,
         download: None,
+        annotate: false,
+        labels: Vec::new(),
+        max_instances: None,
+        max_bytes: None,
     };
     for body in [
         format!(
@@ -330,4 +337,61 @@ fn what_a_link_asks_for_when_it_is_opened() {
         let message = parse(link_type, r#""MaxOpenings": 1"#).unwrap_err().message;
         assert_eq!(message, format!("MaxOpenings: {link_type} cannot be limited so"));
     }
+}
+
+#[test]
+fn verbs_are_read_and_annotate_for_whole_studies() {
+    let annotate = |link_type, members: &str| parse_as(link_type, None, &with(members)).map(|request| request.annotate);
+    assert_eq!(annotate(LinkType::Ohif, ""), Ok(false));
+    assert_eq!(annotate(LinkType::Ohif, r#", "Verbs": ["read"]"#), Ok(false));
+    assert_eq!(annotate(LinkType::Ohif, r#", "Verbs": ["read", "annotate"]"#), Ok(true));
+    assert_eq!(annotate(LinkType::ViewerInstant, r#", "verbs": ["annotate", "read", "read"]"#), Ok(true));
+    for (link_type, verbs, message) in [
+        (LinkType::Ohif, r#""annotate""#, "a list is expected"),
+        (LinkType::Ohif, r#"["annotate"]"#, r#"every link reads: "read" must be among them"#),
+        (LinkType::Ohif, "[]", r#"every link reads: "read" must be among them"#),
+        (LinkType::Ohif, r#"["read", "write"]"#, r#""\"write\"" is unknown; read and annotate are known"#),
+        (LinkType::Ohif, r#"["read", 5]"#, r#""5" is unknown; read and annotate are known"#),
+        (LinkType::MedDream, r#"["read", "annotate"]"#, "meddream-viewer-publication cannot annotate"),
+        (LinkType::DownloadInstant, r#"["read", "annotate"]"#, "download-instant-link cannot annotate"),
+    ] {
+        let told = annotate(link_type, &format!(r#", "Verbs": {verbs}"#));
+        assert_eq!(told, Err(format!("Verbs: {message}")));
+    }
+    let series =
+        format!(r#"{{"Resources": [{{"OrthancId": "{ID}", "Level": "series"}}], "Verbs": ["read", "annotate"]}}"#);
+    let told = parse_as(LinkType::Ohif, None, &series).map(drop);
+    assert_eq!(told, Err("Verbs: annotations are new series, so such a link is for whole studies".to_owned()));
+}
+
+#[test]
+fn what_an_inbox_link_is_made_with() {
+    let body = r#"{"Resources": [], "Username": "a@example.org; b@example.org", "ValidityDuration": null,
+        "Labels": ["b", "a_1", "b"], "MaxInstances": 500, "MaxBytes": 1000000}"#;
+    let request = parse_as(LinkType::Inbox, None, body).unwrap();
+    assert_eq!(request.labels, ["a_1", "b"]);
+    assert_eq!((request.max_instances, request.max_bytes), (Some(500), Some(1_000_000)));
+    assert_eq!(request.username.as_deref(), Some("a@example.org; b@example.org"));
+    assert_eq!(request.expires_at, Some(NOW.plus(604_800)));
+    let inbox = |members: &str| parse_as(LinkType::Inbox, None, &format!("{{{members}}}")).map(drop);
+    for (members, message) in [
+        (r#""Labels": "a""#, "Labels: a list is expected"),
+        (r#""Labels": ["a b"]"#, r#"Labels[0]: a label is expected: letters, digits, "_" and "-", 64 at most"#),
+        (r#""Labels": [""]"#, r#"Labels[0]: a label is expected: letters, digits, "_" and "-", 64 at most"#),
+        (r#""MaxBytes": 0"#, "MaxBytes: a whole number from 1 is expected"),
+        (r#""MaxBytes": 1.5"#, "MaxBytes: a whole number from 1 is expected"),
+        (r#""MaxInstances": -1"#, "MaxInstances: a whole number from 1 is expected"),
+        (r#""MaxInstances": 18446744073709551615"#, "MaxInstances: a whole number from 1 is expected"),
+        (r#""Verbs": ["read"]"#, "Verbs: inbox-link is for uploads only"),
+        (r#""Pin": true"#, "Pin: inbox-link cannot be limited so"),
+    ] {
+        assert_eq!(inbox(members), Err(message.to_owned()), "{members}");
+    }
+    let many: Vec<String> = (0..21).map(|number| format!("\"l{number}\"")).collect();
+    assert_eq!(inbox(&format!(r#""Labels": [{}]"#, many.join(","))), Err("Labels: more than 20".to_owned()));
+    // Of other links nothing but annotations come in.
+    let other = |members: &str| parse_as(LinkType::Ohif, None, &with(members)).map(drop);
+    assert_eq!(other(r#", "Labels": ["a"]"#), Err("Labels: is for inbox-link only".to_owned()));
+    assert_eq!(other(r#", "MaxBytes": 5"#), Err("MaxBytes: nothing comes in by this link".to_owned()));
+    assert_eq!(other(r#", "MaxBytes": 5, "Verbs": ["read", "annotate"]"#), Ok(()));
 }

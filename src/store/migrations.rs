@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -158,6 +158,15 @@ CREATE TABLE launches (
     forget_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX launches_by_end ON launches (forget_at);
+";
+
+/// How much came in by links. A table of its own: few links bring anything.
+const SHARE_UPLOADS: &str = "
+CREATE TABLE share_uploads (
+    share     TEXT PRIMARY KEY REFERENCES shares (id) ON DELETE CASCADE,
+    instances INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -11,7 +11,7 @@ mod launch;
 mod migrations;
 mod sqlite;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{Cause, StoreError};
 pub use launch::LaunchRecord;
@@ -83,6 +83,24 @@ pub struct ShareRecord {
     pub uses: u64,
     /// When it was last used, as far as [`Store::record_uses`] was told.
     pub last_use: Option<UnixTime>,
+}
+
+/// How much came in by a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uploaded {
+    /// Instances.
+    pub instances: u64,
+    /// Bytes of those instances.
+    pub bytes: u64,
+}
+
+/// How much may come in by a link, all told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// So many instances; `None`: any number.
+    pub instances: Option<u64>,
+    /// So many bytes; `None`: any number.
+    pub bytes: Option<u64>,
 }
 
 /// Which links to list.
@@ -246,6 +264,12 @@ pub trait Store: Send + Sync {
     fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, StoreError>;
     /// Counts one opening of a link that is not revoked, unless that would be more than `most`; says whether it did.
     fn open_share(&self, id: &str, most: Option<u64>) -> Result<bool, StoreError>;
+    /// Counts one instance of so many bytes that comes in by a link, if the link may be used now and the instance fits
+    /// into its limits; says whether it did. Two who come at once do not both take the last place. Refused while a
+    /// rollback is unacknowledged.
+    fn take_upload(&self, id: &str, bytes: u64, limits: UploadLimits, now: UnixTime) -> Result<bool, StoreError>;
+    /// How much came in by a link so far.
+    fn uploaded(&self, id: &str) -> Result<Uploaded, StoreError>;
     /// Links, newest first.
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError>;
     /// Revokes a link, with `owner` only if it is theirs; says whether there is one. A link revoked before keeps its

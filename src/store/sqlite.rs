@@ -24,7 +24,7 @@ use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
     ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
-    ShareRecord, Store, StoreError, UseKind, UseRecord, WhichSessions,
+    ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -212,6 +212,17 @@ impl Store for SqliteStore {
         // What a restored backup says of openings is not so.
         self.issue(|transaction| shares::open(transaction, id, most).map(|done| opened = done))?;
         Ok(opened)
+    }
+
+    fn take_upload(&self, id: &str, bytes: u64, limits: UploadLimits, now: UnixTime) -> Result<bool, StoreError> {
+        let mut taken = false;
+        // What a restored backup says of uploads is not so.
+        self.issue(|transaction| shares::take_upload(transaction, id, bytes, limits, now).map(|done| taken = done))?;
+        Ok(taken)
+    }
+
+    fn uploaded(&self, id: &str) -> Result<Uploaded, StoreError> {
+        self.read(|connection| shares::uploaded(connection, id))
     }
 
     fn shares(&self, filter: &ShareFilter) -> Result<Vec<ShareRecord>, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, SessionRecord, SessionRenewal, ShareFilter, ShareRecord,
-    Store, StoreError, UseKind, UseRecord, WhichSessions,
+    Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -41,6 +41,7 @@ macro_rules! store_suite {
             a_secret_is_generated_once
             threads_that_race_for_a_secret_agree
             settings_are_replaced
+            what_comes_by_a_link_is_counted_up_to_its_limits
             created_studies_are_kept_replaced_and_forgotten
             concurrent_writers_lose_nothing
             odd_texts_survive
@@ -562,6 +563,41 @@ pub(crate) fn a_link_is_found_by_its_code_and_opened_so_often_and_no_more(store:
     store.revoke_share("two", None, UnixTime(1)).unwrap();
     assert!(!store.open_share("two", None).unwrap());
     assert!(!store.open_share("nothing", None).unwrap());
+}
+
+pub(crate) fn what_comes_by_a_link_is_counted_up_to_its_limits(store: &dyn Store) {
+    let now = UnixTime(3000);
+    store.insert_share(&link("one")).unwrap();
+    let limits = UploadLimits { instances: Some(5), bytes: Some(100) };
+    assert_eq!(store.uploaded("one").unwrap(), Uploaded::default());
+    assert!(!store.take_upload("one", 101, limits, now).unwrap());
+    assert!(!store.take_upload("one", 1, UploadLimits { instances: Some(0), bytes: None }, now).unwrap());
+    assert_eq!(store.uploaded("one").unwrap(), Uploaded::default());
+    let taken: Vec<bool> = std::thread::scope(|scope| {
+        let take = || store.take_upload("one", 20, limits, now).unwrap();
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(take)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(taken.iter().filter(|taken| **taken).count(), 5);
+    assert_eq!(store.uploaded("one").unwrap(), Uploaded { instances: 5, bytes: 100 });
+    // More room than there was, and none for more bytes.
+    let limits = UploadLimits { instances: Some(10), bytes: Some(100) };
+    assert!(!store.take_upload("one", 1, limits, now).unwrap());
+    assert!(store.take_upload("one", 0, limits, now).unwrap());
+    assert!(!store.take_upload("one", u64::MAX, UploadLimits::default(), now).unwrap());
+    assert!(store.take_upload("one", 1 << 40, UploadLimits::default(), now).unwrap());
+
+    // Only while the link is in force.
+    let any = UploadLimits::default();
+    store.insert_share(&ShareRecord { expires_at: Some(UnixTime(3001)), ..link("ends") }).unwrap();
+    assert!(store.take_upload("ends", 1, any, now).unwrap());
+    assert!(!store.take_upload("ends", 1, any, UnixTime(3001)).unwrap());
+    store.insert_share(&ShareRecord { not_before: Some(UnixTime(3001)), ..link("begins") }).unwrap();
+    assert!(!store.take_upload("begins", 1, any, now).unwrap());
+    assert!(store.take_upload("begins", 1, any, UnixTime(3001)).unwrap());
+    store.revoke_share("one", None, now).unwrap();
+    assert!(!store.take_upload("one", 1, any, now).unwrap());
+    assert!(!store.take_upload("nothing", 1, any, now).unwrap());
 }
 
 fn launch(number: u8) -> LaunchRecord {

@@ -2,7 +2,7 @@
 //!
 //! Claims are durable, and wholly in memory besides. Knows nothing of labels' meaning, of rights or of the server.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -32,8 +32,8 @@ struct State {
     by_uid: HashMap<String, CreatedStudy>,
     /// UIDs of confirmed claims by the study's Orthanc identifier.
     confirmed: HashMap<String, String>,
-    /// UIDs of claims that wait for their first instance.
-    waiting: HashSet<String>,
+    /// UIDs of claims that wait for their first instance; and which study it is going to be, where that matters.
+    waiting: HashMap<String, Option<String>>,
     cleared_at: i64,
 }
 
@@ -42,7 +42,7 @@ impl State {
         self.remove(&claim.uid);
         match &claim.study {
             Some(study) => drop(self.confirmed.insert(study.clone(), claim.uid.clone())),
-            None => drop(self.waiting.insert(claim.uid.clone())),
+            None => drop(self.waiting.insert(claim.uid.clone(), None)),
         }
         self.by_uid.insert(claim.uid.clone(), claim);
     }
@@ -118,6 +118,16 @@ impl Claims {
         self.store.keep_created_study(&claim)?;
         state.insert(claim);
         Ok(Claimed::Now)
+    }
+
+    /// Whether a study that was claimed is, or is going to be, the one with this Orthanc identifier: whoever says so first
+    /// while it is waited for is right.
+    pub(super) fn becomes(&self, uid: &str, study: &str) -> bool {
+        let mut state = self.state.lock();
+        if let Some(expected) = state.waiting.get_mut(uid) {
+            return expected.get_or_insert_with(|| study.to_owned()) == study;
+        }
+        state.by_uid.get(uid).is_some_and(|claim| claim.study.as_deref() == Some(study))
     }
 
     /// The first instance of a claimed study is stored.

@@ -8,6 +8,10 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod identifiers;
+#[cfg(test)]
+mod link_tests;
+mod links;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use claims::{Claimed, Claims};
+use links::Step;
 
 use crate::clock::UnixTime;
 use crate::config::Uploader;
@@ -34,6 +39,20 @@ pub struct Uploads {
     host: Arc<dyn Host>,
     labels: Vec<(Uploader, Vec<String>)>,
     claims: Claims,
+    store: Arc<dyn Store>,
+    /// Whether an instance that comes again replaces the one that is there.
+    overwrites: bool,
+}
+
+/// What is to become of an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is stored.
+    Taken,
+    /// It is not, and whoever sends it is told by the status of the instance.
+    Dropped,
+    /// It is not, and the request fails: for whoever does not look at the status of an instance.
+    Failed,
 }
 
 /// Why an instance of somebody limited is refused.
@@ -47,6 +66,16 @@ enum Refusal {
     ForeignStudy,
     #[error("somebody else is creating its study")]
     Claimed,
+    #[error("another series or instance has one of its UIDs")]
+    TakenUid,
+    #[error("its series holds something else")]
+    ForeignSeries,
+    #[error("it would replace what is here")]
+    Replaces,
+    #[error("it is no structured report, segmentation or presentation state")]
+    NoAnnotation,
+    #[error("the link has ended, or has brought in all that it may")]
+    UsedUp,
     #[error("{0}")]
     Resource(#[from] ResourceError),
     #[error("the state cannot be written: {0}")]
@@ -54,7 +83,8 @@ enum Refusal {
 }
 
 impl Uploads {
-    /// `labels` is `UploadLabels` of the configuration.
+    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the one
+    /// that is there.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -62,8 +92,65 @@ impl Uploads {
         host: Arc<dyn Host>,
         store: Arc<dyn Store>,
         labels: Vec<(Uploader, Vec<String>)>,
+        overwrites: bool,
     ) -> Result<Self, StoreError> {
-        Ok(Self { host, labels, claims: Claims::load(store)? })
+        Ok(Self { host, labels, claims: Claims::load(Arc::clone(&store))?, store, overwrites })
+    }
+
+    /// Whether [`Self::look`] has anything to say of what this request brings: it is not granted to anybody who may see
+    /// everything.
+    #[must_use]
+    pub fn must_look(granted: Option<&[Arc<Identity>]>) -> bool {
+        granted.is_some_and(|granted| !granted.iter().any(|one| decision::is_unlimited(&one.holder())))
+    }
+
+    /// Whether an instance may go on to be compared with what the server has: some servers say then that they have it,
+    /// before they ask whether it may be stored. Changes nothing.
+    #[must_use]
+    pub fn look(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        granted: &[Arc<Identity>],
+        now: UnixTime,
+    ) -> Verdict {
+        let by_link = self.decide_links(resources, instance, granted, now, Step::Look);
+        let uploaders: Vec<&Arc<Identity>> = granted.iter().filter(|one| one.link.is_none()).collect();
+        match by_link {
+            Ok(()) => Verdict::Taken,
+            Err(refusal) if uploaders.is_empty() => {
+                log_refusal(granted, &refusal);
+                Verdict::Failed
+            }
+            // Whether a study that is not there may be created is decided later.
+            Err(_) => match self.is_foreign(resources, instance, &uploaders, now) {
+                Ok(false) => Verdict::Taken,
+                Ok(true) | Err(_) => {
+                    log_refusal(granted, &Refusal::ForeignStudy);
+                    Verdict::Dropped
+                }
+            },
+        }
+    }
+
+    fn is_foreign(
+        &self,
+        resources: &Resources,
+        instance: &ReceivedInstance<'_>,
+        uploaders: &[&Arc<Identity>],
+        now: UnixTime,
+    ) -> Result<bool, Refusal> {
+        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let studies = resources.studies_now(&uid)?;
+        Ok(!studies.is_empty() && !self.is_allowed(uploaders, &uid, &studies, now))
+    }
+
+    /// Whether one identity is allowed for all these studies, which carry the same UID.
+    fn is_allowed(&self, uploaders: &[&Arc<Identity>], uid: &str, studies: &[Study], now: UnixTime) -> bool {
+        let claim = self.claims.of(uid, now);
+        uploaders.iter().any(|identity| {
+            studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
+        })
     }
 
     /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
@@ -75,7 +162,7 @@ impl Uploads {
         instance: &ReceivedInstance<'_>,
         granted: Option<&[Arc<Identity>]>,
         now: UnixTime,
-    ) -> bool {
+    ) -> Verdict {
         let limited = granted.filter(|granted| !granted.iter().any(|one| decision::is_unlimited(&one.holder())));
         let labels = self.labels_of(instance, granted);
         let Some(identities) = limited else {
@@ -86,14 +173,21 @@ impl Uploads {
             {
                 log::warn!("an instance is stored without the labels of its uploader: {refusal}");
             }
-            return true;
+            return Verdict::Taken;
         };
-        match self.decide(resources, instance, identities, &labels, now) {
-            Ok(()) => true,
+        let decided = self.decide(resources, instance, identities, &labels, now);
+        let decided = match decided {
+            Err(Refusal::Nobody) => self.decide_links(resources, instance, identities, now, Step::Take),
+            // Whoever shows a link beside may do what the link may.
+            Err(first) => self.decide_links(resources, instance, identities, now, Step::Take).map_err(|_| first),
+            Ok(()) => Ok(()),
+        };
+        match decided {
+            Ok(()) => Verdict::Taken,
             Err(refusal) => {
-                let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
-                log::info!("refused an instance of {}: {refusal}", names.join(", "));
-                false
+                log_refusal(identities, &refusal);
+                let by_links = !identities.is_empty() && identities.iter().all(|one| one.link.is_some());
+                if by_links { Verdict::Failed } else { Verdict::Dropped }
             }
         }
     }
@@ -151,11 +245,7 @@ impl Uploads {
             let person = mine.unwrap_or_else(|| creator(first));
             return self.create(resources, &uid, &person, labels, before.as_ref(), now);
         }
-        let claim = self.claims.of(&uid, now);
-        let allowed = uploaders.iter().any(|identity| {
-            studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
-        });
-        if allowed { Ok(()) } else { Err(Refusal::ForeignStudy) }
+        if self.is_allowed(&uploaders, &uid, &studies, now) { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
     /// The study is not there: whoever is first may create it.
@@ -230,10 +320,18 @@ impl Uploads {
     }
 }
 
+fn log_refusal(identities: &[Arc<Identity>], refusal: &Refusal) {
+    let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
+    log::info!("refused an instance of {}: {refusal}", names.join(", "));
+}
+
 /// Whoever may have claimed the study of an instance.
 fn creators(instance: &ReceivedInstance<'_>, granted: Option<&[Arc<Identity>]>) -> Vec<Person> {
     match granted {
-        Some(granted) => granted.iter().filter(|one| one.link.is_none()).map(|one| creator(one)).collect(),
+        Some(granted) => {
+            let people = granted.iter().filter(|one| one.link.is_none()).map(|one| creator(one));
+            people.chain(granted.iter().filter_map(|one| links::holder(one))).collect()
+        }
         None if instance.origin == Origin::Dicom => vec![Person::dicom(instance.remote_aet.trim())],
         None => Vec::new(),
     }

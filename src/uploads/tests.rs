@@ -38,7 +38,7 @@ impl Site {
 
     fn uploads(host: &Arc<FakeHost>, folder: &tempfile::TempDir, labels: &[(Uploader, Vec<String>)]) -> Uploads {
         let store = Arc::new(SqliteStore::open(&folder.path().join("state.db")).unwrap());
-        Uploads::new(Arc::clone(host) as Arc<dyn Host>, store, labels.to_vec()).unwrap()
+        Uploads::new(Arc::clone(host) as Arc<dyn Host>, store, labels.to_vec(), false).unwrap()
     }
 
     /// A new process on the same state.
@@ -48,7 +48,7 @@ impl Site {
 
     fn receive_tags(&self, who: &From<'_>, tags: Result<&str, HostError>, now: UnixTime) -> bool {
         let tags = || tags.map(str::to_owned);
-        self.uploads.receive(&self.resources, &who.instance(&tags), who.granted.as_deref(), now)
+        self.uploads.receive(&self.resources, &who.instance(&tags), who.granted.as_deref(), now) == Verdict::Taken
     }
 
     fn receive(&self, who: &From<'_>, uid: &str, now: UnixTime) -> bool {
@@ -95,7 +95,7 @@ struct From<'a> {
 
 impl From<'_> {
     fn instance<'b>(&'b self, tags: &'b dyn Fn() -> Result<String, HostError>) -> ReceivedInstance<'b> {
-        ReceivedInstance { origin: self.origin, remote_aet: self.aet, tags }
+        ReceivedInstance { origin: self.origin, remote_aet: self.aet, size: 1, tags }
     }
 }
 
@@ -223,7 +223,13 @@ fn a_key_uploads_for_its_maker_and_all_strangers_are_one() {
     assert!(site.upload(&stranger(), "strange", NOW) && site.upload(&stranger(), "strange", NOW));
     // A link's maker uploads nothing through the link.
     let mut link = identity("anna", &["ext"]);
-    link.link = Some(decision::LinkScope { resources: Vec::new(), maker: None, maker_needs: &[], download: true });
+    link.link = Some(decision::LinkScope {
+        resources: Vec::new(),
+        maker: None,
+        maker_needs: &[],
+        download: true,
+        uploads: None,
+    });
     assert!(!site.upload(&http(vec![link]), "new", NOW));
 }
 
@@ -420,7 +426,8 @@ fn whoever_needs_no_label_costs_nothing() {
     for who in [admin(), c_store("MODALITY"), nobody()] {
         let unread = || -> Result<String, HostError> { panic!("the tags are read") };
         let instance = who.instance(&unread);
-        assert!(site.uploads.receive(&site.resources, &instance, who.granted.as_deref(), NOW));
+        let verdict = site.uploads.receive(&site.resources, &instance, who.granted.as_deref(), NOW);
+        assert_eq!(verdict, Verdict::Taken);
         site.uploads.stored(&site.resources, &instance, &id("a1x1"), who.granted.as_deref(), NOW);
     }
     assert!(site.host.calls.lock().is_empty());

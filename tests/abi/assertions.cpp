@@ -75,6 +75,7 @@ COUNTERPART(gh_output, OrthancPluginRestOutput);
 COUNTERPART(gh_instance, OrthancPluginDicomInstance);
 COUNTERPART(gh_context, OrthancPluginContext);
 COUNTERPART(gh_buffer, OrthancPluginMemoryBuffer);
+COUNTERPART(gh_buffer64, OrthancPluginMemoryBuffer64);
 COUNTERPART(gh_http_request, OrthancPluginHttpRequest);
 
 // The templates themselves: what must not count as the same.
@@ -121,6 +122,11 @@ VALUE(gh_origin_plugin, OrthancPluginInstanceOrigin_Plugin);
 VALUE(gh_origin_lua, OrthancPluginInstanceOrigin_Lua);
 VALUE(gh_origin_webdav, OrthancPluginInstanceOrigin_WebDav);
 
+TYPE(gh_received_action, OrthancPluginReceivedInstanceAction);
+VALUE(gh_received_keep, OrthancPluginReceivedInstanceAction_KeepAsIs);
+VALUE(gh_received_modify, OrthancPluginReceivedInstanceAction_Modify);
+VALUE(gh_received_discard, OrthancPluginReceivedInstanceAction_Discard);
+
 TYPE(gh_log_level, OrthancPluginLogLevel);
 VALUE(gh_log_level_error, OrthancPluginLogLevel_Error);
 VALUE(gh_log_level_warning, OrthancPluginLogLevel_Warning);
@@ -150,6 +156,10 @@ VALUE(gh_service_register_on_change, _OrthancPluginService_RegisterOnChangeCallb
 VALUE(gh_service_register_rest_no_lock, _OrthancPluginService_RegisterRestCallbackNoLock);
 VALUE(gh_service_register_http_filter, _OrthancPluginService_RegisterIncomingHttpRequestFilter2);
 VALUE(gh_service_register_dicom_filter, _OrthancPluginService_RegisterIncomingDicomInstanceFilter);
+VALUE(gh_service_register_received_instance, _OrthancPluginService_RegisterReceivedInstanceCallback);
+VALUE(gh_service_create_memory_buffer64, _OrthancPluginService_CreateMemoryBuffer64);
+VALUE(gh_service_create_instance, _OrthancPluginService_CreateDicomInstance);
+VALUE(gh_service_free_instance, _OrthancPluginService_FreeDicomInstance);
 VALUE(gh_service_answer_buffer, _OrthancPluginService_AnswerBuffer);
 VALUE(gh_service_send_method_not_allowed, _OrthancPluginService_SendMethodNotAllowed);
 VALUE(gh_service_set_http_header, _OrthancPluginService_SetHttpHeader);
@@ -160,6 +170,7 @@ VALUE(gh_service_rest_api_delete, _OrthancPluginService_RestApiDelete);
 VALUE(gh_service_rest_api_put, _OrthancPluginService_RestApiPut);
 VALUE(gh_service_call_rest_api, _OrthancPluginService_CallRestApi);
 VALUE(gh_service_get_instance_remote_aet, _OrthancPluginService_GetInstanceRemoteAet);
+VALUE(gh_service_get_instance_size, _OrthancPluginService_GetInstanceSize);
 VALUE(gh_service_get_instance_simplified_json, _OrthancPluginService_GetInstanceSimplifiedJson);
 VALUE(gh_service_get_instance_origin, _OrthancPluginService_GetInstanceOrigin);
 
@@ -167,6 +178,7 @@ TYPE(gh_free, OrthancPluginFree);
 TYPE(gh_rest_callback, OrthancPluginRestCallback);
 TYPE(gh_http_filter, OrthancPluginIncomingHttpRequestFilter2);
 TYPE(gh_on_change, OrthancPluginOnChangeCallback);
+TYPE(gh_received_instance, OrthancPluginReceivedInstanceCallback);
 TYPE(gh_dicom_filter, OrthancPluginIncomingDicomInstanceFilter);
 TYPE(gh_on_stored_instance, OrthancPluginOnStoredInstanceCallback);
 
@@ -179,6 +191,10 @@ FIELD(gh_context, OrthancPluginContext, invoke_service, InvokeService);
 SIZE(gh_buffer, OrthancPluginMemoryBuffer);
 FIELD(gh_buffer, OrthancPluginMemoryBuffer, data, data);
 FIELD(gh_buffer, OrthancPluginMemoryBuffer, size, size);
+
+SIZE(gh_buffer64, OrthancPluginMemoryBuffer64);
+FIELD(gh_buffer64, OrthancPluginMemoryBuffer64, data, data);
+FIELD(gh_buffer64, OrthancPluginMemoryBuffer64, size, size);
 
 SIZE(gh_params_log_message, _OrthancPluginLogMessage);
 FIELD(gh_params_log_message, _OrthancPluginLogMessage, message, message);
@@ -218,6 +234,22 @@ FIELD(gh_params_on_change, _OrthancPluginOnChangeCallback, callback, callback);
 
 SIZE(gh_params_dicom_filter, _OrthancPluginIncomingDicomInstanceFilter);
 FIELD(gh_params_dicom_filter, _OrthancPluginIncomingDicomInstanceFilter, callback, callback);
+
+SIZE(gh_params_received_instance, _OrthancPluginReceivedInstanceCallback);
+FIELD(gh_params_received_instance, _OrthancPluginReceivedInstanceCallback, callback, callback);
+
+SIZE(gh_params_create_buffer64, _OrthancPluginCreateMemoryBuffer64);
+FIELD(gh_params_create_buffer64, _OrthancPluginCreateMemoryBuffer64, target, target);
+FIELD(gh_params_create_buffer64, _OrthancPluginCreateMemoryBuffer64, size, size);
+
+SIZE(gh_params_create_instance, _OrthancPluginCreateDicomInstance);
+FIELD(gh_params_create_instance, _OrthancPluginCreateDicomInstance, target, target);
+FIELD(gh_params_create_instance, _OrthancPluginCreateDicomInstance, buffer, buffer);
+FIELD(gh_params_create_instance, _OrthancPluginCreateDicomInstance, size, size);
+FIELD(gh_params_create_instance, _OrthancPluginCreateDicomInstance, transfer_syntax, transferSyntax);
+
+SIZE(gh_params_free_instance, _OrthancPluginFreeDicomInstance);
+FIELD(gh_params_free_instance, _OrthancPluginFreeDicomInstance, instance, dicom);
 
 SIZE(gh_params_on_stored_instance, _OrthancPluginOnStoredInstanceCallback);
 FIELD(gh_params_on_stored_instance, _OrthancPluginOnStoredInstanceCallback, callback, callback);

@@ -4,12 +4,14 @@
 //! Servers whose configuration and images a test leaves as they are, are shared ([`site::shared`]).
 #![deny(unsafe_code)]
 
+mod annotations;
 mod api_keys;
 mod bodies;
 mod credentials;
 mod doctor;
 mod explorer;
 mod findings;
+mod inbox;
 mod labels;
 mod lifecycle;
 mod links;

@@ -48,7 +48,7 @@ impl Way {
     }
 }
 
-fn stow(path: &str, files: &[&[u8]]) -> Request {
+pub fn stow(path: &str, files: &[&[u8]]) -> Request {
     let mut body = Vec::new();
     for file in files {
         body.extend_from_slice(b"--part\r\nContent-Type: application/dicom\r\n\r\n");
@@ -69,7 +69,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// A gzip file (RFC 1952) whose content is stored in blocks, not compressed (RFC 1951, 3.2.4).
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub fn gzip(content: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let mut blocks = content.chunks(0xffff).peekable();
     while let Some(block) = blocks.next() {
@@ -85,7 +85,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 /// A ZIP archive of stored files (APPNOTE.TXT, 4.3).
-fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     let u16_of = |number: usize| u16::try_from(number).unwrap().to_le_bytes();
     let u32_of = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
@@ -120,11 +120,11 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Whether the server has it.
-fn is_there(site: &Site, instance: &Instance) -> bool {
+pub fn is_there(site: &Site, instance: &Instance) -> bool {
     site.get(&site.admin(), &Image::of(instance).fill("/instances/{instance}")).status == 200
 }
 
-fn labels(site: &Site, instance: &Instance) -> Value {
+pub fn labels(site: &Site, instance: &Instance) -> Value {
     site.get(&site.admin(), &Image::of(instance).fill("/studies/{study}/labels")).json().unwrap()
 }
 

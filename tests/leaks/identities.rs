@@ -55,6 +55,12 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     let in_a_viewer = Who::nobody().header("Cookie", &cookie);
     let in_a_viewer = in_a_viewer.header("Sec-Fetch-Site", "same-origin").header("Sec-Fetch-Mode", "cors");
 
+    let body = json!({"Resources": [{"OrthancId": own.ids.study, "Level": "study"}], "Verbs": ["read", "annotate"]});
+    let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
+    let annotating = answer.expect_status(200).unwrap().json().unwrap()["Token"].as_str().unwrap().to_owned();
+    let answer = site.put(&limited, "/auth/tokens/inbox-link", &json!({"Resources": []}));
+    let inbox = answer.expect_status(200).unwrap().json().unwrap()["Token"].as_str().unwrap().to_owned();
+
     let study: &[&str] = &[set::OWN, set::OWN_SECOND_INSTANCE, set::OWN_SECOND_SERIES];
     let identity = |name, who, sees| Identity { name, who, sees, administers: false };
     vec![
@@ -74,6 +80,8 @@ pub fn attackers(world: &World) -> Vec<Identity> {
         identity("link to an instance", link_to("instance", &own.ids.instance, &own.instance_uid), &[set::OWN]),
         Identity { administers: true, ..identity("API key of a limited user", Who::key(&key), ALL_OWN) },
         identity("opened short link", in_a_viewer, study),
+        identity("annotating link", Who::token(&annotating), study),
+        identity("inbox link", Who::token(&inbox), &[]),
         identity("token without roles", Who::bearer(&roleless), &[]),
         identity("stranger", Who::nobody(), &[]),
     ]

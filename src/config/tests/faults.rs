@@ -84,8 +84,18 @@ fn features_that_are_not_there() {
     assert_snapshot!(faults(json!({
         "EnableAuditLogs": true,
         "Storage": {"PostgreSQL": {"Host": "db", "Port": 5432, "Database": "orthanc", "Username": "u", "Password": "p"}},
-        "Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1},
     })));
+}
+
+#[test]
+fn what_inbox_links_bring_in() {
+    assert_eq!(
+        faults(json!({"Shares": {"InboxLabels": ["inbox"], "InboxMaxBytes": 1, "InboxMaxInstances": 1}})),
+        "sound"
+    );
+    assert_snapshot!(faults(json!({"Shares": {
+        "InboxLabels": ["in box", "", "inbox"], "InboxMaxBytes": 0, "InboxMaxInstances": "many",
+    }})));
 }
 
 #[test]

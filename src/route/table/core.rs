@@ -2,6 +2,7 @@
 
 use super::{ALL, DELETE, GET, GET_DELETE, GET_PUT, GET_PUT_DELETE, POST, PUT, PUT_DELETE, Route, row};
 use crate::host::Method;
+use crate::request::UploadWay;
 use crate::route::Handling::{
     self, Body, Filtered, Identifiers, Job, Label, Named, Open, Parts, Query, Refused, Search, Upload,
 };
@@ -69,12 +70,12 @@ pub(super) const ROUTES: &[Route] = &[
     core(POST, "/tools/bulk-modify", Body, "results keep the labels, and enter no other study"),
     core(POST, "/tools/reconstruct", Refused, "touches all studies"),
     core(POST, "/tools/invalidate-tags", Refused, "touches all studies"),
-    core(POST, "/tools/create-dicom", Upload, "the parent that the body may name must be allowed"),
+    core(POST, "/tools/create-dicom", Upload(UploadWay::Made), "the parent that the body may name must be allowed"),
     core(GET, "/patients", Refused, "lists all resources of the level"),
     core(GET, "/studies", Refused, "lists all resources of the level"),
     core(GET, "/series", Refused, "lists all resources of the level"),
     core(GET, "/instances", Refused, "lists all resources of the level"),
-    core(POST, "/instances", Upload, "a DICOM file, or a ZIP archive of them"),
+    core(POST, "/instances", Upload(UploadWay::Files), "a DICOM file, or a ZIP archive of them"),
     // One resource: what it is and what it is related to.
     core(GET, "/patients/{patient}", Filtered, "labels"),
     core(DELETE, "/patients/{patient}", Named, "every study of the patient must be allowed"),

@@ -2,6 +2,7 @@
 
 use super::{GET, GET_PUT_DELETE, POST, Route, row};
 use crate::host::Method;
+use crate::request::UploadWay;
 use crate::route::Handling::{self, Named, Open, Refused, Search, Upload, WadoUri};
 
 const fn dicom_web(methods: &'static [Method], path: &'static str, limited: Handling, note: &'static str) -> Route {
@@ -18,8 +19,8 @@ pub(super) const ROUTES: &[Route] = &[
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/instances", Search, ""),
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/series/{series-uid}/instances", Search, ""),
     // STOW-RS.
-    dicom_web(POST, "{dicom-web}/studies", Upload, ""),
-    dicom_web(POST, "{dicom-web}/studies/{study-uid}", Upload, "the plugin refuses what belongs to another study"),
+    dicom_web(POST, "{dicom-web}/studies", Upload(UploadWay::Files), ""),
+    dicom_web(POST, "{dicom-web}/studies/{study-uid}", Upload(UploadWay::IntoStudy), "the plugin refuses what belongs to another study"),
     // WADO-RS: all UIDs are checked, each with every resource that carries it.
     dicom_web(GET, "{dicom-web}/studies/{study-uid}", Named, ""),
     dicom_web(GET, "{dicom-web}/studies/{study-uid}/metadata", Named, ""),

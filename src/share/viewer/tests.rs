@@ -20,6 +20,9 @@ fn shares() -> Shares {
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
+        inbox_labels: Vec::new(),
+        inbox_max_bytes: None,
+        inbox_max_instances: None,
         viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use super::row::{Texts, count, number, texts};
 use crate::clock::UnixTime;
 use crate::person::Person;
-use crate::store::{ShareFilter, ShareRecord};
+use crate::store::{ShareFilter, ShareRecord, UploadLimits, Uploaded};
 
 const COLUMNS: &str = "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
                        expires_at, options_json, revoked_at, uses, last_use, code_hash, openings";
@@ -62,6 +62,40 @@ pub(super) fn open(connection: &Connection, id: &str, most: Option<u64>) -> rusq
     let sql = "UPDATE shares SET openings = openings + 1 \
                WHERE id = ?1 AND revoked_at IS NULL AND openings < ifnull(?2, 9223372036854775807)";
     Ok(connection.prepare_cached(sql)?.execute(params![id, most.map(number)])? > 0)
+}
+
+/// In one statement, so that two who come at once do not both fit into the last place, and nothing comes in by a link
+/// that ended meanwhile.
+pub(super) fn take_upload(
+    connection: &Connection,
+    id: &str,
+    bytes: u64,
+    limits: UploadLimits,
+    now: UnixTime,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO share_uploads (share, instances, bytes) \
+               SELECT id, 1, :bytes FROM shares WHERE id = :id AND revoked_at IS NULL \
+                   AND ifnull(expires_at > :now, TRUE) AND ifnull(not_before <= :now, TRUE) \
+                   AND :bytes <= :most_bytes AND :most_instances >= 1 \
+               ON CONFLICT (share) DO UPDATE SET instances = instances + 1, bytes = bytes + excluded.bytes \
+                   WHERE instances < :most_instances AND bytes <= :most_bytes - excluded.bytes";
+    // No sum comes near the end of numbers.
+    let most = |limit: Option<u64>| limit.map_or(i64::MAX / 2, number).min(i64::MAX / 2);
+    let taken = connection.prepare_cached(sql)?.execute(named_params! {
+        ":id": id,
+        ":bytes": number(bytes),
+        ":now": now,
+        ":most_instances": most(limits.instances),
+        ":most_bytes": most(limits.bytes),
+    })?;
+    Ok(taken > 0)
+}
+
+pub(super) fn uploaded(connection: &Connection, id: &str) -> rusqlite::Result<Uploaded> {
+    let found = connection
+        .prepare_cached("SELECT instances, bytes FROM share_uploads WHERE share = ?1")?
+        .query_row([id], |row| Ok(Uploaded { instances: count(row.get(0)?), bytes: count(row.get(1)?) }));
+    Ok(found.optional()?.unwrap_or_default())
 }
 
 pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::Result<Vec<ShareRecord>> {

@@ -132,6 +132,21 @@ impl Instance {
         self
     }
 
+    /// Takes an element out.
+    #[must_use]
+    pub fn without(mut self, tag: (u16, u16)) -> Self {
+        self.elements.remove(&tag);
+        self
+    }
+
+    /// The same as another kind of object: this SOP class and modality, and no pixels.
+    #[must_use]
+    pub fn as_object(self, sop_class: &str, modality: &str) -> Self {
+        let pixels = self.elements.keys().filter(|(group, _)| matches!(group, 0x0028 | 0x7fe0)).copied();
+        let object = pixels.collect::<Vec<_>>().into_iter().fold(self, Self::without);
+        object.text((0x0008, 0x0016), "UI", sop_class).text((0x0008, 0x0060), "CS", modality)
+    }
+
     /// The text of an element as it was set.
     #[must_use]
     pub fn get(&self, tag: (u16, u16)) -> String {
@@ -157,7 +172,7 @@ impl Instance {
         let mut meta = Vec::new();
         write_element(&mut meta, (0x0002, 0x0001), *b"OB", &[0, 1]);
         for (element, value) in [
-            (0x0002, SECONDARY_CAPTURE),
+            (0x0002, self.get((0x0008, 0x0016)).as_str()),
             (0x0003, &self.get((0x0008, 0x0018))),
             (0x0010, EXPLICIT_LITTLE_ENDIAN),
             (0x0012, "2.25.1"),
