@@ -48,6 +48,11 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
     // Openings are counted for people who press a button, not for programs that look into mails.
     let asks = options.pin_hash.is_some() || options.max_openings.is_some();
     if call.rest.request.method == Method::Get {
+        // Whoever comes by the same mail again is in already, and uses no opening up.
+        if asks && holds(call, &record) {
+            let url = viewer_url(call, &record, &identity);
+            return Ok(url.map_or_else(|| sorry(call, Text::LinkUnavailable), |url| pages::redirect(url, Vec::new())));
+        }
         if options.max_openings.is_some_and(|most| record.openings >= most) {
             return Ok(sorry(call, Text::LinkUsedUp));
         }
@@ -86,14 +91,7 @@ fn exchange(
     session: Option<&str>,
 ) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
-    let resources = ShareResource::read_all(&record.resources_json).unwrap_or_default();
-    let studies = studies_today(call, &resources, identity);
-    let link_type = LinkType::parse(&record.kind).unwrap_or(LinkType::ViewerInstant);
-    let url = viewer::viewer_url_by_cookie(link_type, &call.api.shares, &studies).unwrap_or_else(|missing| {
-        log::warn!("a link cannot be opened: {missing}");
-        None
-    });
-    let Some(url) = url else { return Ok(sorry(call, Text::LinkUnavailable)) };
+    let Some(url) = viewer_url(call, record, identity) else { return Ok(sorry(call, Text::LinkUnavailable)) };
     if !verifiers.store.open_share(&record.id, options.max_openings)? {
         return Ok(sorry(call, Text::LinkUsedUp));
     }
@@ -103,17 +101,36 @@ fn exchange(
     let request = &call.rest.request;
     let mut opened: Vec<&str> = call.api.gate.places.opened_links(request).collect();
     // What does not hold any more makes room, and so does an older opening of the same link.
-    opened.retain(|text| {
-        let credential = Credential { source: Source::Cookie, kind: Kind::Opened, text };
-        let held = call.api.gate.identities.verify(&credential, &call.remote, call.now);
-        held.is_ok_and(|held| held.id.as_ref() != Some(&record.id))
-    });
+    opened.retain(|text| opened_here(call, text).is_some_and(|held| held.id.as_ref() != Some(&record.id)));
     let surplus = (opened.len() + 1).saturating_sub(MOST_LINKS);
     opened.drain(..surplus.min(opened.len()));
     opened.push(&granted);
     let secure = call.api.front.address.is_https(request, call.by_proxy);
     log::info!("the link {} was opened from {}", record.id, crate::gate::shorten(&call.remote));
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
+}
+
+/// What this browser was given when it opened a link, as long as it holds.
+fn opened_here(call: &Call<'_>, text: &str) -> Option<Arc<Identity>> {
+    let credential = Credential { source: Source::Cookie, kind: Kind::Opened, text };
+    call.api.gate.identities.verify(&credential, &call.remote, call.now).ok()
+}
+
+/// Whether this browser has opened this link.
+fn holds(call: &Call<'_>, record: &ShareRecord) -> bool {
+    let mut opened = call.api.gate.places.opened_links(&call.rest.request);
+    opened.any(|text| opened_here(call, text).is_some_and(|held| held.id.as_ref() == Some(&record.id)))
+}
+
+/// The viewer with the studies that the link opens today.
+fn viewer_url(call: &Call<'_>, record: &ShareRecord, identity: &Identity) -> Option<String> {
+    let resources = ShareResource::read_all(&record.resources_json).unwrap_or_default();
+    let studies = studies_today(call, &resources, identity);
+    let link_type = LinkType::parse(&record.kind).unwrap_or(LinkType::ViewerInstant);
+    viewer::viewer_url_by_cookie(link_type, &call.api.shares, &studies).unwrap_or_else(|missing| {
+        log::warn!("a link cannot be opened: {missing}");
+        None
+    })
 }
 
 /// Who has logged in. A form of our own page is sent by navigation, for which the session's cookie does not count by

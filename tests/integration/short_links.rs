@@ -195,9 +195,11 @@ fn a_link_is_opened_so_often_and_no_more() {
         let mut third = Browser::default();
         assert!(third.submit(&site, &place, "").text().contains("as often as it may be"), "{version:?}");
         assert!(third.open(&site, &place).text().contains("as often as it may be"), "{version:?}");
-        // Those who are in, stay in.
+        // Those who are in, stay in, and may come by the mail again.
         for browser in [&mut first, &mut second] {
             assert_eq!(browser.get(&site, &study.fill("/studies/{study}")), 200, "{version:?}");
+            let again = browser.open(&site, &place);
+            assert_eq!((again.status, again.header("set-cookie")), (303, None), "{version:?}: {}", again.text());
         }
         let listed = site.get(&doctor, "/auth/shares").json().unwrap();
         assert_eq!((&listed[0]["Openings"], &listed[0]["MaxOpenings"]), (&json!(2), &json!(2)), "{listed}");

@@ -269,7 +269,8 @@ fn users() -> Value {
         .collect()
 }
 
-fn shares() -> Value {
+/// The section `Shares` of every site.
+pub fn shares() -> Value {
     json!({
         "SecretKey": SHARE_KEY,
         "PublicOrthancRoot": "http://site.test/orthanc/",

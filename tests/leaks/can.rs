@@ -9,39 +9,39 @@ use testbed::Request;
 /// A request with an own study in it, and who is answered 200 with one of its canaries, by the first letters of their
 /// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the link
 /// to a series, `N` the link to an instance, `K` the API key, `O` an opened short link that was made without download, `A` the
-/// annotating link. The instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
+/// annotating link, `L` a viewer of another origin that was launched from `O`. The instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
 const CAN: &str = r#"
-EVPI..KOA GET /patients/{patient}
-EVPISNKOA GET /studies/{study}
-EVPISNKOA GET /studies/{study}/series?expand
-EVPISNKOA GET /studies/{study}/instances?expand
-EVPI..K.A GET /studies/{study}/archive
-EVPI..KOA GET /studies/{study}/instances-tags
-EVPI..KOA GET /studies/{study}/metadata?expand
-EVPI..KOA GET /studies/{study}/attachments/1024/data
-EVPISNKOA GET /series/{series}
-EVPIS.K.A GET /series/{series}/archive
-EVPISNKOA GET /instances/{instance}/study
-EVPISNKOA GET /instances/{instance}/tags
-EVPISNKOA GET /instances/{instance}/file
-EVPISNKOA GET /instances/{instance}/content/PatientName
-EVPIS.KOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
-EVPISNKOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
-EVPISNKOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}/frames/1
-EVPISNKOA GET /dicom-web/studies/{study-uid}/series?includefield=all
-EVPISNKOA GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances?includefield=all
-EVPISNKOA GET /dicom-web/studies?StudyInstanceUID={study-uid}
-EVPISNKOA GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
-E.....K.. GET /tools/create-archive?resources={study},{series}
-EVP.SNKOA POST /tools/find {"Level":"Study","Query":{},"Expand":true}
-EVP.SNKOA POST /tools/find {"Level":"Series","Query":{},"Expand":true}
-EV....K.. POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
-E.....K.. POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
+EVPI..KOAL GET /patients/{patient}
+EVPISNKOAL GET /studies/{study}
+EVPISNKOAL GET /studies/{study}/series?expand
+EVPISNKOAL GET /studies/{study}/instances?expand
+EVPI..K.A. GET /studies/{study}/archive
+EVPI..KOAL GET /studies/{study}/instances-tags
+EVPI..KOAL GET /studies/{study}/metadata?expand
+EVPI..KOAL GET /studies/{study}/attachments/1024/data
+EVPISNKOAL GET /series/{series}
+EVPIS.K.A. GET /series/{series}/archive
+EVPISNKOAL GET /instances/{instance}/study
+EVPISNKOAL GET /instances/{instance}/tags
+EVPISNKOAL GET /instances/{instance}/file
+EVPISNKOAL GET /instances/{instance}/content/PatientName
+EVPIS.KOAL GET /dicom-web/studies/{study-uid}/series/{series-uid}/metadata
+EVPISNKOAL GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}
+EVPISNKOAL GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances/{instance-uid}/frames/1
+EVPISNKOAL GET /dicom-web/studies/{study-uid}/series?includefield=all
+EVPISNKOAL GET /dicom-web/studies/{study-uid}/series/{series-uid}/instances?includefield=all
+EVPISNKOAL GET /dicom-web/studies?StudyInstanceUID={study-uid}
+EVPISNKOAL GET /wado?requestType=WADO&objectUID={instance-uid}&contentType=application/dicom
+E.....K... GET /tools/create-archive?resources={study},{series}
+EVP.SNKOAL POST /tools/find {"Level":"Study","Query":{},"Expand":true}
+EVP.SNKOAL POST /tools/find {"Level":"Series","Query":{},"Expand":true}
+EV....K... POST /tools/bulk-content {"Resources":["{study}","{instance}"]}
+E.....K... POST /modalities/remote/store {"Resources":["{study}"],"Synchronous":true}
 "#;
 
 /// Fails with everything that somebody cannot do.
 pub fn can(world: &World, identities: &[Identity], own: &Target) {
-    let letters = "EVPISNKOA";
+    let letters = "EVPISNKOAL";
     let mut failures = Vec::new();
     for line in CAN.lines().filter(|line| !line.is_empty()) {
         let mut words = line.splitn(4, ' ');

@@ -1,8 +1,10 @@
 //! Who attacks, and what each may see. It must not know the attacks.
 use crate::images::set;
 use crate::site::Who;
+use crate::world::VIEWER_ORIGIN;
 use crate::world::World;
 use serde_json::json;
+use testbed::Request;
 use testbed::clock::unix_seconds;
 
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     let in_a_viewer = Who::nobody().header("Cookie", &cookie);
     let in_a_viewer = in_a_viewer.header("Sec-Fetch-Site", "same-origin").header("Sec-Fetch-Mode", "cors");
 
+    let launched = Who::bearer(&launch(world, &cookie));
+
     let body = json!({"Resources": [{"OrthancId": own.ids.study, "Level": "study"}], "Verbs": ["read", "annotate"]});
     let answer = site.put(&limited, "/auth/tokens/ohif-viewer-publication", &body);
     let annotating = answer.expect_status(200).unwrap().json().unwrap()["Token"].as_str().unwrap().to_owned();
@@ -81,10 +85,36 @@ pub fn attackers(world: &World) -> Vec<Identity> {
         Identity { administers: true, ..identity("API key of a limited user", Who::key(&key), ALL_OWN) },
         identity("opened short link", in_a_viewer, study),
         identity("annotating link", Who::token(&annotating), study),
+        identity("launched viewer", launched, study),
         identity("inbox link", Who::token(&inbox), &[]),
         identity("token without roles", Who::bearer(&roleless), &[]),
         identity("stranger", Who::nobody(), &[]),
     ]
+}
+
+/// The access token of a viewer on another origin, launched by whoever holds this cookie. The verifier and its challenge are
+/// those of RFC 7636, appendix B.
+fn launch(world: &World, cookie: &str) -> String {
+    let site = &world.site;
+    let client =
+        format!("client_id={0}&redirect_uri={0}%2Fcallback", VIEWER_ORIGIN.replace(':', "%3A").replace('/', "%2F"));
+    let asked =
+        "response_type=code&scope=openid&state=s&nonce=n&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let page = Request::get(&format!("/auth/oidc/authorize?{client}&{asked}&code_challenge_method=S256"))
+        .header("Cookie", cookie)
+        .header("Sec-Fetch-Mode", "navigate")
+        .header("Sec-Fetch-Site", "cross-site");
+    let answer = site.send(&Who::nobody(), page);
+    let location = answer.header("location").unwrap_or_else(|| panic!("{}: {}", answer.status, answer.text()));
+    let code = location.split(['?', '&']).find_map(|member| member.strip_prefix("code=")).unwrap();
+    let form = format!(
+        "grant_type=authorization_code&code={code}&{client}&code_verifier=dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    );
+    let exchange = Request::post("/auth/oidc/token", form)
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Origin", VIEWER_ORIGIN);
+    let answer = site.send(&Who::nobody(), exchange).expect_status(200).unwrap().json().unwrap();
+    answer["access_token"].as_str().unwrap().to_owned()
 }
 
 /// Those who may see everything: what they are answered shows that canaries would be found.

@@ -14,6 +14,8 @@ use testbed::{Answer, Orthanc, Request, Version};
 
 /// The metadata and attachment that are put at every level: numbers that sites may use for their own.
 pub const OWN_NUMBER: &str = "1024";
+/// Where a viewer is that is launched by code.
+pub const VIEWER_ORIGIN: &str = "https://viewer.test";
 /// Of every user with a role.
 pub const PERMISSIONS: [&str; 16] = [
     "all",
@@ -71,6 +73,9 @@ impl World {
         }
         let open = ["get", "post", "put", "delete"].map(|method| json!([method, "^/.*$", ""]));
         let unguarded = folder.path().join("unguarded");
+        let mut shares = crate::site::shares();
+        shares["ViewerOrigins"] = json!([VIEWER_ORIGIN]);
+        shares["ViewerTokenValidity"] = json!(3_600);
         let site = plan
             .env("GATEHOUSE_UNGUARDED", &unguarded.to_string_lossy())
             .roles(all_roles())
@@ -78,6 +83,7 @@ impl World {
                 // The first gate lets everybody through: the second has to hold alone.
                 "ExtraPermissions": open,
                 "LabelsValidity": 60,
+                "Shares": shares,
                 // Nobody is there: what is written is looked at, and goes no further.
                 "Emails": {
                     "Sender": "info@hospital.example", "TemplatesFolder": templates,
