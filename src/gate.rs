@@ -159,8 +159,15 @@ impl Gate {
             outcome.permit = Some(Permit(()));
             return outcome;
         }
+        // For everybody: what a form does to a request, no room behind the gate expects.
+        if is_form(request) && !(matches!(handling, Handling::Upload(_)) && template == "/instances") {
+            outcome.refusal = Some(Refusal::FormBody);
+            return outcome;
+        }
         if handling == Handling::Own {
-            if !is_bounded(request, &outcome.verified) {
+            let stranger =
+                |identity: &Arc<Identity>| matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
+            if !is_bounded(request, !outcome.verified.iter().all(stranger)) {
                 outcome.refusal = Some(Refusal::BodyTooLong);
                 return outcome;
             }
@@ -197,8 +204,7 @@ impl Gate {
             let without = holder.link.is_some_and(|link| is_archive && !link.download);
             let first = decision::first_gate(&holder, rule, now);
             let first = if without { first.and(Err(Refusal::LinkWithoutDownload)) } else { first };
-            let sends = matches!(handling, Handling::Upload(_));
-            let first = if sends { first.and_then(|()| self.may_send(request, identity)) } else { first };
+            let first = first.and_then(|()| self.may_send(request, handling, identity));
             let asks = first.is_ok() && !decision::is_unlimited(&holder) && !matches!(handling, Handling::Upload(_));
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
@@ -227,12 +233,32 @@ impl Gate {
         }
     }
 
-    /// Whether a link's body may be read by the server: before any of it could be looked at, all of it is in memory.
-    fn may_send(&self, request: &Request<'_>, identity: &Identity) -> Result<(), Refusal> {
+    /// Whether the body may be read by the server: before any of it could be looked at, all of it is in memory.
+    fn may_send(&self, request: &Request<'_>, handling: Handling, identity: &Identity) -> Result<(), Refusal> {
+        if decision::is_unlimited(&identity.holder()) {
+            return Ok(());
+        }
+        let stranger = matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
+        match handling {
+            Handling::Upload(_) if request.header("x-file-size").is_some() => Err(Refusal::FileInPieces),
+            Handling::Upload(_) => self.may_send_images(request, identity),
+            // Searches are open to many, and none is long.
+            Handling::Search if !is_bounded(request, !stranger) => Err(Refusal::BodyTooLong),
+            _ if stranger && !is_bounded(request, false) => Err(Refusal::BodyTooLong),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for what a link brings in.
+    fn may_send_images(&self, request: &Request<'_>, identity: &Identity) -> Result<(), Refusal> {
         let Some(uploads) = identity.link.as_ref().and_then(|link| link.uploads.as_ref()) else { return Ok(()) };
         if request.header("content-encoding").is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity"))
         {
             return Err(Refusal::EncodedBody);
+        }
+        // Each part could say by itself that it is compressed.
+        if is_form(request) {
+            return Err(Refusal::FormBody);
         }
         let length = request.header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
         let length = length.filter(|_| request.header("transfer-encoding").is_none()).ok_or(Refusal::BodyTooLong)?;
@@ -244,7 +270,8 @@ impl Gate {
         let left = if is_full { Some(0) } else { left };
         // Whatever the link may still bring in; the parts of a body have heads of their own; and a body of usual length is
         // let through for nothing, so that its sender is told.
-        let fits = left.is_none_or(|left| length <= left.saturating_mul(2).saturating_add(LONGEST_OWN_BODY));
+        let most = left.map_or(LONGEST_UPLOAD, |left| left.saturating_mul(2).saturating_add(LONGEST_OWN_BODY));
+        let fits = length <= most.min(LONGEST_UPLOAD);
         if fits { Ok(()) } else { Err(Refusal::BodyTooLong) }
     }
 
@@ -345,14 +372,22 @@ impl Gate {
 /// The longest body of our own routes, in bytes: the largest, a roles document, is far below.
 const LONGEST_OWN_BODY: u64 = 4 * 1024 * 1024;
 
-/// Whether the body is short enough to be read by the server before our handler is asked: these routes are open to
-/// strangers, who could else fill the memory. A body in chunks has no length that could be known here; without a
-/// length and chunks the server reads none.
-fn is_bounded(request: &Request<'_>, verified: &[Arc<Identity>]) -> bool {
-    let length = request.header("content-length").map(str::parse);
+/// The longest body that a link may send, in bytes, however much it may bring in.
+const LONGEST_UPLOAD: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Whether the body is short enough to be read by the server before anybody else is asked: it makes room for all of it
+/// at once, so strangers could else fill the memory, with a header alone. A body in chunks has no length that could be
+/// known here; without a length and chunks the server reads none.
+fn is_bounded(request: &Request<'_>, chunks: bool) -> bool {
+    let length = request.header("content-length").map(|length| length.trim().parse());
     let is_short = length.is_none_or(|length| length.is_ok_and(|length: u64| length <= LONGEST_OWN_BODY));
-    let is_known = verified.iter().any(|identity| identity.kind != IdentityKind::Anonymous);
-    is_short && (is_known || request.header("transfer-encoding").is_none())
+    is_short && (chunks || request.header("transfer-encoding").is_none())
+}
+
+/// Whether the server takes the body apart as a form with files (RFC 7578): it then handles each part as a request of
+/// its own, with the part's headers, which nobody has looked at.
+fn is_form(request: &Request<'_>) -> bool {
+    request.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("form-data"))
 }
 
 /// What a request names.

@@ -95,6 +95,10 @@ const fn translate_method(method: sdk::gh_method) -> Option<Method> {
     }
 }
 
+/// Headers by which the server decides how it reads a body.
+const OF_THE_BODY: [&str; 5] =
+    ["content-encoding", "content-length", "content-type", "transfer-encoding", "x-file-size"];
+
 /// # Safety
 /// As [`filter_request`].
 unsafe fn translate_headers<'a>(pairs: Pairs) -> Option<Vec<(&'a str, &'a str)>> {
@@ -106,9 +110,12 @@ unsafe fn translate_headers<'a>(pairs: Pairs) -> Option<Vec<(&'a str, &'a str)>>
         let name = unsafe { text(*name) };
         // SAFETY: as above.
         let value = unsafe { text(*value) };
-        // A credential that we could read is never in a header that is no UTF-8, so leaving it out gives nothing away.
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.push((name, value));
+        match (name, value) {
+            (Some(name), Some(value)) => headers.push((name, value)),
+            // What says how the body is read must not be hidden from us.
+            (Some(name), None) if OF_THE_BODY.iter().any(|known| name.eq_ignore_ascii_case(known)) => return None,
+            // A credential that we could read is never in a header that is no UTF-8, so leaving it out gives nothing away.
+            _ => {}
         }
     }
     Some(headers)

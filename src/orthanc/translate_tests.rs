@@ -78,6 +78,17 @@ fn a_header_that_is_no_utf8_is_left_out() {
 }
 
 #[test]
+fn what_says_how_the_body_is_read_is_not_left_out() {
+    for name in
+        ["content-type", "Content-Type", "content-encoding", "content-length", "transfer-encoding", "x-file-size"]
+    {
+        let names = Texts::new(&[b"token", name.as_bytes()]);
+        let values = Texts::new(&[b"x", b"multipart/form-data; boundary=x; \xe9"]);
+        assert!(filtered(2, b"/", pairs(&names, &values), NONE).is_none(), "{name}");
+    }
+}
+
+#[test]
 fn null_pointers_are_refused() {
     let broken = Pairs { count: 1, ..NONE };
     assert!(filtered(1, b"/", broken, NONE).is_none());

@@ -207,6 +207,12 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
+    /// The server would call the route once for each part of the form, with the part's headers in place of the request's.
+    #[error("forms with files (multipart/form-data) are taken at /instances only, and not from links")]
+    FormBody,
+    /// The server would keep the pieces until it has all of them, or for good.
+    #[error("a file in pieces (X-File-Size) is only for those who hold all labels")]
+    FileInPieces,
 }
 
 /// Decides for one credential and the whole request.

@@ -11,6 +11,7 @@ mod credentials;
 mod doctor;
 mod explorer;
 mod findings;
+mod forms;
 mod inbox;
 mod labels;
 mod lifecycle;

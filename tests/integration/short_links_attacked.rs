@@ -49,6 +49,27 @@ fn a_stranger_does_not_fill_the_memory_with_bodies() {
             let answer = site.server.client().send_raw(chunks.as_bytes()).unwrap();
             assert_eq!(answer.status, 403, "{version:?} {path} in chunks");
         }
+        // Where the server itself takes the body: it makes room for as much as the head says.
+        let study = site.upload(&Instance::named("one", "study", "series", "image"), &[]);
+        let link = site.make_link(&Who::user("doctor"), "stone-viewer-publication", &study);
+        let huge = "Content-Length: 30000000000";
+        for (path, who, length) in [
+            ("/tools/lookup", "", huge),
+            ("/tools/lookup", "", "Transfer-Encoding: chunked"),
+            ("/tools/lookup", link.as_str(), huge),
+            ("/tools/find", &link, huge),
+            ("/tools/find", &link, "Transfer-Encoding: chunked"),
+            ("/tools/count-resources", &link, huge),
+            ("/auth/tokens/decode", &link, "Transfer-Encoding: chunked"),
+        ] {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nHost: x\r\ntoken: {who}\r\n{length}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n");
+            let answer = site.server.client().send_raw(head.as_bytes()).unwrap();
+            // With a login gate, whoever shows nothing is asked to log in.
+            assert!(matches!(answer.status, 401 | 403), "{version:?} {path} {length}: {}", answer.status);
+        }
+        let find = json!({"Level": "Study", "Query": {}});
+        assert_eq!(site.post(&Who::token(&link), "/tools/find", &find).status, 200, "{version:?}");
         assert_eq!(send(&site, Request::post("/auth/tokens/decode", "{}")).status, 200, "{version:?}");
         let known = Who::user("doctor").sign(Request::post("/auth/tokens/decode", long));
         assert_eq!(send(&site, known).status, 403, "{version:?}: nor somebody known by mistake");

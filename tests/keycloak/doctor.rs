@@ -38,6 +38,8 @@ fn a_real_keycloak_tells_what_is_wrong_with_client_realm_and_tokens() {
     // The realm that is shipped fits.
     let sound = wait_until(LONG, || examine(&site).is_empty().then_some(()));
     assert!(sound.is_some(), "{:#?}", examine(&site));
+    // As the other tests of the realm know it.
+    keycloak.admin().unwrap().change_client("admin-cli", &json!({"secret": Keycloak::SAMPLE_SECRET})).unwrap();
 
     let admin = keycloak.admin().unwrap();
     let client = format!("/clients/{}", admin.client_id(Keycloak::CLIENT).unwrap());

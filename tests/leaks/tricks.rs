@@ -115,6 +115,11 @@ pub const TRICKS: &[Trick] = &[
         request.body = Some(body);
         header(request, "Content-Encoding", "gzip")
     }),
+    ("as a form", |mut request, _, _| {
+        let head = b"--b\r\nContent-Disposition: form-data; name=\"x\"; filename=\"x\"\r\n\r\n".as_slice();
+        request.body = Some([head, &request.body.take()?, b"\r\n--b--\r\n"].concat());
+        header(request, "Content-Type", "multipart/form-data; boundary=b")
+    }),
     ("over a megabyte", |mut request, _, _| {
         let body = request.body.as_mut().filter(|body| body.starts_with(b"{") || body.starts_with(b"["))?;
         let blanks = vec![b' '; 1 << 20];
