@@ -103,7 +103,8 @@ fn launch(world: &World, cookie: &str) -> String {
     let page = Request::get(&format!("/auth/oidc/authorize?{client}&{asked}&code_challenge_method=S256"))
         .header("Cookie", cookie)
         .header("Sec-Fetch-Mode", "navigate")
-        .header("Sec-Fetch-Site", "cross-site");
+        .header("Sec-Fetch-Site", "cross-site")
+        .header("Sec-Fetch-Dest", "document");
     let answer = site.send(&Who::nobody(), page);
     let location = answer.header("location").unwrap_or_else(|| panic!("{}: {}", answer.status, answer.text()));
     let code = location.split(['?', '&']).find_map(|member| member.strip_prefix("code=")).unwrap();
