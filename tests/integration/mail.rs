@@ -255,21 +255,33 @@ fn nobody_mails_what_is_not_theirs_to_share() {
         format!("http://site.test/orthanc/%2e%2e/evil?token={token}"),
         format!("{url}&token={doctors_token}"),
         format!("{url}#https://evil.example/"),
+        format!("http://site.test/orthanc/ohif/viewer/dicomjson?url=https://evil.example/x.json&token={token}"),
+        format!("http://site.test/orthanc/stone-webviewer/index.html?study=1.2.3&token={token}"),
+        format!("{url}&url=https://evil.example/x.json"),
         "http://site.test/orthanc/auth/links/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         "https://hospital.example/help/../evil".to_owned(),
     ] {
         let told = fault(&external, "a@b.example", "x", &format!("{own}{}", content(&address)), None);
         assert!(told.contains("no share link of yours"), "{address}: {told}");
     }
+    let (asking, _) = share(&site, &external, &study, &json!({"Pin": "a word"}));
     for text in [
         "https://evil.example/a",
         "www.evil.example",
         "ht<b>tps:</b>//evil.example",
         "hxxp://x",
         "&#104;ttp://evil.example",
+        "https:&#1;//evil.example/",
+        "https:&#x200b;//evil.example/",
+        &format!("www.evil.example/{asking}"),
     ] {
         let told = fault(&external, "a@b.example", "x", &format!("{own}<p>{text}</p>"), None);
         assert!(told.contains("no share link of yours"), "{text}: {told}");
+    }
+    // Of what is written about the link too.
+    for title in ["see https://evil.example/", "www.evil.example"] {
+        let told = fault(&external, "a@b.example", title, &own, Some("share-layout"));
+        assert!(told.contains("no share link of yours"), "{title}: {told}");
     }
     for nothing in ["", "<p>Hello</p>", "<a href=\"https://hospital.example/help\">x</a>"] {
         assert!(fault(&external, "a@b.example", "x", nothing, None).contains("no share link"), "{nothing}");
