@@ -47,6 +47,7 @@ impl Identifiers {
             ],
         )
         .ok()?;
+        let has_waves = top_level::holds(tags.as_bytes(), "WaveformSequence").ok()?;
         // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to it.
         let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
         let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
@@ -60,7 +61,7 @@ impl Identifiers {
             instance_uid,
             sop_class: sop_class.map(|class| trimmed(&class).to_owned()).unwrap_or_default(),
             modality: modality.map(|modality| trimmed(&modality).to_owned()).unwrap_or_default(),
-            has_content: content.iter().any(Option::is_some),
+            has_content: has_waves || content.iter().any(Option::is_some),
         })
     }
 
@@ -179,6 +180,8 @@ mod tests {
                 assert_eq!(read(&tags).unwrap().is_annotation(), expected && modality == "SEG", "{class} {content}");
                 tags.as_object_mut().unwrap().remove(content);
             }
+            tags["WaveformSequence"] = json!([{"Modality": "ECG"}]);
+            assert_eq!(read(&tags).unwrap().is_annotation(), expected && modality == "SEG", "{class} waves");
         }
     }
 }
