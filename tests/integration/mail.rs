@@ -183,10 +183,14 @@ fn a_link_is_mailed_with_what_was_written_and_nothing_else() {
         assert!(asking.starts_with("http://site.test/orthanc/auth/links/"), "{asking}");
         let (own, _) =
             share(&site, &doctor, &study, &json!({"NotBefore": "2100-01-01T00:00:00Z", "ValidityDuration": null}));
-        for written in [content(&asking), format!("<p>Open {asking}.</p>"), content(&own)] {
+        let uid = &study.study_uid;
+        let viewer = "http://site.test/orthanc/stone-webviewer/index.html";
+        let token = own.split("token=").nth(1).unwrap();
+        let viewer = format!("{viewer}?study={uid}&selectedStudies={uid}&token={token}");
+        for written in [content(&asking), format!("<p>Open {asking}.</p>"), content(&own), content(&viewer)] {
             send(&site, &doctor, &letter("a@b.example", "x", &written, None)).expect_status(200).unwrap();
         }
-        assert_eq!(server.mails().unwrap().len(), 4);
+        assert_eq!(server.mails().unwrap().len(), 5);
         assert!(server.logins().iter().all(|tls| *tls));
     }
 }
@@ -271,7 +275,7 @@ fn nobody_mails_what_is_not_theirs_to_share() {
         "ht<b>tps:</b>//evil.example",
         "hxxp://x",
         "&#104;ttp://evil.example",
-        "https:&#1;//evil.example/",
+        "<table>https:<caption>//evil.example/",
         "https:&#x200b;//evil.example/",
         &format!("www.evil.example/{asking}"),
     ] {
