@@ -68,12 +68,16 @@ impl Identifiers {
     /// Whether it is an annotation: a structured report, a segmentation or a presentation state, by its SOP class and by
     /// its modality, and holding nothing else.
     pub(super) fn is_annotation(&self) -> bool {
-        ANNOTATIONS.iter().any(|(modality, root, classes)| {
-            let number = self.sop_class.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
-            let is_class = number.is_some_and(|number| classes.contains(&number));
-            is_class && self.modality == *modality && (*modality == "SEG" || !self.has_content)
-        })
+        is_annotations_class(&self.modality, &self.sop_class) && (self.modality == "SEG" || !self.has_content)
     }
+}
+
+/// Whether a SOP class is one of annotations of this modality.
+pub(super) fn is_annotations_class(modality: &str, class: &str) -> bool {
+    ANNOTATIONS.iter().any(|(of_modality, root, classes)| {
+        let number = class.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
+        modality == *of_modality && number.is_some_and(|number| classes.contains(&number))
+    })
 }
 
 /// Modality, and the SOP classes as the numbers after a root (DICOM PS3.4, B.5). Of the structured reports those that
