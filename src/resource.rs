@@ -260,11 +260,18 @@ impl Resources {
         self.lookup(level, uid)
     }
 
-    /// The modality of a series, by Orthanc identifier; empty when it has none.
-    pub fn modality(&self, series: &str) -> Result<String, ResourceError> {
+    /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it is
+    /// not known.
+    pub fn modality_and_class(&self, series: &str) -> Result<(String, String), ResourceError> {
         let description = self.describe(Level::Series, series)?;
-        let modality = description.get("MainDicomTags").and_then(|tags| tags.get("Modality")).and_then(Value::as_str);
-        Ok(modality.unwrap_or_default().to_owned())
+        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
+        let modality = text(description.get("MainDicomTags").and_then(|tags| tags.get("Modality")));
+        let first = text(description.get("Instances").and_then(|instances| instances.get(0)));
+        if first.is_empty() {
+            return Ok((modality, String::new()));
+        }
+        let metadata = parse(&self.host.get(&format!("/instances/{first}/metadata?expand"))?)?;
+        Ok((modality, text(metadata.get("SopClassUid"))))
     }
 
     /// The study of an instance that has just come in, by Orthanc identifiers.

@@ -42,6 +42,35 @@ impl<'de, const N: usize> Visitor<'de> for AllWanted<'_, N> {
     }
 }
 
+/// Whether there is a member of this name, whatever it holds.
+///
+/// # Errors
+/// What is no JSON object.
+pub fn holds(json: &[u8], name: &str) -> Result<bool, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
+    let found = deserializer.deserialize_map(Held(name))?;
+    deserializer.end()?;
+    Ok(found)
+}
+
+struct Held<'a>(&'a str);
+
+impl<'de> Visitor<'de> for Held<'_> {
+    type Value = bool;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = false;
+        while let Some((member, IgnoredAny)) = members.next_entry::<String, IgnoredAny>()? {
+            found |= member == self.0;
+        }
+        Ok(found)
+    }
+}
+
 /// The text member of this name; `None` when there is none.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::tokens::studies_today;
 use super::{Answer, ApiError, Call, ok};
 use crate::gate::shorten;
 use crate::identity::api_key::{hex, random};
@@ -20,6 +21,7 @@ use crate::policy::roles::Unique;
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
+use crate::share::token::ShareClaims;
 use crate::share::{code, viewer};
 use crate::store::ShareRecord;
 
@@ -132,7 +134,7 @@ fn deliver(call: &Call<'_>, mail: &Mail, sender: &Sender<'_>) -> Result<(), NotS
     let to = address::read(&request.destination).map_err(refused)?;
     let title = mail::title(&request.title).map_err(refused)?;
     let written = html::clean(&request.content);
-    let links = links(call, mail, sender, &written)?;
+    let links = links(call, mail, sender, &title, &written)?;
     let page = match &request.layout {
         None => {
             format!("<!DOCTYPE html>\n<html><head><meta charset=\"utf-8\"></head><body>{}</body></html>", written.html)
@@ -211,9 +213,12 @@ fn links(
     call: &Call<'_>,
     mail: &Mail,
     sender: &Sender<'_>,
+    title: &str,
     written: &html::Clean,
 ) -> Result<Vec<ShareRecord>, NotSent> {
-    let plain = html::addresses_in(&written.text);
+    let mut plain = written.addresses();
+    // Layouts have the title in them, and some programs make links of it by themselves.
+    plain.extend(html::addresses_in(title));
     let addresses: BTreeSet<&str> = written.links.iter().chain(&plain).map(String::as_str).collect();
     if addresses.len() > MOST_LINKS {
         return Err(refused(format_args!("the mail has more than {MOST_LINKS} addresses")));
@@ -268,11 +273,26 @@ fn share_at(call: &Call<'_>, address: &str) -> Result<Option<ShareRecord>, Rejec
         return Ok(None);
     }
     let mut tokens = query.split('&').filter_map(|argument| argument.strip_prefix("token="));
+    let is_token_alone = !query.contains('&');
     let (Some(token), None) = (tokens.next(), tokens.next()) else { return Ok(None) };
     let Ok(claims) = verifiers.link_claims(token) else { return Ok(None) };
     let Some(registered) = &claims.registered else { return Ok(None) };
-    let share = verifiers.store.share(&registered.jti)?;
-    Ok(share.filter(|share| share.kind == claims.link_type.as_str()))
+    let share = verifiers.store.share(&registered.jti)?.filter(|share| share.kind == claims.link_type.as_str());
+    let Some(share) = share else { return Ok(None) };
+    // Viewers are told by arguments where to fetch from.
+    let is_whole = is_token_alone || is_handed_out(call, &claims, &share, address, token);
+    Ok(Some(share).filter(|_| is_whole))
+}
+
+/// Whether an address is one that is handed out for a link. One that is not in force is told so elsewhere.
+fn is_handed_out(call: &Call<'_>, claims: &ShareClaims, share: &ShareRecord, address: &str, token: &str) -> bool {
+    let begins = share.not_before.map_or(call.now, |start| start.max(call.now));
+    let Ok(identity) = call.api.gate.identities.verifiers().link_of_record(share.clone(), begins) else { return true };
+    let shares = &call.api.shares;
+    let studies = studies_today(call, &claims.resources, &identity);
+    let public = viewer::public_url(claims.link_type, shares, &call.api.oe2_root, &studies, token);
+    let viewers = viewer::viewer_url(claims.link_type, shares, &studies, token);
+    [public, viewers].into_iter().flatten().flatten().any(|url| url == address)
 }
 
 /// Whether a page is the landing page, or below a root that links lead to.

@@ -99,7 +99,7 @@ fn exchange(
     let until = identity.expires_at.map_or(until, |end| end.min(until));
     let granted = verifiers.grant(&record.id, &Opened { at: call.now, until, session })?;
     let request = &call.rest.request;
-    let mut opened: Vec<&str> = call.api.gate.places.opened_links(request).collect();
+    let mut opened = shown(call);
     // What does not hold any more makes room, and so does an older opening of the same link.
     opened.retain(|text| opened_here(call, text).is_some_and(|held| held.id.as_ref() != Some(&record.id)));
     let surplus = (opened.len() + 1).saturating_sub(MOST_LINKS);
@@ -110,6 +110,17 @@ fn exchange(
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
 }
 
+/// What this browser shows of links that it has opened, the newest last: no more than it was ever given. Each costs a look
+/// into the state, and anybody can send more.
+pub(super) fn shown<'a>(call: &Call<'a>) -> Vec<&'a str> {
+    let texts: Vec<&str> = call.api.gate.places.opened_links(&call.rest.request).collect();
+    last(texts)
+}
+
+fn last(mut texts: Vec<&str>) -> Vec<&str> {
+    texts.split_off(texts.len().saturating_sub(MOST_LINKS))
+}
+
 /// What this browser was given when it opened a link, as long as it holds.
 fn opened_here(call: &Call<'_>, text: &str) -> Option<Arc<Identity>> {
     let credential = Credential { source: Source::Cookie, kind: Kind::Opened, text };
@@ -118,8 +129,7 @@ fn opened_here(call: &Call<'_>, text: &str) -> Option<Arc<Identity>> {
 
 /// Whether this browser has opened this link.
 fn holds(call: &Call<'_>, record: &ShareRecord) -> bool {
-    let mut opened = call.api.gate.places.opened_links(&call.rest.request);
-    opened.any(|text| opened_here(call, text).is_some_and(|held| held.id.as_ref() == Some(&record.id)))
+    shown(call).into_iter().any(|text| opened_here(call, text).is_some_and(|held| held.id.as_ref() == Some(&record.id)))
 }
 
 /// The viewer with the studies that the link opens today.
@@ -211,5 +221,17 @@ fn why_not(record: &ShareRecord, rejection: &Rejection, now: UnixTime) -> Text {
         Rejection::Expired => Text::LinkExpired,
         _ if record.not_before.is_some_and(|start| now < start) => Text::LinkNotYet,
         _ => Text::LinkUnavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_more_links_than_were_ever_given_the_newest_are_looked_at() {
+        assert_eq!(last(vec!["1", "2", "3", "4", "5", "6", "7"]), ["3", "4", "5", "6", "7"]);
+        assert_eq!(last(vec!["1", "2"]), ["1", "2"]);
+        assert!(last(Vec::new()).is_empty());
     }
 }

@@ -394,6 +394,11 @@ fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &st
     if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
         return DecodeOutcome::Expired(claims.link_type);
     }
+    // An old link: none is made any more.
+    if !claims.link_type.opens_parts() && claims.resources.iter().any(|resource| resource.level != Level::Study) {
+        log::info!("a link of type {} to a part of a study is not opened", claims.link_type);
+        return DecodeOutcome::Unknown(claims.link_type);
+    }
     let studies = studies_today(call, &claims.resources, identity);
     if studies.is_empty() && claims.link_type != LinkType::Inbox {
         return DecodeOutcome::Unknown(claims.link_type);

@@ -51,8 +51,30 @@ const KEPT: [&str; 35] = [
 /// Those that have no end.
 const EMPTY: [&str; 2] = ["br", "hr"];
 /// Those that begin a line of plain text.
-const LINES: [&str; 17] =
-    ["blockquote", "br", "dd", "div", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "p", "table", "tr"];
+const LINES: [&str; 18] = [
+    "blockquote",
+    "br",
+    "dd",
+    "div",
+    "dl",
+    "dt",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "p",
+    "pre",
+    "table",
+    "tr",
+];
+/// Those that are parted by a blank.
+const CELLS: [&str; 2] = ["td", "th"];
+/// Those that hold parts of a table only: anything else in them, a browser moves to before the table.
+const ROWS: [&str; 3] = ["table", "tbody", "tr"];
 /// Those that go with all that is in them.
 const DROPPED: [&str; 14] = [
     "iframe", "math", "noembed", "noframes", "noscript", "object", "script", "select", "style", "svg", "template",
@@ -102,22 +124,45 @@ pub fn clean(source: &str) -> Clean {
     writer.finish()
 }
 
+impl Clean {
+    /// All addresses in what is read, both as plain text and as HTML by somebody who passes over all elements. An address
+    /// that is parted in one of them may be whole in the other.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        let mut text = String::with_capacity(self.html.len());
+        // What was written here has no '<' or '>' but those of its elements.
+        for (at, part) in self.html.split('<').enumerate() {
+            let part = if at == 0 { part } else { part.split_once('>').map_or("", |(_, after)| after) };
+            text.push_str(part);
+        }
+        let mut addresses = addresses_in(&self.text);
+        addresses.extend(addresses_in(&decoded(&text)));
+        addresses
+    }
+}
+
 /// The addresses in a plain text that mail programs make links of by themselves: with a scheme, or from `www.` on.
 #[must_use]
 pub fn addresses_in(text: &str) -> Vec<String> {
     let is_end = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"' | '(' | ')' | '[' | ']');
-    let words = text.split(is_end);
+    let visible: String = text.chars().filter(|c| !is_invisible(*c)).collect();
+    let words = visible.split(is_end);
     let found = words.filter_map(|word| {
         let lower = word.to_ascii_lowercase();
         let at = lower.find("://").map(|at| {
             let scheme = lower.get(..at).unwrap_or_default().bytes().rev();
             at - scheme.take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count()
         });
-        let from = at.or_else(|| lower.find("www."))?;
+        let from = at.into_iter().chain(lower.find("www.")).min()?;
         let address = word.get(from..)?.trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '}']);
         Some(address.to_owned())
     });
     found.collect()
+}
+
+/// What nobody sees, and some programs leave out.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// A text for HTML, within an element or an attribute.
@@ -132,7 +177,8 @@ pub fn escaped(text: &str) -> String {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             '\n' | '\t' => html.push(c),
-            c if c.is_control() => {}
+            // As in the plain text, so that nothing is parted there alone.
+            c if c.is_control() => html.push(' '),
             c => html.push(c),
         }
     }
@@ -186,8 +232,10 @@ fn read_attributes(mut rest: &str) -> Option<(Option<String>, &str)> {
         if let Some(after) = rest.strip_prefix('>') {
             return Some((href, after));
         }
-        let end = rest.get(1..)?.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>' | '='));
-        let (name, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+        // A name may begin with anything, even with '='.
+        let first = rest.chars().next()?.len_utf8();
+        let end = rest.get(first..)?.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>' | '='));
+        let (name, after) = rest.split_at(end.map_or(rest.len(), |end| end + first));
         rest = after.trim_start_matches(|c: char| c.is_ascii_whitespace());
         let mut value = "";
         if let Some(after) = rest.strip_prefix('=') {
@@ -269,15 +317,23 @@ struct Writer {
     open: Vec<&'static str>,
     /// Where the link that is open leads to, and where its text begins.
     link: Option<(String, usize)>,
+    /// Whether the text in the HTML, but for elements, ends with something that is no blank.
+    within_word: bool,
 }
 
 impl Writer {
     fn text(&mut self, source: &str) {
         let text = decoded(source);
+        let is_blank = |c: char| c.is_whitespace() || c.is_control();
+        if !text.chars().all(is_blank) {
+            self.end_rows();
+        }
+        if let Some(last) = text.chars().next_back() {
+            self.within_word = !is_blank(last);
+        }
         self.clean.html.push_str(&escaped(&text));
         for c in text.chars() {
-            let is_blank = c.is_whitespace() || c.is_control();
-            match (is_blank, self.clean.text.ends_with([' ', '\n'])) {
+            match (is_blank(c), self.clean.text.ends_with([' ', '\n'])) {
                 (true, true) => {}
                 (true, false) if self.clean.text.is_empty() => {}
                 (true, false) => self.clean.text.push(' '),
@@ -286,21 +342,60 @@ impl Writer {
         }
     }
 
-    fn line(&mut self, name: &str) {
+    /// Parts what is before an element, or before its end, from what comes after; in the HTML too, for whoever passes over
+    /// the element, as parsers do with some in some places.
+    fn part(&mut self, name: &str) {
+        let (is_line, is_cell) = (LINES.contains(&name), CELLS.contains(&name));
+        if !is_line && !is_cell {
+            return;
+        }
+        if self.within_word {
+            self.clean.html.push(if is_line { '\n' } else { ' ' });
+            self.within_word = false;
+        }
+        let text = &mut self.clean.text;
         // A paragraph right after the dash of its item is on the same line.
-        let is_begun = self.clean.text.ends_with("\n- ") || self.clean.text == "- ";
-        if LINES.contains(&name) && !self.clean.text.is_empty() && !is_begun {
-            let end = self.clean.text.trim_end_matches(' ').len();
-            self.clean.text.truncate(end);
-            if name == "br" || !self.clean.text.ends_with('\n') {
-                self.clean.text.push('\n');
+        let is_begun = text.ends_with("\n- ") || text == "- ";
+        if text.is_empty() || is_begun {
+            return;
+        }
+        if is_line {
+            text.truncate(text.trim_end_matches(' ').len());
+            if name == "br" || !text.ends_with('\n') {
+                text.push('\n');
+            }
+        } else if !text.ends_with([' ', '\n']) {
+            text.push(' ');
+        }
+    }
+
+    /// Ends the table that something else than a part of it is in, between its cells.
+    fn end_rows(&mut self) {
+        while let Some(last) = self.open.last().copied().filter(|last| ROWS.contains(last)) {
+            self.close(last);
+        }
+    }
+
+    /// Whether an element may be where it is. Parts of tables in other places are left out.
+    fn fits(&mut self, name: &str) -> bool {
+        let parent = self.open.last().copied();
+        match name {
+            "tbody" => parent == Some("table"),
+            "tr" => matches!(parent, Some("table" | "tbody")),
+            "td" | "th" => parent == Some("tr"),
+            _ => {
+                self.end_rows();
+                true
             }
         }
     }
 
     fn open(&mut self, name: &str, href: Option<String>) {
-        self.line(name);
+        self.part(name);
         let Some(name) = KEPT.iter().find(|kept| **kept == name).copied() else { return };
+        if !self.fits(name) {
+            return;
+        }
         if EMPTY.contains(&name) {
             self.clean.html.push_str(&format!("<{name}>"));
             return;
@@ -327,11 +422,11 @@ impl Writer {
     fn close(&mut self, name: &str) {
         let Some(at) = self.open.iter().rposition(|open| *open == name) else { return };
         for name in self.open.split_off(at).into_iter().rev() {
-            self.clean.html.push_str(&format!("</{name}>"));
             if name == "a" {
                 self.end_link();
             }
-            self.line(name);
+            self.part(name);
+            self.clean.html.push_str(&format!("</{name}>"));
         }
     }
 

@@ -13,6 +13,10 @@ use super::{BadRequest, bad};
 use crate::clock::UnixTime;
 use crate::config::{ShareDefaults, Shares};
 
+/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would else
+/// be a way around what is enforced.
+const INSTANT: i64 = 3_600;
+
 /// The conditions of one person's links.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
@@ -56,7 +60,8 @@ impl Defaults {
     /// The request with what it does not say itself. An error for what goes beyond a bound.
     ///
     /// An inbox link opens nothing, so that nothing of this is about it. Instant links and MedDream's cannot ask for
-    /// anything: the first are bounded in time only, and the second are refused where something must be asked for.
+    /// anything: the first are bounded in time and what they download, and the second are refused where something must be
+    /// asked for.
     pub fn apply(&self, mut request: LinkRequest, shares: &Shares, now: UnixTime) -> Result<LinkRequest, BadRequest> {
         if request.link_type == LinkType::Inbox {
             return Ok(request);
@@ -78,7 +83,7 @@ impl Defaults {
             return Err(bad("ValidityDuration", format_args!("{} seconds at most for your role", most.as_secs())));
         }
         if !request.link_type.is_publication() {
-            return Ok(request);
+            return self.apply_to_instant(request, now);
         }
         let can_ask = request.link_type != LinkType::MedDream;
         if can_ask {
@@ -97,6 +102,24 @@ impl Defaults {
         }
         if bounds.no_download && request.download != Some(false) {
             return Err(bad("Download", "your role makes no links for downloads"));
+        }
+        Ok(request)
+    }
+
+    /// An instant link within the bounds. It is not refused for what it cannot ask: viewers would not open.
+    fn apply_to_instant(&self, mut request: LinkRequest, now: UnixTime) -> Result<LinkRequest, BadRequest> {
+        if self.bounds.no_download {
+            if request.link_type == LinkType::DownloadInstant {
+                return Err(bad("Download", "your role makes no links for downloads"));
+            }
+            request.download = Some(false);
+        }
+        if self.bounds != Conditions::default() {
+            let latest = now.plus(INSTANT);
+            request.expires_at = Some(request.expires_at.map_or(latest, |end| end.min(latest)));
+            if request.not_before.is_some_and(|beginning| beginning >= latest) {
+                return Err(bad("NotBefore", "is not before the end of the link, which your role says"));
+            }
         }
         Ok(request)
     }
@@ -199,8 +222,10 @@ mod tests {
             // What cannot ask.
             (&["bound"], LinkType::MedDream, json!({}), Err("Pin")),
             (&["careful"], LinkType::MedDream, json!({}), Ok((false, None, true, Some(7)))),
-            (&["bound"], LinkType::ViewerInstant, json!({"ValidityDuration": 200}), Ok((false, None, true, Some(0)))),
+            (&["bound"], LinkType::ViewerInstant, json!({"ValidityDuration": 200}), Ok((false, None, false, Some(0)))),
             (&["bound"], LinkType::ViewerInstant, json!({"ValidityDuration": 0}), Err("ValidityDuration")),
+            (&["bound"], LinkType::DownloadInstant, json!({"ValidityDuration": 200}), Err("Download")),
+            (&["careful"], LinkType::DownloadInstant, json!({}), Ok((false, None, true, Some(7)))),
         ] {
             let made = made(roles, link_type, more.clone());
             assert_eq!(
@@ -209,6 +234,25 @@ mod tests {
                 "{roles:?} {more}"
             );
         }
+    }
+
+    #[test]
+    fn instant_links_are_no_way_around_what_is_enforced() {
+        let shares = crate::share::request::tests::shares(None);
+        let end = |roles: &[&str], more: &str| {
+            let body = format!(r#"{{"Resources": [{{"DicomUid": "1.2", "Level": "study"}}]{more}}}"#);
+            let request = LinkRequest::parse(LinkType::ViewerInstant, body.as_bytes(), NOW, &shares).unwrap();
+            let made = Defaults::of(&configured(), roles.iter().copied()).apply(request, &shares, NOW);
+            made.map(|request| request.expires_at.map(|end| end.0 - NOW.0)).map_err(|bad| bad.message)
+        };
+        assert_eq!(end(&["short"], r#", "ValidityDuration": 86400"#), Ok(Some(3_600)));
+        assert_eq!(end(&["short", "careful"], ""), Ok(Some(3_600)));
+        assert_eq!(end(&["short"], r#", "ValidityDuration": 60"#), Ok(Some(60)));
+        // Nothing is enforced.
+        assert_eq!(end(&["careful"], r#", "ValidityDuration": 86400"#), Ok(Some(86_400)));
+        assert_eq!(end(&[], ""), Ok(None));
+        let late = r#", "ValidityDuration": 86400, "NotBefore": "2026-11-21T18:00:00Z""#;
+        assert!(end(&["short"], late).unwrap_err().starts_with("NotBefore"));
     }
 
     #[test]

@@ -76,6 +76,13 @@ impl LinkType {
         matches!(self, Self::Stone | Self::MedDream | Self::Osimis | Self::Ohif | Self::VolView)
     }
 
+    /// Whether it may be for a series or an instance. MedDream reads Orthanc by itself, and what is asked of its token
+    /// service are studies.
+    #[must_use]
+    pub const fn opens_parts(self) -> bool {
+        !matches!(self, Self::MedDream | Self::MedDreamInstant)
+    }
+
     /// Whether it is made to be used at once, at a URL that whoever asked builds.
     #[must_use]
     pub const fn is_instant(self) -> bool {

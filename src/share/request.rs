@@ -139,6 +139,12 @@ impl LinkRequest {
             return Err(bad("NotBefore", "is not before the end of the link"));
         }
         let resources = read_resources(type_in_path, resources)?;
+        if !type_in_path.opens_parts()
+            && let Some(at) = resources.iter().position(|resource| resource.level != Level::Study)
+        {
+            let place = format!("Resources[{at}].Level");
+            return Err(bad(&place, format_args!("{type_in_path} opens whole studies only")));
+        }
         let annotate = read_verbs(type_in_path, &resources, verbs)?;
         let uploads = annotate || type_in_path == LinkType::Inbox;
         Ok(Self {

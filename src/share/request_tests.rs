@@ -292,6 +292,26 @@ fn a_request_becomes_claims() {
     assert_eq!(claims, expected);
 }
 
+#[test]
+fn meddream_is_given_whole_studies_only() {
+    for (level, whole) in [("study", true), ("series", false), ("instance", false)] {
+        for link_type in LinkType::ALL.into_iter().filter(|link_type| *link_type != LinkType::Inbox) {
+            let body = format!(
+                r#"{{"Resources": [{{"DicomUid": "1.2", "Level": "study"}}, {{"DicomUid": "1.3", "Level": "{level}"}}]}}"#
+            );
+            let read = LinkRequest::parse(link_type, body.as_bytes(), NOW, &shares(None));
+            let is_meddream = matches!(link_type, LinkType::MedDream | LinkType::MedDreamInstant);
+            match read {
+                Ok(_) => assert!(whole || !is_meddream, "{link_type} {level}"),
+                Err(bad) => {
+                    assert!(is_meddream && !whole, "{link_type} {level}: {bad}");
+                    assert!(bad.message.starts_with("Resources[1].Level:"), "{bad}");
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_link_outlives_the_bound(duration in any::<u32>(), date in 0..4_000_000_000_i64, most in 1..100_000_000_u64) {

@@ -47,6 +47,7 @@ impl Identifiers {
             ],
         )
         .ok()?;
+        let has_waves = top_level::holds(tags.as_bytes(), "WaveformSequence").ok()?;
         // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to it.
         let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
         let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
@@ -60,19 +61,23 @@ impl Identifiers {
             instance_uid,
             sop_class: sop_class.map(|class| trimmed(&class).to_owned()).unwrap_or_default(),
             modality: modality.map(|modality| trimmed(&modality).to_owned()).unwrap_or_default(),
-            has_content: content.iter().any(Option::is_some),
+            has_content: has_waves || content.iter().any(Option::is_some),
         })
     }
 
     /// Whether it is an annotation: a structured report, a segmentation or a presentation state, by its SOP class and by
     /// its modality, and holding nothing else.
     pub(super) fn is_annotation(&self) -> bool {
-        ANNOTATIONS.iter().any(|(modality, root, classes)| {
-            let number = self.sop_class.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
-            let is_class = number.is_some_and(|number| classes.contains(&number));
-            is_class && self.modality == *modality && (*modality == "SEG" || !self.has_content)
-        })
+        is_annotations_class(&self.modality, &self.sop_class) && (self.modality == "SEG" || !self.has_content)
     }
+}
+
+/// Whether a SOP class is one of annotations of this modality.
+pub(super) fn is_annotations_class(modality: &str, class: &str) -> bool {
+    ANNOTATIONS.iter().any(|(of_modality, root, classes)| {
+        let number = class.strip_prefix(root).and_then(|rest| rest.strip_prefix('.'));
+        modality == *of_modality && number.is_some_and(|number| classes.contains(&number))
+    })
 }
 
 /// Modality, and the SOP classes as the numbers after a root (DICOM PS3.4, B.5). Of the structured reports those that
@@ -179,6 +184,8 @@ mod tests {
                 assert_eq!(read(&tags).unwrap().is_annotation(), expected && modality == "SEG", "{class} {content}");
                 tags.as_object_mut().unwrap().remove(content);
             }
+            tags["WaveformSequence"] = json!([{"Modality": "ECG"}]);
+            assert_eq!(read(&tags).unwrap().is_annotation(), expected && modality == "SEG", "{class} waves");
         }
     }
 }

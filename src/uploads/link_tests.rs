@@ -93,8 +93,12 @@ impl Server {
                 Some(json!({"ID": id, "ParentPatient": "", "MainDicomTags": tags, "Labels": labels}))
             }
             ["series", id] => {
-                let (_, image) = known.iter().find(|(ids, _)| ids.series == id)?;
-                Some(json!({"ID": id, "MainDicomTags": {"Modality": image.modality}}))
+                let (ids, image) = known.iter().find(|(ids, _)| ids.series == id)?;
+                Some(json!({"ID": id, "Instances": [ids.instance], "MainDicomTags": {"Modality": image.modality}}))
+            }
+            ["instances", id, "metadata?expand"] => {
+                let (_, image) = known.iter().find(|(ids, _)| ids.instance == id)?;
+                Some(json!({"SopClassUid": image.class}))
             }
             ["instances", id, "study"] => {
                 let (ids, _) = known.iter().find(|(ids, _)| ids.instance == id)?;
@@ -412,7 +416,10 @@ fn annotations_enter_the_links_study_and_no_other() {
     assert!(!site.upload(&annotating("one"), &report(["p", "1.1", "1.1.2", "1.1.2.1"])), "it is not here yet");
     site.has(&ct("1.1", "1.1.1", "1.1.1.1"), &["ext"]);
     site.has(&ct("1.2", "1.2.1", "1.2.1.1"), &["ext"]);
+    site.has(&image(["p", "1.1", "1.1.7", "1.1.7.1"], ("1.2.840.10008.5.1.4.1.1.88.67", "SR")), &["ext"]);
     for (image, expected) in [
+        // Not beside a dose report, which has their modality.
+        (report(["p", "1.1", "1.1.7", "1.1.7.2"]), false),
         (report(["p", "1.1", "1.1.2", "1.1.2.1"]), true),
         (report(["p", "1.1", "1.1.2", "1.1.2.2"]), true),
         // Not beside the images, nor under their UIDs; nor images beside reports.

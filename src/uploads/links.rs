@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::claims::Claimed;
-use super::identifiers::Identifiers;
+use super::identifiers::{Identifiers, is_annotations_class};
 use super::{Refusal, Uploads};
 use crate::clock::UnixTime;
 use crate::gate::facts;
@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::person::Person;
 use crate::policy::decision::{self, LinkUploads, UploadTarget};
 use crate::request::ReceivedInstance;
-use crate::resource::{Level, Located, Resources, Study};
+use crate::resource::{Level, Located, Resources, Study, trimmed};
 use crate::store::{CreatedStudy, UploadLimits};
 
 /// Whether an instance is only looked at, or taken.
@@ -160,8 +160,11 @@ impl Uploads {
             return Err(Refusal::TakenUid);
         }
         let annotates = holder.uploads.into == UploadTarget::Annotated;
-        if annotates && !series.is_empty() && resources.modality(&found.series)? != found.modality {
-            return Err(Refusal::ForeignSeries);
+        if annotates && !series.is_empty() {
+            let (modality, class) = resources.modality_and_class(&found.series)?;
+            if modality != found.modality || !is_annotations_class(&modality, trimmed(&class)) {
+                return Err(Refusal::ForeignSeries);
+            }
         }
         let instances = resources.ids_now(Level::Instance, &found.instance_uid)?;
         if instances.iter().any(|id| **id != *found.instance) {

@@ -84,6 +84,8 @@ fn annotations_enter_the_links_study_and_nothing_else_does() {
             assert_eq!(count(&site), before, "{version:?}");
         }
 
+        let dose = Instance::named("Allowed", "study", "dose", "one").as_object("1.2.840.10008.5.1.4.1.1.88.67", "SR");
+        site.send(&site.admin(), file(&dose)).expect_status(200).unwrap();
         let before = count(&site);
         let sr = ANNOTATIONS[0];
         let named = |patient: &str, study: &str| Instance::named(patient, study, "new", "new").as_object(sr.0, sr.1);
@@ -104,6 +106,7 @@ fn annotations_enter_the_links_study_and_nothing_else_does() {
                 "a report beside the images",
                 Instance::named("Allowed", "study", "series", "report").as_object(sr.0, sr.1),
             ),
+            ("a report beside a dose report", annotation("dose", "report", sr)),
             (
                 "a report in the place of an image",
                 Instance::named("Allowed", "study", "series", "instance").as_object(sr.0, sr.1),

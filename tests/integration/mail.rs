@@ -183,10 +183,14 @@ fn a_link_is_mailed_with_what_was_written_and_nothing_else() {
         assert!(asking.starts_with("http://site.test/orthanc/auth/links/"), "{asking}");
         let (own, _) =
             share(&site, &doctor, &study, &json!({"NotBefore": "2100-01-01T00:00:00Z", "ValidityDuration": null}));
-        for written in [content(&asking), format!("<p>Open {asking}.</p>"), content(&own)] {
+        let uid = &study.study_uid;
+        let viewer = "http://site.test/orthanc/stone-webviewer/index.html";
+        let token = own.split("token=").nth(1).unwrap();
+        let viewer = format!("{viewer}?study={uid}&selectedStudies={uid}&token={token}");
+        for written in [content(&asking), format!("<p>Open {asking}.</p>"), content(&own), content(&viewer)] {
             send(&site, &doctor, &letter("a@b.example", "x", &written, None)).expect_status(200).unwrap();
         }
-        assert_eq!(server.mails().unwrap().len(), 4);
+        assert_eq!(server.mails().unwrap().len(), 5);
         assert!(server.logins().iter().all(|tls| *tls));
     }
 }
@@ -255,21 +259,33 @@ fn nobody_mails_what_is_not_theirs_to_share() {
         format!("http://site.test/orthanc/%2e%2e/evil?token={token}"),
         format!("{url}&token={doctors_token}"),
         format!("{url}#https://evil.example/"),
+        format!("http://site.test/orthanc/ohif/viewer/dicomjson?url=https://evil.example/x.json&token={token}"),
+        format!("http://site.test/orthanc/stone-webviewer/index.html?study=1.2.3&token={token}"),
+        format!("{url}&url=https://evil.example/x.json"),
         "http://site.test/orthanc/auth/links/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         "https://hospital.example/help/../evil".to_owned(),
     ] {
         let told = fault(&external, "a@b.example", "x", &format!("{own}{}", content(&address)), None);
         assert!(told.contains("no share link of yours"), "{address}: {told}");
     }
+    let (asking, _) = share(&site, &external, &study, &json!({"Pin": "a word"}));
     for text in [
         "https://evil.example/a",
         "www.evil.example",
         "ht<b>tps:</b>//evil.example",
         "hxxp://x",
         "&#104;ttp://evil.example",
+        "<table>https:<caption>//evil.example/",
+        "https:&#x200b;//evil.example/",
+        &format!("www.evil.example/{asking}"),
     ] {
         let told = fault(&external, "a@b.example", "x", &format!("{own}<p>{text}</p>"), None);
         assert!(told.contains("no share link of yours"), "{text}: {told}");
+    }
+    // Of what is written about the link too.
+    for title in ["see https://evil.example/", "www.evil.example"] {
+        let told = fault(&external, "a@b.example", title, &own, Some("share-layout"));
+        assert!(told.contains("no share link of yours"), "{title}: {told}");
     }
     for nothing in ["", "<p>Hello</p>", "<a href=\"https://hospital.example/help\">x</a>"] {
         assert!(fault(&external, "a@b.example", "x", nothing, None).contains("no share link"), "{nothing}");

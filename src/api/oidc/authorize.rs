@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::tokens::{self, NewLink};
-use super::super::{Answer, ApiError, Call};
+use super::super::{Answer, ApiError, Call, links};
 use super::Desk;
 use crate::credential::{Credential, Kind, Source};
 use crate::gate::{facts, shorten};
@@ -122,8 +122,7 @@ fn opened_link(call: &Call<'_>, hint: &Hint) -> Option<OpenedLink> {
     if !call.direct || !gate.cookie_counts(request, &row) {
         return None;
     }
-    let texts: Vec<&str> = gate.places.opened_links(request).collect();
-    texts.into_iter().rev().find_map(|text| {
+    links::shown(call).into_iter().rev().find_map(|text| {
         let credential = Credential { source: Source::Cookie, kind: Kind::Opened, text };
         let identity = gate.identities.verify(&credential, &call.remote, call.now).ok()?;
         let opened = gate.identities.verifiers().read_opened(text).ok()?;
@@ -166,6 +165,8 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
     let link_type = LinkType::ViewerInstant;
     let verifiers = call.api.gate.identities.verifiers();
     let until = call.now.plus(LINKS);
+    // What was made before everything of theirs was ended opens nothing any more.
+    let ended = verifiers.store.not_before(&person)?;
     let filter = ShareFilter {
         owner: Some(person),
         resource: uids.first().cloned(),
@@ -175,6 +176,7 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
     let known = verifiers.store.shares(&filter)?.into_iter().find(|record| {
         record.kind == link_type.as_str()
             && record.revoked_at.is_none()
+            && ended.is_none_or(|ended| record.created_at > ended)
             && record.expires_at.is_some_and(|end| end > call.now.plus(NEARLY_OVER))
             && LinkOptions::read(&record.options_json) == options
             && ShareResource::read_all(&record.resources_json).as_ref() == Some(&resources)

@@ -8,6 +8,7 @@ use super::super::Api;
 use crate::credential::{Credential, Kind, Source};
 use crate::doctor::Doctor;
 use crate::host::Method;
+use crate::identity::session::Login;
 use crate::identity::{Opened, Rejection};
 use crate::launch::{CODE_LIFE, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, LINKS, code_challenge};
@@ -16,6 +17,7 @@ use crate::resource::Level;
 use crate::share::ShareResource;
 use crate::share::kind::LinkType;
 use crate::slot::{self, Staleness};
+use crate::store::ShareFilter;
 use crate::testing::{Bed, NOW, id, uid, world};
 use crate::{clock::UnixTime, config};
 
@@ -31,8 +33,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(json!({"Authorization": {}}))
+    }
+
+    fn with(configuration: Value) -> Self {
         let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
-        let configuration = json!({"Authorization": {}});
         let bed = Bed::new(configuration, &json!({"doctor": ["doctor-role"]}), &roles, world());
         let environment: &dyn config::Environment = &config::ProcessEnvironment::new(None);
         let section = json!({"ViewerOrigins": [VIEWER], "ViewerTokenValidity": TOKEN_LIFE});
@@ -91,8 +96,12 @@ impl Scene {
     }
 
     fn code(&self, cookie: &str, now: UnixTime) -> Option<String> {
+        self.code_for(cookie, None, now)
+    }
+
+    fn code_for(&self, cookie: &str, hint: Option<&str>, now: UnixTime) -> Option<String> {
         let challenge = code_challenge(VERIFIER);
-        let arguments = [
+        let mut arguments = vec![
             ("client_id", VIEWER),
             ("redirect_uri", CALLBACK),
             ("response_type", "code"),
@@ -100,6 +109,7 @@ impl Scene {
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
         ];
+        arguments.extend(hint.map(|hint| ("login_hint", hint)));
         let headers = [("cookie", cookie), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")];
         let reply = self.send(Method::Get, "/auth/oidc/authorize", &headers, &arguments, "", now);
         let Reply::Answer { headers, .. } = reply else { panic!("{reply:?}") };
@@ -187,4 +197,31 @@ fn a_viewers_token_ends_with_all_that_its_links_maker_has() {
     scene.bed.gate.identities.forget();
     assert!(matches!(scene.counts(&tokens, NOW.plus(1)), Err(Rejection::Ended)));
     assert_eq!(scene.renew(&tokens, NOW.plus(1)).0, 400);
+}
+
+#[test]
+fn a_launch_after_everything_was_ended_uses_no_older_link() {
+    let scene = Scene::with(json!({"Authorization": {"Login": {"Enable": true}}}));
+    let verifiers = scene.bed.verifiers();
+    let log_in = |now: UnixTime| {
+        let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), now).unwrap();
+        format!("{}={}", scene.bed.gate.places.session_cookie.unwrap(), text.expose())
+    };
+    let study = uid("a1");
+    let launch = |cookie: &str, now: UnixTime| {
+        let code = scene.code_for(cookie, Some(&study), now).unwrap();
+        scene.exchange(&code, now)
+    };
+    let links = || verifiers.store.shares(&ShareFilter::default()).unwrap().len();
+    let cookie = log_in(NOW);
+    for _ in 0..2 {
+        assert_eq!(launch(&cookie, NOW).0, 200);
+        assert_eq!(links(), 1, "one is used again");
+    }
+    let (ended, later) = (NOW.plus(10), NOW.plus(20));
+    verifiers.store.set_not_before(&crate::person::Person::local("doctor"), ended).unwrap();
+    scene.bed.gate.identities.forget();
+    let (status, tokens) = launch(&log_in(later), later);
+    assert_eq!((status, links()), (200, 2), "{tokens}");
+    scene.counts(&tokens, later).unwrap();
 }
