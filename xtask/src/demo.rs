@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use testbed::plugin::{plugin_library, release_library};
+use testbed::plugin::plugin_library;
 use testbed::{Orthanc, OrthancBuilder, Version, dicom, orthanc, setup};
 
 const DEFAULT_PORT: u16 = 8042;
@@ -25,8 +25,9 @@ pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>,
     let library = match plugin {
         Some(library) => library,
         None => {
-            progress("building the plugin (release; the first time takes minutes)");
-            release_library()?
+            // Not optimized: a newcomer waits less, and sees the same.
+            progress("building the plugin (the first time takes minutes)");
+            plugin_library()?
         }
     };
     let interrupt = Interrupt::watch()?;
