@@ -3,55 +3,19 @@
 //!
 //! Every decision is timed by itself, as the goals speak of p50 and p99. Run with `cargo bench --bench decision`.
 
+mod one_study;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use one_study::{OneStudy, STUDY};
 use orthanc_gatehouse::callbacks::Callbacks;
-use orthanc_gatehouse::host::{CoreAnswer, Host, HostError, HostVersion, Method};
+use orthanc_gatehouse::host::Method;
 use orthanc_gatehouse::plugin;
 use orthanc_gatehouse::request::{Reply, Request, RestRequest};
 use serde_json::{Value, json};
 use testbed::clock::wait_until;
 use testbed::oidc::Provider;
-
-const STUDY: &str = "0f1e2d3c-4b5a6978-8796a5b4-c3d2e1f0-01234567";
-const PATIENT: &str = "76543210-0f1e2d3c-4b5a6978-8796a5b4-c3d2e1f0";
-
-/// A server with one study that carries the label `external`.
-struct OneStudy;
-
-impl Host for OneStudy {
-    fn version(&self) -> HostVersion {
-        HostVersion::new(1, 13, 0)
-    }
-
-    fn get(&self, uri: &str) -> Result<Vec<u8>, HostError> {
-        if uri != format!("/studies/{STUDY}") {
-            return Err(HostError::UNKNOWN_RESOURCE);
-        }
-        let tags = json!({"StudyInstanceUID": "1.2.3"});
-        let study = json!({"ID": STUDY, "ParentPatient": PATIENT, "Labels": ["external"], "MainDicomTags": tags});
-        Ok(study.to_string().into_bytes())
-    }
-
-    fn post(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn put(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn delete(&self, _: &str) -> Result<(), HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn set_metric(&self, _: &'static str, _: i64) {}
-}
 
 struct Bench {
     gate: Arc<dyn Callbacks>,

@@ -4,13 +4,16 @@
 //! Run with `cargo xtask bench --links 1000000`. The state is filled by the store itself, ten thousand links in each
 //! transaction.
 
+mod one_study;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use one_study::{OneStudy, STUDY};
 use orthanc_gatehouse::callbacks::Callbacks;
 use orthanc_gatehouse::clock::UnixTime;
-use orthanc_gatehouse::host::{CoreAnswer, Host, HostError, HostVersion, Method};
+use orthanc_gatehouse::host::Method;
 use orthanc_gatehouse::person::Person;
 use orthanc_gatehouse::plugin;
 use orthanc_gatehouse::request::{Reply, Request, RestRequest};
@@ -20,7 +23,6 @@ use serde_json::{Value, json};
 use testbed::clock::{monotonic, unix_seconds};
 use testbed::random::Random;
 
-const STUDY: &str = "0f1e2d3c-4b5a6978-8796a5b4-c3d2e1f0-01234567";
 const METADATA: &str = "/studies/0f1e2d3c-4b5a6978-8796a5b4-c3d2e1f0-01234567/metadata";
 
 /// An environment variable with the number of links that are very many.
@@ -30,42 +32,6 @@ const FEW: usize = 1_000;
 /// So many links each of the makers has, and so many each study.
 const OF_A_MAKER: usize = 200;
 const OF_A_STUDY: usize = 5;
-
-/// A server with one study.
-struct OneStudy;
-
-impl Host for OneStudy {
-    fn version(&self) -> HostVersion {
-        HostVersion::new(1, 13, 0)
-    }
-
-    fn get(&self, uri: &str) -> Result<Vec<u8>, HostError> {
-        if uri != format!("/studies/{STUDY}") {
-            return Err(HostError::UNKNOWN_RESOURCE);
-        }
-        let tags = json!({"StudyInstanceUID": "1.2.3"});
-        let study = json!({"ID": STUDY, "ParentPatient": STUDY, "Labels": ["external"], "MainDicomTags": tags});
-        Ok(study.to_string().into_bytes())
-    }
-
-    fn post(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn put(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn delete(&self, _: &str) -> Result<(), HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
-        Err(HostError::UNKNOWN_RESOURCE)
-    }
-
-    fn set_metric(&self, _: &'static str, _: i64) {}
-}
 
 /// A plugin whose state has some number of links.
 struct Side {

@@ -334,16 +334,10 @@ impl OrthancHost {
         })?;
         // SAFETY: not null, and the caller's promise.
         let start = unsafe { (*target).data };
-        if start.is_null() {
-            return Err(HostError::PLUGIN);
-        }
-        // SAFETY: the service has just made it `size` bytes long, and nobody else has seen it.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
-        Ok(())
+        // SAFETY: the service has just made it `size` bytes long.
+        unsafe { copy_into(start, bytes) }
     }
-}
 
-impl OrthancHost {
     /// As [`Self::fill`], for a buffer that may be large.
     ///
     /// # Safety
@@ -359,13 +353,20 @@ impl OrthancHost {
         })?;
         // SAFETY: not null, and the caller's promise.
         let start = unsafe { (*target).data };
-        if start.is_null() {
-            return Err(HostError::PLUGIN);
-        }
-        // SAFETY: the service has just made it `size` bytes long, and nobody else has seen it.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
-        Ok(())
+        // SAFETY: the service has just made it `size` bytes long.
+        unsafe { copy_into(start, bytes) }
     }
+}
+
+/// # Safety
+/// `start` is null, or begins as many bytes as are copied, which nobody else has seen.
+unsafe fn copy_into(start: *mut c_void, bytes: &[u8]) -> Result<(), HostError> {
+    if start.is_null() {
+        return Err(HostError::PLUGIN);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast::<u8>(), bytes.len()) };
+    Ok(())
 }
 
 const EMPTY: sdk::gh_buffer = sdk::gh_buffer { data: std::ptr::null_mut(), size: 0 };

@@ -394,15 +394,29 @@ impl Site {
     }
 }
 
+/// Something that is made once for each version.
+pub struct OneEach<T> {
+    trixie: OnceLock<T>,
+    sid: OnceLock<T>,
+}
+
+impl<T> OneEach<T> {
+    pub const fn new() -> Self {
+        Self { trixie: OnceLock::new(), sid: OnceLock::new() }
+    }
+
+    pub const fn of(&self, version: Version) -> &OnceLock<T> {
+        match version {
+            Version::Trixie => &self.trixie,
+            Version::Sid => &self.sid,
+        }
+    }
+}
+
 /// A site with its images, one for each version, for tests that change neither. Kept until the process ends.
 pub fn shared(version: Version) -> &'static (Site, Images) {
-    static TRIXIE: OnceLock<(Site, Images)> = OnceLock::new();
-    static SID: OnceLock<(Site, Images)> = OnceLock::new();
-    let slot = match version {
-        Version::Trixie => &TRIXIE,
-        Version::Sid => &SID,
-    };
-    slot.get_or_init(|| {
+    static SITES: OneEach<(Site, Images)> = OneEach::new();
+    SITES.of(version).get_or_init(|| {
         // Nobody drops a static: the folders of processes that are gone are cleared away by the next.
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-sites");
         for old in fs::read_dir(&all).into_iter().flatten().flatten() {

@@ -1,5 +1,5 @@
 //! Viewers on other origins: launched by code, their tokens renewed, and what ends them.
-use crate::site::{Image, Images, PASSWORD, Plan, Site, Who};
+use crate::site::{Image, Images, OneEach, PASSWORD, Plan, Site, Who};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,6 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::OnceLock;
 use std::time::Duration;
 use testbed::clock::wait_until;
 use testbed::{Answer, Request, Version};
@@ -33,13 +32,8 @@ pub fn plan(version: Version) -> Plan {
 
 /// A site with images, one for each version: whoever changes an image uploads one.
 pub fn site(version: Version) -> &'static (Site, Images) {
-    static TRIXIE: OnceLock<(Site, Images)> = OnceLock::new();
-    static SID: OnceLock<(Site, Images)> = OnceLock::new();
-    let slot = match version {
-        Version::Trixie => &TRIXIE,
-        Version::Sid => &SID,
-    };
-    slot.get_or_init(|| {
+    static SITES: OneEach<(Site, Images)> = OneEach::new();
+    SITES.of(version).get_or_init(|| {
         let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared-sites");
         let site =
             plan(version).folder(&all.join(format!("{}-viewers-{}", std::process::id(), version.suite()))).start();
