@@ -1,5 +1,6 @@
 //! Builds the C boundary: Rust declarations from our header, and the shim that calls the host's services.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 fn main() {
@@ -8,18 +9,20 @@ fn main() {
     }
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
 
-    bindgen::Builder::default()
+    let declarations = bindgen::Builder::default()
         .header("orthanc-sdk/shim.h")
         .allowlist_item("gh_.*")
         .use_core()
         // The official header is compared with ours in tests/abi.rs; these assertions compare ours with what Rust made of it.
         .layout_tests(true)
         .generate_comments(false)
-        .rust_edition(bindgen::RustEdition::Edition2024)
-        .generate()
-        .expect("bindgen reads orthanc-sdk/shim.h (it needs libclang: apt install libclang-dev)")
-        .write_to_file(out.join("sdk.rs"))
-        .expect("the output directory is writable");
+        .rust_edition(bindgen::RustEdition::Edition2024);
+    // Without libclang bindgen panics, with words that name no package.
+    let Ok(Ok(declarations)) = catch_unwind(AssertUnwindSafe(|| declarations.generate())) else {
+        println!("cargo::error=bindgen cannot read orthanc-sdk/shim.h; it needs libclang (on Debian: libclang-dev)");
+        std::process::exit(1);
+    };
+    declarations.write_to_file(out.join("sdk.rs")).expect("the output directory is writable");
 
     cc::Build::new()
         .file("orthanc-sdk/shim.c")

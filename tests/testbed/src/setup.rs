@@ -280,7 +280,9 @@ fn has_libclang() -> bool {
         fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).any(|entry| {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            name.starts_with("libclang.so") || (name.starts_with("libclang-") && name.contains(".so"))
+            // The C++ library beside it (`libclang-cpp.so.14`) comes with other programs, and bindgen cannot use it.
+            name.starts_with("libclang.so")
+                || (name.starts_with("libclang-") && !name.starts_with("libclang-cpp") && name.contains(".so"))
         })
     })
 }
