@@ -151,12 +151,10 @@ fn deliver(call: &Call<'_>, mail: &Mail, sender: &Sender<'_>) -> Result<(), NotS
     };
     let recipients = u32::try_from(to.len()).unwrap_or(u32::MAX);
     // For the service it is the maker of the links who sends.
-    let makers: BTreeSet<&Person> = links.iter().map(|link| &link.owner).collect();
-    for maker in makers {
-        mail.rates
-            .take(maker, recipients, call.now)
-            .map_err(|error| NotSent { status: 503, details: error.to_string() })?;
-    }
+    let makers: BTreeSet<Person> = links.iter().map(|link| link.owner.clone()).collect();
+    mail.rates
+        .take(makers, recipients, call.now)
+        .map_err(|error| NotSent { status: 503, details: error.to_string() })?;
     let id = random::<16>().map_err(refused)?;
     let domains: BTreeSet<&str> = to.iter().map(lettre::Address::domain).collect();
     let line = format!(
