@@ -20,7 +20,6 @@ use crate::host::{Host, HostVersion};
 use crate::identity::api_key::{self, Hasher};
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
-use crate::identity::local::pin::Pins;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
@@ -297,6 +296,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
     let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
+    let pins = local.pins();
     Ok(Verifiers {
         oidc,
         directories,
@@ -316,7 +316,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             codes,
             grants,
             viewer_tokens,
-            pins: Pins::default(),
+            pins,
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),
                 most_instances: config.shares.inbox_max_instances,
