@@ -162,7 +162,10 @@ impl OrthancHost {
             let aet = unsafe { CStr::from_ptr(aet) };
             Ok((Origin::Dicom, aet.to_str().unwrap_or_default().to_owned()))
         });
-        read.unwrap_or((Origin::Other, String::new()))
+        read.unwrap_or_else(|error| {
+            log::error!("how an instance came in cannot be read: no labels of an AET are given to it: {error}");
+            (Origin::Other, String::new())
+        })
     }
 
     /// The size of an instance in bytes; the largest number when the server does not say it, which nothing fits.
