@@ -26,9 +26,9 @@ pub(super) fn connect(host: Arc<OrthancHost>) {
     }
 }
 
-/// Drops records from now on.
-pub(super) fn disconnect() {
-    HOST.store(None);
+/// Drops records from now on. Gives back the server that they went to.
+pub(super) fn disconnect() -> Option<Arc<OrthancHost>> {
+    HOST.swap(None)
 }
 
 struct Forwarder;
