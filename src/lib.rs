@@ -35,6 +35,7 @@ pub mod orthanc;
 pub mod overrides;
 pub mod ownership;
 pub mod pages;
+pub mod panics;
 pub mod person;
 pub mod pieces;
 pub mod plugin;

@@ -7,6 +7,8 @@
 
 mod epoch;
 mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod launch;
 mod migrations;
 mod sqlite;

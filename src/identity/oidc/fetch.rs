@@ -24,6 +24,7 @@ use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
+use crate::panics::supervised;
 
 /// Longer answers are refused, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -188,7 +189,7 @@ async fn observe(shared: Arc<Shared>) {
         shared.news.notified().await;
         let all_attempted = shared.providers.iter().all(|state| state.health.lock().attempted);
         if let (true, Some(observer)) = (all_attempted, shared.observer.get()) {
-            observer();
+            supervised("telling the doctor", observer);
         }
         tokio::time::sleep(shared.pace.news).await;
     }
@@ -296,7 +297,7 @@ fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
         return Some((endpoint("auth"), endpoint("token")));
     }
     let endpoints = state.snapshot.load().endpoints.clone();
-    endpoints.authorization.filter(|url| safe_keys_address(&config.issuer, url)).zip(endpoints.token)
+    endpoints.authorization.filter(|url| is_safe_address(&config.issuer, url)).zip(endpoints.token)
 }
 
 /// In Keycloak mode: what the provider calls itself.
@@ -364,7 +365,7 @@ fn take_endpoints(state: &ProviderState, discovery: &Discovery) {
     let token = if config.keycloak {
         Some(format!("{}/protocol/openid-connect/token", config.issuer))
     } else {
-        usable(&discovery.token_endpoint).filter(|url| safe_keys_address(&config.issuer, url))
+        usable(&discovery.token_endpoint).filter(|url| is_safe_address(&config.issuer, url))
     };
     let endpoints = Endpoints {
         authorization: usable(&discovery.authorization_endpoint),
@@ -392,16 +393,16 @@ async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Keys, (Strin
     }
     let address = discovery.jwks_uri.clone();
     let address = address.ok_or_else(|| at_discovery(FetchError::Unreadable("the discovery document")))?;
-    if !safe_keys_address(&provider.issuer, &address) {
+    if !is_safe_address(&provider.issuer, &address) {
         return Err(at_discovery(FetchError::KeysAddress(printable(&address))));
     }
     let (ring, _) = keys_at(client, &address).await.map_err(|error| (address.clone(), error))?;
     Ok(Keys { ring, discovery: Some(discovery), clock_ahead })
 }
 
-/// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document
-/// is the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
-fn safe_keys_address(issuer: &str, address: &str) -> bool {
+/// Whether this server may ask at an address that a discovery document names: over HTTPS anywhere, since the document is
+/// the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
+fn is_safe_address(issuer: &str, address: &str) -> bool {
     let (Ok(issuer), Ok(address)) = (Url::parse(issuer), Url::parse(address)) else { return false };
     if !address.username().is_empty() || address.password().is_some() {
         return false;
@@ -480,7 +481,7 @@ pub(in crate::identity) fn causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::safe_keys_address;
+    use super::is_safe_address;
 
     #[test]
     fn keys_are_fetched_only_from_safe_addresses() {
@@ -494,7 +495,7 @@ mod tests {
             ("http://idp:8080/x", "http://user:password@idp:8080/jwks", false),
             ("https://idp", "/jwks", false),
         ] {
-            assert_eq!(safe_keys_address(issuer, address), safe, "{issuer} {address}");
+            assert_eq!(is_safe_address(issuer, address), safe, "{issuer} {address}");
         }
     }
 }
