@@ -120,7 +120,18 @@ impl Sessions {
         epoch: Epoch,
         duration: Duration,
     ) -> std::io::Result<Self> {
-        let keeper = oidc.map(|oidc| Keeper::start(Arc::clone(&store), oidc, epoch.clone())).transpose()?;
+        Self::start_keeping(keeper::MOST, store, oidc, epoch, duration)
+    }
+
+    /// As [`Self::start`], with room for so many sessions in memory.
+    fn start_keeping(
+        most: usize,
+        store: Arc<dyn Store>,
+        oidc: Option<Arc<Oidc>>,
+        epoch: Epoch,
+        duration: Duration,
+    ) -> std::io::Result<Self> {
+        let keeper = oidc.map(|oidc| Keeper::start(Arc::clone(&store), oidc, epoch.clone(), most)).transpose()?;
         Ok(Self { store, epoch, keeper, duration: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX) })
     }
 
@@ -177,13 +188,16 @@ impl Sessions {
         }
         let keeper = self.keeper.as_ref().filter(|keeper| keeper.knows(&record.person.issuer));
         let Some(keeper) = keeper else { return Err(Rejection::NoProvider) };
-        if let Ok(key) = sealed::key(text) {
-            keeper.keep(&record, key, now);
-        }
+        let key = sealed::key(text);
         if record.valid_until > now {
+            if let Ok(key) = key {
+                keeper.keep(&record, key, now);
+            }
             return Ok(record);
         }
-        keeper.renew_now(&record.hash, PATIENCE, now);
+        if let Ok(key) = key {
+            keeper.renew_now(&record, key, PATIENCE, now);
+        }
         // Whatever became of it, the state knows.
         let renewed = self.record(text)?;
         if renewed.valid_until > now { Ok(renewed) } else { Err(Rejection::Expired) }
