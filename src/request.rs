@@ -28,7 +28,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A request at a REST callback: what the filter saw, plus the body and the groups of the pattern that matched.
+/// A request at a REST callback: what the filter saw, plus the body.
 #[derive(Clone, Debug)]
 pub struct RestRequest<'a> {
     /// The request.

@@ -270,8 +270,6 @@ pub struct Shares {
     pub secret_key: Option<Secret>,
     /// Keys that were used before: still verified, never signed with.
     pub previous_secret_keys: Vec<Secret>,
-    /// Name of this server in links with several servers.
-    pub server_id: Option<String>,
     /// Public URL of Orthanc, with a trailing slash; `config::read` always gives one.
     pub public_orthanc_root: Option<String>,
     /// Public URL of the landing page, as written.

@@ -34,9 +34,10 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
     }
     let max_validity = seconds(&section, "MaxValidity");
     let public_ohif_root = root(&section, "PublicOhifRoot");
+    // Read for those who move from orthanc-auth-service, whose links named their server. Ours open on this one only.
+    let _without_effect = section.string("ServerId");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
-        server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),

@@ -12,7 +12,6 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
     Shares {
         secret_key: None,
         previous_secret_keys: vec![],
-        server_id: None,
         public_orthanc_root: None,
         public_landing_root: None,
         public_ohif_root: None,

@@ -171,8 +171,9 @@ fn the_old_services_variables_fill_in_what_is_left_out() {
         ("KEYCLOAK_CLIENT_SECRET", "s"),
         ("ENABLE_KEYCLOAK_API_KEYS", "false"),
     ]);
-    let config = section_in(json!({"Shares": {"ServerId": "mine"}}), &environment).unwrap();
-    assert_eq!(config.shares.server_id.as_deref(), Some("mine"));
+    let written = json!({"Shares": {"ServerId": "mine", "PublicLandingRoot": "http://mine/landing.html"}});
+    let config = section_in(written, &environment).unwrap();
+    assert_eq!(config.shares.public_landing_root.as_deref(), Some("http://mine/landing.html"));
     assert_eq!(config.shares.public_orthanc_root.as_deref(), Some("http://localhost:8042/"));
     assert!(
         config.shares.ohif_dicom_json
