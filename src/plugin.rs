@@ -421,7 +421,7 @@ impl Callbacks for Plugin {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started | Change::Stopped | Change::Other => {}
+            Change::Started | Change::Other => {}
         }
     }
 

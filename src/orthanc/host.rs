@@ -306,19 +306,6 @@ impl Host for OrthancHost {
             Ok(CoreAnswer { status, headers: read_headers(&headers?), body: body? })
         })
     }
-
-    fn set_metric(&self, name: &'static str, value: i64) {
-        // Older hosts know fractions only; 1.12.0 alone goes without.
-        if self.version < HostVersion::new(1, 12, 1) {
-            return;
-        }
-        let Ok(name) = CString::new(name) else { return };
-        let _set = self.with(|context| {
-            // SAFETY: the context promise; the name outlives the call.
-            unsafe { sdk::gh_set_metric(context, name.as_ptr(), value) };
-            Ok(())
-        });
-    }
 }
 
 impl OrthancHost {

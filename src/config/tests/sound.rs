@@ -307,7 +307,7 @@ fn small_values() {
 
 /// The permissions that the first matching rule of a configuration asks for.
 fn asked(config: &Config, method: Method, path: &str) -> Option<String> {
-    let roots = Roots::from(config);
+    let roots = Roots { dicom_web: &config.dicom_web_root, wado: &config.wado_root, oe2: &config.oe2_root };
     let matches = |pattern: &String| compile(pattern).unwrap().is_match(path);
     let rule = config.rules.iter().find(|rule| rule.method == method && expand(rule, &roots).iter().any(matches));
     rule.map(|rule| rule.permissions.join("|"))
