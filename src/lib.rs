@@ -15,7 +15,9 @@
 )]
 
 pub mod api;
+pub mod bounded_body;
 pub mod browser;
+pub mod bytes;
 pub mod callbacks;
 pub mod client_address;
 pub mod clock;
@@ -28,6 +30,7 @@ pub mod host;
 pub mod identity;
 pub mod json;
 pub mod launch;
+pub mod log_text;
 pub mod login;
 pub mod mail;
 pub mod meddream;

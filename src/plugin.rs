@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::api::{self, Api};
 use crate::browser;
+use crate::bytes;
 use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
@@ -17,7 +18,7 @@ use crate::credential::Places;
 use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
-use crate::identity::api_key::{self, Hasher};
+use crate::identity::api_key::Hasher;
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
 use crate::identity::oidc::Oidc;
@@ -85,7 +86,7 @@ pub enum StartError {
     IdToken(#[from] IdTokenError),
     /// No random numbers for a first key.
     #[error("{0}")]
-    Random(#[from] api_key::NoRandom),
+    Random(#[from] bytes::NoRandom),
 }
 
 /// The running plugin.
@@ -273,7 +274,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         Some(key) => key.clone(),
         None => {
             let key = store.secret("share-signing-key", &random_secret)?;
-            Secret::new(api_key::hex(&key))
+            Secret::new(bytes::hex(&key))
         }
     };
     let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
@@ -330,7 +331,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
 
 /// 32 random bytes; without a random source nothing, which the state refuses to keep.
 fn random_secret() -> Vec<u8> {
-    api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+    bytes::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

@@ -134,6 +134,14 @@ pub struct Located {
     pub instance: Option<Node>,
 }
 
+impl Located {
+    /// A whole study.
+    #[must_use]
+    pub const fn whole(study: Study) -> Self {
+        Self { study, series: None, instance: None }
+    }
+}
+
 /// One resource of the hierarchy. What is said here of an Orthanc identifier never changes: the identifier is the hash
 /// of the DICOM identifiers of the resource and of all its parents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,7 +344,7 @@ impl Resources {
     fn locate_id(&self, level: Level, id: &str) -> Result<Vec<Located>, ResourceError> {
         match level {
             Level::Patient => self.locate_patient(id),
-            Level::Study => Ok(vec![Located { study: self.study(id)?, series: None, instance: None }]),
+            Level::Study => Ok(vec![Located::whole(self.study(id)?)]),
             Level::Series => {
                 let series = self.node(Level::Series, id)?;
                 Ok(vec![Located { study: self.study(&series.parent)?, series: Some(series), instance: None }])
@@ -358,7 +366,7 @@ impl Resources {
         let mut found = Vec::with_capacity(studies.len());
         for study in studies {
             let study = self.study(study.as_str().ok_or_else(|| unreadable("Studies"))?)?;
-            found.push(Located { study, series: None, instance: None });
+            found.push(Located::whole(study));
         }
         if found.is_empty() { Err(ResourceError::Unknown) } else { Ok(found) }
     }

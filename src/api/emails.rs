@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::tokens::studies_today;
 use super::{Answer, ApiError, Call, ok};
-use crate::gate::shorten;
-use crate::identity::api_key::{hex, random};
+use crate::bytes::{hex, random};
 use crate::identity::{Identity, IdentityKind, Rejection};
+use crate::json::Unique;
+use crate::log_text::shorten;
 use crate::mail::template::{self, TemplateError};
 use crate::mail::{self, Letter, Mail, address, html};
 use crate::pages;
 use crate::person::Person;
-use crate::policy::roles::Unique;
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
@@ -88,7 +88,7 @@ pub fn send(call: &Call<'_>) -> Answer {
     match deliver(call, mail, &sender) {
         Ok(()) => Ok(ok(&json!({"success": true, "details": null}))),
         Err(NotSent { status, details }) => {
-            // The reason may have an address in it, or what was written: it is for who wrote it.
+            // The reason may have an address in it, or what was written: it is for whoever wrote it.
             log::info!("no mail was sent for {:?}: refused with {status}", shorten(sender.name()));
             let body = json!({"success": false, "details": details}).to_string().into_bytes();
             Ok(Reply::Answer { status, content_type: "application/json", headers: Vec::new(), body })

@@ -73,7 +73,7 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
                 log::info!(
                     "the link {} was not opened from {}: {error}",
                     record.id,
-                    crate::gate::shorten(&call.remote)
+                    crate::log_text::shorten(&call.remote)
                 );
                 return Ok(ask(call, text, &options, Some(problem)));
             }
@@ -106,7 +106,7 @@ fn exchange(
     opened.drain(..surplus.min(opened.len()));
     opened.push(&granted);
     let secure = call.api.front.address.is_https(request, call.by_proxy);
-    log::info!("the link {} was opened from {}", record.id, crate::gate::shorten(&call.remote));
+    log::info!("the link {} was opened from {}", record.id, crate::log_text::shorten(&call.remote));
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
 }
 

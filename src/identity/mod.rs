@@ -19,9 +19,9 @@ mod verify;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 
+use crate::bytes::sha256;
 use crate::clock::UnixTime;
 use crate::config::AnonymousProfile;
 use crate::credential::{Credential, Kind as CredentialKind, Source};
@@ -237,10 +237,7 @@ impl Identities {
 type CacheKey = (CredentialKind, [u8; 32]);
 
 fn cache_key(credential: &Credential<'_>) -> CacheKey {
-    let mut hash = [0; 32];
-    let digest = digest::digest(&digest::SHA256, credential.text.as_bytes());
-    hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-    (credential.kind, hash)
+    (credential.kind, sha256(credential.text))
 }
 
 #[cfg(test)]

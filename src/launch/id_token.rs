@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::identity::api_key::hex;
+use crate::bytes::hex;
 
 /// The length of one coordinate of a point on P-256.
 const COORDINATE: usize = 32;

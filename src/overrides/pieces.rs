@@ -30,8 +30,7 @@ impl Scope {
         let Self::Limited(identities) = self else { return Pieces::default() };
         let linked = identities.iter().map(|identity| identity.holder());
         let linked = linked.filter(|holder| holder.link.is_some_and(has_pieces));
-        Pieces::of(&context.gate.resources, linked)
-            .that(|piece| !self.allows(&Located { study: piece.study.clone(), series: None, instance: None }))
+        Pieces::of(&context.gate.resources, linked).that(|piece| !self.allows(&Located::whole(piece.study.clone())))
     }
 
     /// How everything that a name stands for may be seen.

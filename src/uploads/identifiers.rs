@@ -6,7 +6,7 @@
 
 use aws_lc_rs::digest;
 
-use crate::identity::api_key::hex;
+use crate::bytes::hex;
 use crate::request::ReceivedInstance;
 use crate::resource::trimmed;
 use crate::route::is_uid;

@@ -10,9 +10,9 @@ use super::claims::Claimed;
 use super::identifiers::{Identifiers, is_annotations_class};
 use super::{Refusal, Uploads};
 use crate::clock::UnixTime;
-use crate::gate::facts;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::pieces::facts;
 use crate::policy::decision::{self, LinkUploads, UploadTarget};
 use crate::request::ReceivedInstance;
 use crate::resource::{Level, Located, Resources, Study, trimmed};
@@ -148,7 +148,7 @@ impl Uploads {
                 }
             }
         }
-        // Two instances of one study, of two patients, that come at once would else be two studies.
+        // Two instances of one study, of two patients, that come at once would otherwise be two studies.
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
@@ -195,6 +195,6 @@ fn may_annotate(found: &Identifiers, studies: &[Study], holder: &Holder<'_>) -> 
         return Err(Refusal::NoAnnotation);
     }
     let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::ForeignStudy)?;
-    let located = Located { study: study.clone(), series: None, instance: None };
+    let located = Located::whole(study.clone());
     decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::ForeignStudy)
 }

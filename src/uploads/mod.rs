@@ -23,10 +23,10 @@ use links::Step;
 
 use crate::clock::UnixTime;
 use crate::config::Uploader;
-use crate::gate::facts;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::pieces::facts;
 use crate::policy::decision;
 use crate::request::{Origin, ReceivedInstance};
 use crate::resource::{self, Located, ResourceError, Resources, Study};
@@ -342,7 +342,7 @@ fn creator(identity: &Identity) -> Person {
 }
 
 fn may_see(identity: &Identity, study: &Study) -> bool {
-    let located = Located { study: study.clone(), series: None, instance: None };
+    let located = Located::whole(study.clone());
     decision::allow(&identity.holder(), &facts(&located)).is_ok()
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::{Account, DirectoryError, Fact, Nobody, Question};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::{AdminApi, Provider};
 use crate::secret::Secret;
@@ -246,18 +247,15 @@ impl From<Fault> for DirectoryError {
 
 async fn send(request: RequestBuilder) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let unreachable = |error: reqwest::Error| Fault::Other(crate::identity::oidc::causes(&error.without_url()));
-    let mut answer = request.send().await.map_err(unreachable)?;
+    let answer = request.send().await.map_err(unreachable)?;
     if answer.status() != reqwest::StatusCode::OK {
         return Err(Fault::Status(answer.status().as_u16()));
     }
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Fault::Other("an answer longer than 1 MB".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    let body = bounded_body::read(answer, MAX_ANSWER).await.map_err(|fault| match fault {
+        BodyFault::Broken(error) => unreachable(error),
+        too_long @ BodyFault::TooLong(_) => Fault::Other(too_long.to_string()),
+    })?;
+    Ok(Zeroizing::new(body))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {

@@ -179,7 +179,7 @@ pub(super) struct Flight {
 
 impl Flight {
     /// Where its answer will be.
-    pub(super) fn clone_result(&self) -> Arc<Landing> {
+    pub(super) fn landing(&self) -> Arc<Landing> {
         self.landing.clone().unwrap_or_default()
     }
 

@@ -13,10 +13,11 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use tokio::runtime::Handle;
+use zeroize::Zeroizing;
 
 use super::oidc::Oidc;
+use crate::bytes::sha256;
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
 use crate::person::Person;
@@ -266,11 +267,11 @@ impl Directory {
                 answer
             }
             Next::Ask(flight) => {
-                let result = flight.clone_result();
+                let landing = flight.landing();
                 self.fly(question(), flight);
-                self.memory.wait(&result, patience)
+                self.memory.wait(&landing, patience)
             }
-            Next::Wait(result) => self.memory.wait(&result, patience),
+            Next::Wait(landing) => self.memory.wait(&landing, patience),
         }
     }
 
@@ -286,11 +287,5 @@ impl Directory {
 
 /// The SHA-256 of a question: no key is kept.
 fn place(kind: &str, what: &str) -> [u8; 32] {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(kind.as_bytes());
-    hash.update(b" ");
-    hash.update(what.as_bytes());
-    let mut place = [0; 32];
-    place.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    place
+    sha256(&Zeroizing::new(format!("{kind} {what}")))
 }

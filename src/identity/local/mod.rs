@@ -27,7 +27,7 @@ use crate::config::LocalUser;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Hashes of the configuration may cost at most this, or one log-in would take the server's memory.
+/// Hashes of the configuration may cost at most this, or one login would take the server's memory.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 /// Longer passwords are wrong without being looked at, in bytes.
 const MAX_PASSWORD: usize = 1024;

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use super::other_tokens::{self, LogoutToken};
 use super::token::{self, TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::UnixTime;
 use crate::config::Provider;
 use crate::secret::Secret;
@@ -291,18 +292,14 @@ impl Oidc {
         let (sender, receiver) = sync_channel(1);
         line.runtime.spawn(async move {
             let outcome = async {
-                let mut answer = request.send().await?;
+                let answer = request.send().await?;
                 let status = answer.status().as_u16();
-                let mut body = Vec::new();
-                while let Some(chunk) = answer.chunk().await? {
-                    if body.len() + chunk.len() > MAX_ANSWER {
-                        break;
-                    }
-                    body.extend_from_slice(&chunk);
-                }
-                Ok::<_, reqwest::Error>((status, body))
+                Ok::<_, BodyFault>((status, bounded_body::read(answer, MAX_ANSWER).await?))
             };
-            let outcome = outcome.await.map_err(|error| super::fetch::causes(&error.without_url()));
+            let outcome = outcome.await.map_err(|fault| match fault {
+                BodyFault::Broken(error) => super::fetch::causes(&error.without_url()),
+                too_long @ BodyFault::TooLong(_) => too_long.to_string(),
+            });
             // Nobody waits any more: then nobody needs it.
             let _ = sender.send(outcome);
         });

@@ -22,6 +22,7 @@ use super::probe;
 use super::ring::Ring;
 use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
 use crate::panics::supervised;
@@ -431,16 +432,13 @@ async fn keys_at(client: &Client, url: &str) -> Result<(Ring, Option<i64>), Fetc
 async fn get(client: &Client, url: &str, what: &'static str) -> Result<Fetched, FetchError> {
     let unreachable = |error: reqwest::Error| FetchError::Unreachable { what, cause: causes(&error.without_url()) };
     let asked_at = clock::now();
-    let mut answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
+    let answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
     let clock_ahead = answer.headers().get(DATE).and_then(|date| clock_ahead(date.to_str().ok()?, asked_at));
     let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(FetchError::TooLong(what));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = bounded_body::read(answer, MAX_ANSWER).await.map_err(|fault| match fault {
+        BodyFault::TooLong(_) => FetchError::TooLong(what),
+        BodyFault::Broken(error) => unreachable(error),
+    })?;
     if status != reqwest::StatusCode::OK {
         return Err(FetchError::Status { what, status: status.as_u16(), said: said(&body) });
     }

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::oidc::Oidc;
 use super::oidc::client::Granted;
-use super::{Epoch, Rejection, api_key};
+use super::{Epoch, Rejection};
+use crate::bytes;
 use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::seal::Unsealable;
@@ -35,7 +36,7 @@ pub enum SessionError {
     Store(#[from] StoreError),
     /// No random numbers.
     #[error("{0}")]
-    Random(#[from] api_key::NoRandom),
+    Random(#[from] bytes::NoRandom),
     /// The tokens cannot be encrypted.
     #[error("{0}")]
     Sealed(#[from] Unsealable),
@@ -147,7 +148,7 @@ impl Sessions {
     /// Nothing was opened then.
     pub fn open(&self, login: Login, now: UnixTime) -> Result<(Secret, UnixTime), SessionError> {
         let text = sealed::generate()?;
-        let id = api_key::hex(&api_key::random::<16>()?);
+        let id = bytes::hex(&bytes::random::<16>()?);
         let key = sealed::key(text.expose())?;
         let expires_at = now.plus(self.duration);
         let record = SessionRecord {
