@@ -37,7 +37,7 @@ pub enum Kind {
     Basic,
     /// A token or a key; which of them, its verification finds out.
     Token,
-    /// What a browser holds for its session. Nowhere but in its cookie: only there it is known when it counts.
+    /// What a browser holds for its session. Read from its cookie only, because only there do we know when it counts.
     Session,
     /// What a browser holds that opened a link by its code. In its cookie only, too.
     Opened,

@@ -170,7 +170,7 @@ fn defaults(section: &Section<'_>, max_validity: Option<Duration>) -> BTreeMap<S
 fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
     let value = section.string(key)?;
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    // A date is tried first: it would be read as its first moment else.
+    // A date is tried first: it would otherwise be read as its first moment.
     let parsed = match value.parse::<Date>() {
         Ok(date) if !value.contains([':', 'T', 't']) => {
             date.checked_add(1.day()).ok().and_then(|next| utc(next.at(0, 0, 0, 0)))

@@ -108,7 +108,7 @@ pub struct Row {
 
 impl Row {
     /// Whether a browser may show the answer as a page by a cookie alone (decision 27): what holds no patient data, and
-    /// what is saved to disk. A stored document could else act for whoever opens it.
+    /// what is saved to disk. A stored document could otherwise act for whoever opens it.
     #[must_use]
     pub fn may_be_a_page(&self) -> bool {
         !self.handling.carries_patient_data() || self.is_archive() || self.template.ends_with("/file")
@@ -286,7 +286,7 @@ impl RouteModel {
 fn contest(one: Entry, other: Entry) -> Result<Entry, RouteError> {
     let movable = |entry: &Entry| entry.route.path.starts_with(['{']) || std::ptr::eq(entry.route, &CONTESTED);
     if !movable(&one) && !movable(&other) {
-        let cause = format!("it stands twice, the other time as {:?}", one.route.path);
+        let cause = format!("it appears twice, the other time as {:?}", one.route.path);
         return Err(RouteError { path: other.route.path.to_owned(), cause });
     }
     if one.route.limited == other.route.limited && one.placeholders == other.placeholders {

@@ -1,8 +1,8 @@
 //! What the site has said for links of somebody with certain roles (`Shares.Defaults`): what a new link has without being
 //! asked for it, and how far a request may go. Pure.
 //!
-//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and who has one
-//! more role has not become more careful.
+//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and one more
+//! role makes nobody more careful.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::{BadRequest, bad};
 use crate::clock::UnixTime;
 use crate::config::{ShareDefaults, Shares};
 
-/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would else
+/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would otherwise
 /// be a way around what is enforced.
 const INSTANT: i64 = 3_600;
 

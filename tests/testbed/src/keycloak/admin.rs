@@ -4,7 +4,7 @@ use crate::http::{Answer, Client, Request};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// Somebody logged in who may do everything. The log-in lasts a minute: ask for a new one where time passes.
+/// Somebody logged in who may do everything. The login lasts a minute: ask for a new one where time passes.
 #[derive(Debug)]
 pub struct Admin {
     client: Client,
