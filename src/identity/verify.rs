@@ -143,12 +143,13 @@ impl Verifiers {
         {
             return Err(Rejection::Ended);
         }
+        let seen_at = token.issued_at.unwrap_or(now);
         self.recorder.saw(PersonRecord {
             person: person.clone(),
             name: token.name.clone(),
             groups: token.groups.clone(),
             roles: token.roles.clone(),
-            seen_at: token.issued_at.unwrap_or(now),
+            seen_at,
         });
         Ok(Identity {
             kind: IdentityKind::Token,
@@ -159,6 +160,7 @@ impl Verifiers {
             id: None,
             rights: roles.rights(token.roles.iter().map(String::as_str)),
             roles: token.roles,
+            roles_from: Some(seen_at),
             link: None,
             expires_at: Some(token.expires_at),
             recheck_at: None,
@@ -186,6 +188,7 @@ impl Verifiers {
                 id: None,
                 rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
                 roles: session.roles,
+                roles_from: None,
                 link: None,
                 expires_at: None,
                 recheck_at: None,
@@ -226,6 +229,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(roles.iter().map(String::as_str)),
             roles,
+            roles_from: None,
             link: None,
             expires_at: None,
             recheck_at: None,
@@ -252,6 +256,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(account.roles.iter().map(String::as_str)),
             roles: account.roles.clone(),
+            roles_from: Some(now),
             link: None,
             expires_at: None,
             // The directory remembers for how long its answer counts.
@@ -280,6 +285,7 @@ impl Verifiers {
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
             roles,
+            roles_from: None,
             rights,
             link: None,
             expires_at: record.expires_at,
