@@ -144,7 +144,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     }
     if let Some(rollback) = store.rolled_back() {
         log::error!(
-            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again; no key or link is made until that is acknowledged",
+            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again, so no key or link is made. Remove again what was removed, then stop Orthanc, remove the file …epoch beside the state, and start Orthanc (docs/operations.md)",
             rollback.database_epoch,
             rollback.file_epoch
         );

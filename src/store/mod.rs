@@ -308,9 +308,9 @@ pub trait Store: Send + Sync {
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
-    /// Keeps what is known of a person, unless something newer by `seen_at` is stored. Costs no write when nothing
-    /// changes.
-    fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError>;
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was known
+    /// has other roles by that. Costs no write when nothing changes.
+    fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
     /// Everybody who is shown by this name or has it as subject.
@@ -340,14 +340,14 @@ pub trait Store: Send + Sync {
     /// All that is kept of created studies.
     fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError>;
 
-    /// How often something was revoked, by whatever process.
-    fn epoch(&self) -> Result<u64, StoreError>;
+    /// Another number after each revocation, and after each change of the roles of somebody who was known, by whatever
+    /// process: what was verified before that may not be so any more.
+    fn changes(&self) -> Result<u64, StoreError>;
     /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
     fn check(&self) -> Result<(), StoreError>;
-    /// Set when a backup was restored: revocations since then are lost, and nothing is issued.
+    /// Set when a backup was restored: revocations since then are lost, and nothing is issued until an administrator has
+    /// removed the epoch file, and the state is opened again.
     fn rolled_back(&self) -> Option<Rollback>;
-    /// An administrator has reviewed what a restored backup revived: issue again.
-    fn acknowledge_rollback(&self) -> Result<(), StoreError>;
     /// What the administrator should read in the log at start, each a sentence.
     fn warnings(&self) -> Vec<String>;
 }
