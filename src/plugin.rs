@@ -42,7 +42,7 @@ use crate::seal::SealKey;
 use crate::secret::Secret;
 use crate::share::code::Codes;
 use crate::slot::{self, Staleness};
-use crate::store::{SqliteStore, Store};
+use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
 
 /// Why the plugin does not start. Its text may have several lines.
@@ -84,9 +84,6 @@ pub enum StartError {
     /// The key of ID tokens cannot be used.
     #[error("{0}")]
     IdToken(#[from] IdTokenError),
-    /// No random numbers for a first key.
-    #[error("{0}")]
-    Random(#[from] api_key::NoRandom),
 }
 
 /// The running plugin.
@@ -263,7 +260,7 @@ fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, Star
     if config.shares.viewers.origins.is_empty() {
         return Ok(None);
     }
-    let id_tokens = IdTokenKey::read(&store.secret("viewer-id-token-key", &IdTokenKey::generate)?)?;
+    let id_tokens = IdTokenKey::read(&store.secret("viewer-id-token-key", &|| Ok(IdTokenKey::generate()?))?)?;
     let subjects = IdTokenSubject::new(&store.secret("viewer-subject-key", &random_secret)?);
     Ok(Some(Provider { id_tokens, subjects }))
 }
@@ -328,9 +325,8 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     })
 }
 
-/// 32 random bytes; without a random source nothing, which the state refuses to keep.
-fn random_secret() -> Vec<u8> {
-    api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+fn random_secret() -> Result<Vec<u8>, Cause> {
+    Ok(api_key::random::<SHORTEST_SECRET>()?.to_vec())
 }
 
 #[cfg(any(test, feature = "fuzzing"))]

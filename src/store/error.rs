@@ -109,6 +109,16 @@ pub enum StoreError {
         /// Epoch that had been reached.
         file_epoch: u64,
     },
+    /// A secret of ours cannot be made, or is too short to be one.
+    #[error("{place}: no use can be made of the secret {name:?}: {source}")]
+    Secret {
+        /// Which state.
+        place: String,
+        /// What it is called.
+        name: String,
+        /// The cause.
+        source: Cause,
+    },
     /// A record with this id or hash exists already.
     #[error("{place}: there is a record with this id or hash already: {source}")]
     Exists {

@@ -20,6 +20,9 @@ pub use sqlite::SqliteStore;
 use crate::clock::UnixTime;
 use crate::person::Person;
 
+/// So many bytes a secret has at least.
+pub const SHORTEST_SECRET: usize = 32;
+
 /// An API key as stored. The key itself is nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKeyRecord {
@@ -324,8 +327,8 @@ pub trait Store: Send + Sync {
     fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError>;
 
     /// The secret of this name; if there is none, what `generate` makes becomes it. All who ask, in whatever process,
-    /// get the same one.
-    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError>;
+    /// get the same one. [`StoreError::Secret`] if it has fewer than [`SHORTEST_SECRET`] bytes, or none can be made.
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError>;
     /// Stores a text under a name, replacing what was there.
     fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError>;
     /// The text under this name.

@@ -25,8 +25,9 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
-    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
-    ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, Cause, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SHORTEST_SECRET, SessionRecord,
+    SessionRenewal, ShareFilter, ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord,
+    WhichSessions,
 };
 use crate::clock::{self, UnixTime};
 use crate::person::Person;
@@ -348,13 +349,17 @@ impl Store for SqliteStore {
         self.read_long(people::all_not_before)
     }
 
-    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError> {
+        let refuse = |source| StoreError::Secret { place: self.place.clone(), name: name.to_owned(), source };
+        let long_enough = |secret: Vec<u8>| {
+            if secret.len() < SHORTEST_SECRET { Err(refuse("it is too short".into())) } else { Ok(secret) }
+        };
         if let Some(known) = self.read(|connection| people::secret(connection, name))? {
-            return Ok(known);
+            return long_enough(known);
         }
-        let new = generate();
+        let new = long_enough(generate().map_err(refuse)?)?;
         self.write(|transaction| match self.sql(people::secret(transaction, name))? {
-            Some(known) => Ok(known),
+            Some(known) => long_enough(known),
             None => self.sql(people::keep_secret(transaction, name, &new)).map(|()| new),
         })
     }

@@ -40,6 +40,7 @@ macro_rules! store_suite {
             people_of_two_issuers_are_two
             not_before_never_moves_back
             a_secret_is_generated_once
+            what_is_no_secret_is_neither_kept_nor_used
             threads_that_race_for_a_secret_agree
             settings_are_replaced
             what_comes_by_a_link_is_counted_up_to_its_limits
@@ -365,9 +366,18 @@ pub(crate) fn not_before_never_moves_back(store: &dyn Store) {
 }
 
 pub(crate) fn a_secret_is_generated_once(store: &dyn Store) {
-    assert_eq!(store.secret("pepper", &|| vec![0, 255, 1]).unwrap(), [0, 255, 1]);
-    assert_eq!(store.secret("pepper", &|| panic!("there is one already")).unwrap(), [0, 255, 1]);
-    assert_eq!(store.secret("other", &|| vec![2]).unwrap(), [2]);
+    let secret = |name: &str, byte: u8| store.secret(name, &|| Ok(vec![byte; 32])).unwrap();
+    assert_eq!(secret("pepper", 255), [255; 32]);
+    assert_eq!(store.secret("pepper", &|| panic!("there is one already")).unwrap(), [255; 32]);
+    assert_eq!(secret("other", 2), [2; 32]);
+}
+
+pub(crate) fn what_is_no_secret_is_neither_kept_nor_used(store: &dyn Store) {
+    for made in [Ok(Vec::new()), Ok(vec![7; 31]), Err("no random numbers")] {
+        let answer = store.secret("pepper", &|| Ok(made.clone()?));
+        assert!(matches!(answer, Err(StoreError::Secret { .. })), "{made:?}: {answer:?}");
+    }
+    assert_eq!(store.secret("pepper", &|| Ok(vec![8; 32])).unwrap(), [8; 32], "nothing was kept");
 }
 
 pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
@@ -376,7 +386,7 @@ pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
         // All wait inside the generator, so that all have seen that there is none.
         store.secret("raced", &|| {
             together.wait();
-            vec![number]
+            Ok(vec![number; 32])
         })
     };
     let got: BTreeSet<Vec<u8>> = std::thread::scope(|scope| {
@@ -384,7 +394,7 @@ pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(got.len(), 1, "{got:?}");
-    assert_eq!(got.first(), Some(&store.secret("raced", &|| vec![99]).unwrap()));
+    assert_eq!(got.first(), Some(&store.secret("raced", &|| Ok(vec![99; 32])).unwrap()));
 }
 
 pub(crate) fn settings_are_replaced(store: &dyn Store) {

@@ -51,7 +51,7 @@ impl Scene {
             oe2_root: "/ui/".to_owned(),
             login: None,
             provider: Some(Provider {
-                id_tokens: IdTokenKey::read(&IdTokenKey::generate()).unwrap(),
+                id_tokens: IdTokenKey::read(&IdTokenKey::generate().unwrap()).unwrap(),
                 subjects: IdTokenSubject::new(&[1; 32]),
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),

@@ -79,12 +79,21 @@ fn what_was_stored_is_there_after_a_restart() {
     let (directory, store) = fresh();
     store.insert_api_key(&key(1)).unwrap();
     store.insert_share(&link("a")).unwrap();
-    let secret = store.secret("signing", &|| vec![7; 32]).unwrap();
+    let secret = store.secret("signing", &|| Ok(vec![7; 32])).unwrap();
     drop(store);
     let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
     assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(key(1)));
     assert_eq!(store.share("a").unwrap(), Some(link("a")));
-    assert_eq!(store.secret("signing", &|| vec![8; 32]).unwrap(), secret);
+    assert_eq!(store.secret("signing", &|| Ok(vec![8; 32])).unwrap(), secret);
+}
+
+#[test]
+fn a_secret_that_was_cut_short_is_refused() {
+    let (_directory, store) = fresh();
+    store.secret("pepper", &|| Ok(vec![7; 32])).unwrap();
+    store.writer.lock().execute("UPDATE secrets SET value = x''", ()).unwrap();
+    let error = store.secret("pepper", &|| Ok(vec![8; 32])).unwrap_err();
+    assert!(error.to_string().contains("pepper"), "{error}");
 }
 
 #[test]
