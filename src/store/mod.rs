@@ -292,7 +292,8 @@ pub trait Store: Send + Sync {
     /// Forgets sessions that are over.
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
 
-    /// Stores a new launch, whose code nobody has come with yet. Refused while a rollback is unacknowledged.
+    /// Stores a new launch, whose code nobody has come with yet; the oldest of very many of one link, client and session
+    /// makes room for it. Refused while a rollback is unacknowledged.
     fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError>;
     /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is one
     /// first. Refused while a rollback is unacknowledged.

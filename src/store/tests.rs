@@ -33,6 +33,7 @@ macro_rules! store_suite {
             a_link_is_found_by_its_code_and_opened_so_often_and_no_more
             a_launch_gives_its_code_and_each_refresh_token_once
             launches_that_are_over_are_forgotten
+            launches_of_one_link_do_not_fill_the_disk
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
@@ -675,4 +676,40 @@ pub(crate) fn launches_that_are_over_are_forgotten(store: &dyn Store) {
     assert_eq!((known("launch-1"), known("launch-2"), known("launch-3")), (true, false, true));
     store.insert_launch(&launch(4), UnixTime(1000)).unwrap();
     assert_eq!((known("launch-1"), known("launch-3"), known("launch-4")), (false, false, true));
+}
+
+pub(crate) fn launches_of_one_link_do_not_fill_the_disk(store: &dyn Store) {
+    let numbered = |number: u16| {
+        let mut code_hash = [0; 32];
+        code_hash[..2].copy_from_slice(&number.to_be_bytes());
+        let at = 100 + i64::from(number / 10);
+        LaunchRecord {
+            id: format!("launch-{number}"),
+            session: None,
+            until: UnixTime(30_000),
+            code_hash,
+            code_until: UnixTime(at + 60),
+            ..launch(1)
+        }
+    };
+    let start = |launch: &LaunchRecord| {
+        store.insert_launch(launch, UnixTime(launch.code_until.0 - 60)).unwrap();
+        assert!(store.take_launch_code(&launch.code_hash).unwrap().unwrap().1);
+        assert!(store.start_launch(&launch.id, &[7; 32]).unwrap());
+    };
+    let others = [
+        LaunchRecord { link: "another".to_owned(), ..numbered(1_001) },
+        LaunchRecord { client: "https://another.example".to_owned(), ..numbered(1_002) },
+        LaunchRecord { session: Some("session".to_owned()), ..numbered(1_003) },
+    ];
+    for other in &others {
+        start(&LaunchRecord { code_until: UnixTime(160), ..other.clone() });
+    }
+    for number in 0..520 {
+        start(&numbered(number));
+    }
+    let goes_on = |id: &str| store.launch(id).unwrap().is_some();
+    let left: Vec<u16> = (0..520).filter(|number| goes_on(&format!("launch-{number}"))).collect();
+    assert_eq!(left, (20..520).collect::<Vec<_>>(), "the newest");
+    assert!(others.iter().all(|other| goes_on(&other.id)), "others have no part in it");
 }

@@ -140,6 +140,22 @@ fn lists_of_links_use_an_index() {
 }
 
 #[test]
+fn launches_of_one_link_are_found_by_an_index() {
+    let (_directory, store) = fresh();
+    let reader = store.reader.lock();
+    let mut explain = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", super::launches::TOO_MANY)).unwrap();
+    let mut rows = explain.raw_query();
+    let mut steps: Vec<String> = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    assert!(
+        !steps.is_empty() && !steps.iter().any(|step| step.contains("SCAN") || step.contains("B-TREE")),
+        "{steps:?}"
+    );
+}
+
+#[test]
 fn orthancs_index_is_refused_by_whatever_name_and_untouched() {
     let directory = TempDir::new().unwrap();
     let index = directory.path().join("index");
