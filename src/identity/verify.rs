@@ -139,7 +139,7 @@ impl Verifiers {
         oidc.note_roles(&token, |role| roles.roles.contains_key(role), now);
         let person = Person { issuer: token.issuer, subject: token.subject };
         if let Some(ended) = self.store.not_before(&person)?
-            && token.issued_at.is_none_or(|issued| issued <= ended)
+            && token.issued_after.is_none_or(|issued| issued <= ended)
         {
             return Err(Rejection::Ended);
         }
