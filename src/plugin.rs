@@ -163,8 +163,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         places: Places {
             headers: config.token_http_headers.clone(),
             arguments: config.token_get_arguments.clone(),
-            session_cookie: login.as_ref().map(|_| front.cookies.session_name()),
-            links_cookie: front.cookies.links_name(),
+            session_cookie: login.as_ref().map(|_| front.cookies.session_name().to_owned()),
+            links_cookie: front.cookies.links_name().to_owned(),
             origin: config.public_url.as_deref().and_then(browser::origin_of),
         },
         identities: Identities::new(verifiers, epoch),

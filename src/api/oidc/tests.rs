@@ -206,7 +206,7 @@ fn a_launch_after_everything_was_ended_uses_no_older_link() {
     let verifiers = scene.bed.verifiers();
     let log_in = |now: UnixTime| {
         let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), now).unwrap();
-        format!("{}={}", scene.bed.gate.places.session_cookie.unwrap(), text.expose())
+        format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose())
     };
     let study = uid("a1");
     let launch = |cookie: &str, now: UnixTime| {
@@ -234,7 +234,7 @@ fn a_launch_by_a_session_is_no_way_around_what_a_role_enforces() {
     scene.api.shares.defaults.insert("doctor-role".to_owned(), enforced);
     let verifiers = scene.bed.verifiers();
     let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), NOW).unwrap();
-    let cookie = format!("{}={}", scene.bed.gate.places.session_cookie.unwrap(), text.expose());
+    let cookie = format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose());
     let study = uid("a1");
     let hour = 3_600;
     // One is used again until it is half over.
