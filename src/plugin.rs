@@ -21,6 +21,7 @@ use crate::identity::api_key::{self, Hasher};
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
 use crate::identity::local::pin::Pins;
+use crate::identity::makers::Makers;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
@@ -304,6 +305,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             .iter()
             .map(|(name, user)| (name.clone(), user.roles.clone()))
             .collect::<BTreeMap<_, _>>(),
+        makers: Makers::new(Arc::clone(&store), epoch.clone()),
         store,
         hasher,
         links: LinkPolicy {

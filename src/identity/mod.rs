@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod directory;
 pub mod launched;
 pub mod local;
+pub mod makers;
 pub mod oidc;
 pub mod recorder;
 pub mod roles_book;

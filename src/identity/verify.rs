@@ -11,6 +11,7 @@ use super::directory::{Directories, DirectoryError, Nobody};
 use super::launched;
 use super::links::LinkPolicy;
 use super::local::{LocalError, LocalUsers};
+use super::makers::Makers;
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
 use super::roles_book::RolesBook;
@@ -95,6 +96,8 @@ pub struct Verifiers {
     pub local_roles: std::collections::BTreeMap<String, Vec<String>>,
     /// Keys, links and people.
     pub store: Arc<dyn Store>,
+    /// Those who made keys and links.
+    pub makers: Makers,
     /// Hashes API keys.
     pub hasher: api_key::Hasher,
     /// Share links.
@@ -321,7 +324,7 @@ impl Verifiers {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }
-        let seen = self.store.person(maker)?.map(|person| person.roles);
+        let seen = self.makers.find(maker)?.roles.clone();
         Ok(seen.map(|roles| self.directories.still_held(maker, roles, now)))
     }
 
@@ -338,7 +341,7 @@ impl Verifiers {
         kind: IdentityKind,
         now: UnixTime,
     ) -> Result<Rights, Rejection> {
-        if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
+        if self.makers.find(maker)?.not_before.is_some_and(|ended| made_at <= ended) {
             return Err(Rejection::Ended);
         }
         let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;

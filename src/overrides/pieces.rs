@@ -157,7 +157,7 @@ impl Search<'_> {
             if let Some(tag) = &query.uid_tag {
                 said.remove(tag);
             }
-            said.insert("StudyInstanceUID".to_owned(), json!(*self.study.study.uid));
+            said.insert(tags::STUDY_UID.to_owned(), json!(*self.study.study.uid));
         }
         let mut found = found_by(self.context, &Value::Object(body))?;
         found.retain(|study| is_one_of(study, |id| *id == *self.study.study.id));

@@ -68,6 +68,7 @@ impl Query {
         let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
         let mut query =
             Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
+        query.number_tags();
         query.read_uids()?;
         query.read_labels()?;
         query.check_parents()?;
@@ -80,6 +81,22 @@ impl Query {
             return Err(HostError::FORBIDDEN);
         }
         Ok(query)
+    }
+
+    /// Writes the tags that are compared as numbers, as far as we know them. The core finds a number at once, and goes
+    /// through its whole dictionary for a keyword: a fifth of the time of a short search.
+    fn number_tags(&mut self) {
+        let Some(Value::Object(compared)) = self.body.get_mut("Query") else { return };
+        let keywords: Vec<(String, String)> =
+            compared.keys().filter_map(|tag| Some((tag.clone(), tags::number_of(tag)?))).collect();
+        for (keyword, number) in keywords {
+            // With both, both are compared: one may not take the other's place.
+            if !compared.contains_key(&number)
+                && let Some(value) = compared.remove(&keyword)
+            {
+                compared.insert(number, value);
+            }
+        }
     }
 
     fn read_uids(&mut self) -> Result<(), HostError> {

@@ -62,7 +62,7 @@ pub struct ShareRecord {
     /// The resources as the token names them, JSON text, kept as it is.
     pub resources_json: String,
     /// The Orthanc identifiers and DICOM UIDs in `resources_json`, by which a list can be filtered. Comes back sorted
-    /// and without repeats.
+    /// and without repeats in a list; empty in a record that is asked for by itself, as that is done for requests.
     pub resource_ids: Vec<String>,
     /// Its maker, whose rights today bound it.
     pub owner: Person,

@@ -212,7 +212,7 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
                     node.studies.iter().any(|study| fits(&uid(&study.twin)))
                 }
                 "PatientID" | "0010,0020" => fits(&uid(&node.studies[0].patient)),
-                "SeriesInstanceUID" => node.level < Level::Series || fits(&node.uid),
+                "SeriesInstanceUID" | "0020,000e" => node.level < Level::Series || fits(&node.uid),
                 _ => true,
             }
         })
