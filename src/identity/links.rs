@@ -232,6 +232,7 @@ impl Verifiers {
             id: record.as_ref().map(|record| record.id.clone()),
             person: record.map(|record| record.owner),
             roles: Vec::new(),
+            roles_from: None,
             rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
                 resources: resources.iter().map(LinkedResource::from).collect(),

@@ -1,5 +1,5 @@
 //! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used; and
-//! notices what another server revoked that shares the state.
+//! notices what another server changed that shares the state.
 //!
 //! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts of the last
 //! seconds, never a right or a revocation: those are written by whoever answers for them.
@@ -16,7 +16,7 @@ use super::Epoch;
 use crate::clock::UnixTime;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 
-/// How long a revocation by another server may go unnoticed.
+/// How long a change by another server may go unnoticed: a revocation, or other roles of somebody.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// How long uses and people may wait to be written, in turns of [`WATCH`].
@@ -101,7 +101,7 @@ impl Recorder {
 }
 
 fn run(shared: &Shared) {
-    let mut revocations = shared.store.epoch().ok();
+    let mut changes = shared.store.changes().ok();
     let mut turn = 0;
     loop {
         turn = (turn + 1) % TURNS;
@@ -113,11 +113,11 @@ fn run(shared: &Shared) {
         if !stopping {
             drop(pending);
             // While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
-            let now = shared.store.epoch().ok();
-            if now.is_none() || now != revocations {
+            let now = shared.store.changes().ok();
+            if now.is_none() || now != changes {
                 shared.epoch.advance();
             }
-            revocations = now;
+            changes = now;
             if turn != 0 {
                 continue;
             }
@@ -155,11 +155,7 @@ fn write(shared: &Shared, people: &[PersonRecord], uses: &[UseRecord]) {
 }
 
 fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
-    let roles = || Ok(shared.store.person(&person.person)?.map(|known| known.roles));
-    let before = roles()?;
-    shared.store.remember_person(person)?;
-    // Asked again, because an older token changes nothing.
-    if before.is_some() && before != roles()? {
+    if shared.store.remember_person(person)? {
         shared.epoch.advance();
     }
     Ok(())
