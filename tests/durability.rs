@@ -202,7 +202,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
 fn child_among_others() {
     let (path, name) = state();
     let store = SqliteStore::open(&path).unwrap();
-    let secret = store.secret("signing", &|| name.clone().into_bytes()).unwrap();
+    let secret = store.secret("signing", &|| Ok(name.repeat(32).into_bytes())).unwrap();
     say("secret", &String::from_utf8(secret).unwrap());
     for number in 0..20 {
         let id = format!("{name}-{number}");

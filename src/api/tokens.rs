@@ -116,7 +116,7 @@ fn check_gifts(call: &Call<'_>, maker: &Identity, request: &LinkRequest) -> Resu
 }
 
 /// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
-fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
+pub(super) fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
     let configured = &call.api.shares.defaults;
     if configured.is_empty() {
         return Ok(Defaults::default());

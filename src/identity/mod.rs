@@ -81,6 +81,8 @@ pub struct Identity {
     pub id: Option<String>,
     /// Its roles, for a person and a key.
     pub roles: Vec<String>,
+    /// From when these are, where the credential itself brings them from a provider: the `iat` of a token.
+    pub roles_from: Option<UnixTime>,
     /// What it holds today.
     pub rights: Rights,
     /// What the link opens.
@@ -105,6 +107,7 @@ impl Identity {
             person: None,
             id: None,
             roles: Vec::new(),
+            roles_from: None,
             rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
             link: None,
             expires_at: None,

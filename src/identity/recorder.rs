@@ -1,5 +1,5 @@
 //! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used; and
-//! notices what another server revoked that shares the state.
+//! notices what another server changed that shares the state.
 //!
 //! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts of the last
 //! seconds, never a right or a revocation: those are written by whoever answers for them.
@@ -17,7 +17,7 @@ use crate::clock::UnixTime;
 use crate::panics::supervised;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 
-/// How long a revocation by another server may go unnoticed.
+/// How long a change by another server may go unnoticed: a revocation, or other roles of somebody.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// How long uses and people may wait to be written, in turns of [`WATCH`].
@@ -109,8 +109,8 @@ impl Drop for Recorder {
 }
 
 fn run(shared: &Shared) {
-    let epoch = || supervised("watching for revocations", || shared.store.epoch().ok()).flatten();
-    let mut revocations = epoch();
+    let read = || supervised("watching for changes by other servers", || shared.store.changes().ok()).flatten();
+    let mut changes = read();
     let mut failing = false;
     let mut turn = 0;
     loop {
@@ -124,11 +124,11 @@ fn run(shared: &Shared) {
         };
         if !stopping {
             // While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
-            let now = epoch();
-            if now.is_none() || now != revocations {
+            let now = read();
+            if now.is_none() || now != changes {
                 shared.epoch.advance();
             }
-            revocations = now;
+            changes = now;
         }
         if stopping || turn == 0 {
             failing = write_uses(shared, failing);
@@ -181,11 +181,7 @@ fn write_people(shared: &Shared) {
 }
 
 fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
-    let roles = || Ok(shared.store.person(&person.person)?.map(|known| known.roles));
-    let before = roles()?;
-    shared.store.remember_person(person)?;
-    // Asked again, because an older token changes nothing.
-    if before.is_some() && before != roles()? {
+    if shared.store.remember_person(person)? {
         shared.epoch.advance();
     }
     Ok(())
@@ -218,7 +214,7 @@ mod tests {
         let store = Arc::new(FaultyStore::new());
         let epoch = Epoch::default();
         let _recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, epoch.clone()).unwrap();
-        store.fail("epoch", Fault::Panic);
+        store.fail("changes", Fault::Panic);
         eventually("it has failed", || !store.will_fail());
         // By the failure itself it advances twice at most.
         let seconds = std::cell::Cell::new(0);

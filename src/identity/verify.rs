@@ -131,16 +131,17 @@ impl Verifiers {
         oidc.note_roles(&token, |role| roles.roles.contains_key(role), now);
         let person = Person { issuer: token.issuer, subject: token.subject };
         if let Some(ended) = self.store.not_before(&person)?
-            && token.issued_at.is_none_or(|issued| issued <= ended)
+            && token.issued_after.is_none_or(|issued| issued <= ended)
         {
             return Err(Rejection::Ended);
         }
+        let seen_at = token.issued_at.unwrap_or(now);
         self.recorder.saw(PersonRecord {
             person: person.clone(),
             name: token.name.clone(),
             groups: token.groups.clone(),
             roles: token.roles.clone(),
-            seen_at: token.issued_at.unwrap_or(now),
+            seen_at,
         });
         Ok(Identity {
             kind: IdentityKind::Token,
@@ -151,6 +152,7 @@ impl Verifiers {
             id: None,
             rights: roles.rights(token.roles.iter().map(String::as_str)),
             roles: token.roles,
+            roles_from: Some(seen_at),
             link: None,
             expires_at: Some(token.expires_at),
             recheck_at: None,
@@ -178,6 +180,7 @@ impl Verifiers {
                 id: None,
                 rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
                 roles: session.roles,
+                roles_from: None,
                 link: None,
                 expires_at: None,
                 recheck_at: None,
@@ -218,6 +221,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(roles.iter().map(String::as_str)),
             roles,
+            roles_from: None,
             link: None,
             expires_at: None,
             recheck_at: None,
@@ -244,6 +248,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(account.roles.iter().map(String::as_str)),
             roles: account.roles.clone(),
+            roles_from: Some(now),
             link: None,
             expires_at: None,
             // The directory remembers for how long its answer counts.
@@ -272,6 +277,7 @@ impl Verifiers {
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
             roles,
+            roles_from: None,
             rights,
             link: None,
             expires_at: record.expires_at,

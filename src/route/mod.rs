@@ -118,7 +118,7 @@ impl Row {
     #[must_use]
     pub fn is_archive(&self) -> bool {
         let last = self.template.rsplit('/').next().unwrap_or_default();
-        matches!(last, "archive" | "media" | "create-archive" | "create-media")
+        matches!(last, "archive" | "media" | "create-archive" | "create-media" | "create-media-extended")
     }
 }
 

@@ -3,8 +3,8 @@
 use parking_lot::Mutex;
 
 use super::{
-    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
-    ShareRecord, SqliteStore, Store, StoreError, UploadLimits, Uploaded, UseRecord, WhichSessions,
+    ApiKeyRecord, Cause, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal,
+    ShareFilter, ShareRecord, SqliteStore, Store, StoreError, UploadLimits, Uploaded, UseRecord, WhichSessions,
 };
 use crate::clock::UnixTime;
 use crate::person::Person;
@@ -96,20 +96,19 @@ faulty! {
     rotate_launch(id: &str, old_hash: &[u8; 32], new_hash: &[u8; 32]) -> bool;
     revoke_launch(id: &str, at: UnixTime) -> bool;
     record_uses(uses: &[UseRecord]) -> ();
-    remember_person(record: &PersonRecord) -> ();
+    remember_person(record: &PersonRecord) -> bool;
     person(person: &Person) -> Option<PersonRecord>;
     people_called(name: &str) -> Vec<PersonRecord>;
     set_not_before(person: &Person, at: UnixTime) -> ();
     not_before(person: &Person) -> Option<UnixTime>;
     all_not_before() -> Vec<(Person, UnixTime)>;
-    secret(name: &str, generate: &dyn Fn() -> Vec<u8>) -> Vec<u8>;
+    secret(name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Vec<u8>;
     put_setting(name: &str, text: &str) -> ();
     setting(name: &str) -> Option<String>;
     keep_created_study(study: &CreatedStudy) -> ();
     forget_created_study(uid: &str) -> ();
     forget_created_studies(before: UnixTime) -> ();
     created_studies() -> Vec<CreatedStudy>;
-    epoch() -> u64;
+    changes() -> u64;
     check() -> ();
-    acknowledge_rollback() -> ();
 }

@@ -341,8 +341,10 @@ fn take_over(
         roles: token.roles.clone(),
         seen_at: token.issued_at.unwrap_or(now),
     };
-    if let Err(error) = shared.store.remember_person(&person) {
-        log::warn!("the roles of somebody could not be remembered: {error}");
+    match shared.store.remember_person(&person) {
+        Ok(true) => shared.epoch.advance(),
+        Ok(false) => {}
+        Err(error) => log::warn!("the roles of somebody could not be remembered: {error}"),
     }
     let renewal = SessionRenewal { name: token.name, roles: token.roles, groups: token.groups, valid_until, sealed };
     match shared.store.renew_session(&record.id, &renewal) {
