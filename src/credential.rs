@@ -144,8 +144,8 @@ impl Places {
     }
 }
 
-/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have been
-/// set by another site below the same domain.
+/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have
+/// been set by another site below the same domain.
 #[must_use]
 pub fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
     let pairs = request.header("cookie")?.split(';').filter_map(|pair| pair.trim().split_once('='));

@@ -1,7 +1,8 @@
 //! JSON from elsewhere, read within the little stack that the server's HTTP threads have.
 //!
-//! Those have about 100 kB (the server's HTTP library asks for no more), and a stack that ends ends the server. The JSON
-//! library goes down to 128 levels, each of which takes a piece of it, so depth is counted before anything is read.
+//! Those have about 100 kB (the server's HTTP library asks for no more), and a stack that ends ends the server. The
+//! JSON library goes down to 128 levels, each of which takes a piece of it, so depth is counted before anything is
+//! read.
 #![forbid(unsafe_code)]
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};

@@ -1,4 +1,5 @@
-//! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing else.
+//! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing
+//! else.
 //!
 //! A request walks from left to right; rooms to the right never import rooms to the left:
 //! `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` → `policy` → back out. Only

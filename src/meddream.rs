@@ -1,8 +1,8 @@
-//! MedDream's token service: MedDream is a server of its own that reads Orthanc by itself, and opens studies for whoever
-//! has a token that its service gave for them.
+//! MedDream's token service: MedDream is a server of its own that reads Orthanc by itself, and opens studies for
+//! whoever has a token that its service gave for them.
 //!
-//! The request is a POST of `{"items": [{"studies": {"study": UID, "storage": "Orthanc"}}, …]}`, the answer the token as text.
-//! Knows nothing of links and of who may open what.
+//! The request is a POST of `{"items": [{"studies": {"study": UID, "storage": "Orthanc"}}, …]}`, the answer the token
+//! as text. Knows nothing of links and of who may open what.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

@@ -3,8 +3,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Runs `body`. `None`: it panicked. What it may have left half changed must be nobody's: state that is shared is behind
-/// locks or swapped whole.
+/// Runs `body`. `None`: it panicked. What it may have left half changed must be nobody's: state that is shared is
+/// behind locks or swapped whole.
 #[must_use]
 pub fn caught<T>(body: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(body)) {

@@ -268,8 +268,8 @@ impl Resources {
         self.lookup(level, uid)
     }
 
-    /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it is
-    /// not known.
+    /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it
+    /// is not known.
     pub fn modality_and_class(&self, series: &str) -> Result<(String, String), ResourceError> {
         let description = self.describe(Level::Series, series)?;
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -403,7 +403,8 @@ fn node(level: Level, id: &str, description: &Value) -> Result<Node, ResourceErr
         Some(member) => text(description.get(member), member)?,
         None => Arc::from(""),
     };
-    // A resource without the tag (it is in no DICOM file that Orthanc takes) is compared by its Orthanc identifier only.
+    // A resource without the tag (it is in no DICOM file that Orthanc takes) is compared by its Orthanc identifier
+    // only.
     let uid = description.get("MainDicomTags").and_then(|tags| tags.get(level.uid_member()));
     let uid = uid.and_then(Value::as_str).unwrap_or_default();
     Ok(Node { id: text(description.get("ID"), "ID")?, uid: uid.into(), parent })

@@ -1,5 +1,5 @@
-//! `/auth/emails/…`: templates, and mails with share links. Requests and answers are orthanc-auth-service's, for Orthanc
-//! Explorer 2, which hands on what its users write with a credential of its own.
+//! `/auth/emails/…`: templates, and mails with share links. Requests and answers are orthanc-auth-service's, for
+//! Orthanc Explorer 2, which hands on what its users write with a credential of its own.
 //!
 //! A mail leads to links that were made here, and to the pages that the site's templates name: nowhere else.
 
@@ -79,8 +79,8 @@ pub fn template(call: &Call<'_>, name: &str) -> Answer {
     Ok(Reply::Answer { status: 200, content_type: "text/html; charset=utf-8", headers, body: text.into_bytes() })
 }
 
-/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (503 for too many, as the server knows no 429), in the shape that
-/// Orthanc Explorer 2 shows: `{"success": false, "details": …}`.
+/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (503 for too many, as the server
+/// knows no 429), in the shape that Orthanc Explorer 2 shows: `{"success": false, "details": …}`.
 pub fn send(call: &Call<'_>) -> Answer {
     let mail = mail_of(call)?;
     // Asked before the body is read: a stranger learns nothing from it.

@@ -1,5 +1,5 @@
-//! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for this
-//! link alone and sends it to the viewer, without any token.
+//! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for
+//! this link alone and sends it to the viewer, without any token.
 
 use std::sync::Arc;
 
@@ -110,8 +110,8 @@ fn exchange(
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
 }
 
-/// What this browser shows of links that it has opened, the newest last: no more than it was ever given. Each costs a look
-/// into the state, and anybody can send more.
+/// What this browser shows of links that it has opened, the newest last: no more than it was ever given. Each costs a
+/// look into the state, and anybody can send more.
 pub(super) fn shown<'a>(call: &Call<'a>) -> Vec<&'a str> {
     let texts: Vec<&str> = call.api.gate.places.opened_links(&call.rest.request).collect();
     last(texts)

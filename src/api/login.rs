@@ -289,8 +289,8 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
     Ok(session::Login::granted(oidc.read(provider, answer, Some(nonce), desk.call.now)?))
 }
 
-/// `GET /auth/logout`: the question. `POST`: ends the session here, and sends the browser to the provider to end its own.
-/// A script gets the provider's URL as JSON instead.
+/// `GET /auth/logout`: the question. `POST`: ends the session here, and sends the browser to the provider to end its
+/// own. A script gets the provider's URL as JSON instead.
 pub fn logout(call: &Call<'_>) -> Answer {
     let desk = Desk::of(call)?;
     let request = &call.rest.request;

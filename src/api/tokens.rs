@@ -115,7 +115,8 @@ fn check_gifts(call: &Call<'_>, maker: &Identity, request: &LinkRequest) -> Resu
     }
 }
 
-/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
+/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of
+/// them.
 pub(super) fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
     let configured = &call.api.shares.defaults;
     if configured.is_empty() {

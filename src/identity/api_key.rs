@@ -1,8 +1,8 @@
 //! The text of our API keys: made, recognized and hashed. Knows nothing of what a key may do or of where it is kept.
 //!
 //! A key is `gatehouse_`, 192 random bits as 48 hexadecimal digits, and 8 digits of checksum (the first four bytes of
-//! the SHA-256 of all before). The prefix lets secret scanners find leaked keys (`gatehouse_[0-9a-f]{56}`); the checksum
-//! lets us drop a mistyped or invented one without asking the state.
+//! the SHA-256 of all before). The prefix lets secret scanners find leaked keys (`gatehouse_[0-9a-f]{56}`); the
+//! checksum lets us drop a mistyped or invented one without asking the state.
 
 use aws_lc_rs::hmac;
 

@@ -1,7 +1,7 @@
 //! From a credential to a verified identity with its rights of today.
 //!
-//! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry dies
-//! with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
+//! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry
+//! dies with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
 #![forbid(unsafe_code)]
 
 pub mod api_key;

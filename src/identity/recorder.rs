@@ -1,8 +1,8 @@
-//! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used; and
-//! notices what another server changed that shares the state.
+//! Writes down, behind the requests' back, who was seen with which roles and how often keys, links and sessions were
+//! used; and notices what another server changed that shares the state.
 //!
-//! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts of the last
-//! seconds, never a right or a revocation: those are written by whoever answers for them.
+//! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts
+//! of the last seconds, never a right or a revocation: those are written by whoever answers for them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

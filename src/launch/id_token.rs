@@ -1,4 +1,5 @@
-//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of anybody.
+//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of
+//! anybody.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;

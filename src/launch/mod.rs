@@ -34,8 +34,8 @@ pub struct Provider {
     pub subjects: IdTokenSubject,
 }
 
-/// Whether codes of this client may be sent there. A client's identifier is its origin, so that a code never goes from one
-/// viewer to another; the address is compared letter by letter (RFC 9700, 2.1).
+/// Whether codes of this client may be sent there. A client's identifier is its origin, so that a code never goes from
+/// one viewer to another; the address is compared letter by letter (RFC 9700, 2.1).
 #[must_use]
 pub fn is_registered(viewers: &Viewers, client: &str, redirect_uri: &str) -> bool {
     let on_its_origin = redirect_uri.strip_prefix(client).is_some_and(|path| path.starts_with('/'));

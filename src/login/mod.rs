@@ -62,8 +62,8 @@ pub struct Login {
     waiting: AtomicUsize,
 }
 
-/// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody can
-/// bring back a code that is none.
+/// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody
+/// can bring back a code that is none.
 const WAITING: usize = 8;
 
 /// A place to wait in; dropping it gives it back.

@@ -1,4 +1,5 @@
-//! How many recipients somebody's mails may have within an hour, and all mails together. Kept in memory: a restart forgives.
+//! How many recipients somebody's mails may have within an hour, and all mails together. Kept in memory: a restart
+//! forgives.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -36,7 +37,8 @@ impl Rates {
         Self { person, together, sent: Mutex::default() }
     }
 
-    /// Counts a mail of these people to so many recipients, if it is within the bounds of each of them and of all together.
+    /// Counts a mail of these people to so many recipients, if it is within the bounds of each of them and of all
+    /// together.
     ///
     /// # Errors
     /// Which one it is not within; nothing is counted then.

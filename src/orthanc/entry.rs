@@ -1,5 +1,5 @@
-//! The four functions that the server looks for in the library. Must not know what the plugin does between the first and
-//! the last.
+//! The four functions that the server looks for in the library. Must not know what the plugin does between the first
+//! and the last.
 
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;

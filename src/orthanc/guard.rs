@@ -1,5 +1,5 @@
-//! Keeps panics out of the server: every callback runs inside [`guard`], which turns a panic into `None`; what that means
-//! stands at the callback. Must not know what a callback does.
+//! Keeps panics out of the server: every callback runs inside [`guard`], which turns a panic into `None`; what that
+//! means stands at the callback. Must not know what a callback does.
 
 use std::panic::{PanicHookInfo, set_hook};
 use std::sync::Once;
@@ -59,8 +59,8 @@ pub(super) fn guard<T>(callback: Callback, body: impl FnOnce() -> T) -> Option<T
     outcome
 }
 
-/// Sends each panic of this library to the log, from whatever thread: where it happened, and its message only when that is
-/// a literal of the source. A formatted message may hold a piece of a request, of a token for instance.
+/// Sends each panic of this library to the log, from whatever thread: where it happened, and its message only when that
+/// is a literal of the source. A formatted message may hold a piece of a request, of a token for instance.
 pub(super) fn install_panic_hook() {
     static ONCE: Once = Once::new();
     // The hook is this library's own, as its copy of the standard library is.

@@ -29,7 +29,8 @@ pub(super) enum HostFault {
 
 /// The server that loaded us, until [`OrthancHost::cut_off`].
 pub(super) struct OrthancHost {
-    /// Empty once the server is gone. Readers hold the lock during a call, so that none is under way when it is cut off.
+    /// Empty once the server is gone. Readers hold the lock during a call, so that none is under way when it is cut
+    /// off.
     context: RecursiveRwLock<Option<Context>>,
     version: HostVersion,
 }
@@ -369,8 +370,8 @@ struct HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        // SAFETY: the buffer promise: made by this context, given back here only; null is let through by the shim. It is
-        // made and dropped inside one `OrthancHost::with`, so the context is there.
+        // SAFETY: the buffer promise: made by this context, given back here only; null is let through by the shim. It
+        // is made and dropped inside one `OrthancHost::with`, so the context is there.
         unsafe { sdk::gh_release(self.context, self.start) };
     }
 }

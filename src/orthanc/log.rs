@@ -53,8 +53,8 @@ impl Log for Forwarder {
     fn flush(&self) {}
 }
 
-/// The record as one line: control characters and what else starts a line somewhere are escaped, so nothing that came with a
-/// request can look like a record of its own.
+/// The record as one line: control characters and what else starts a line somewhere are escaped, so nothing that came
+/// with a request can look like a record of its own.
 fn one_line(arguments: &std::fmt::Arguments<'_>) -> String {
     struct OneLine(String);
     impl Write for OneLine {

@@ -1,5 +1,5 @@
-//! Of studies and series that may be seen in part only, through links to what is in them: descriptions and searches, from
-//! which nothing can be learnt of the rest, neither that it is there nor how much.
+//! Of studies and series that may be seen in part only, through links to what is in them: descriptions and searches,
+//! from which nothing can be learnt of the rest, neither that it is there nor how much.
 
 use serde_json::{Map, Value, json};
 
@@ -92,8 +92,8 @@ fn keep_part(
 
 /// What a search finds in the pieces, all of it.
 ///
-/// Of a resource that may be seen in part nothing is compared but what Orthanc keeps of the resource itself: any other tag
-/// it reads from one of the images, or counts.
+/// Of a resource that may be seen in part nothing is compared but what Orthanc keeps of the resource itself: any other
+/// tag it reads from one of the images, or counts.
 pub(super) fn find(
     context: &Context<'_>,
     scope: &Scope,

@@ -104,8 +104,8 @@ pub struct Facts<'a> {
 pub enum Reach {
     /// All of it.
     Whole,
-    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is taken
-    /// from what may be seen. For whoever sees whole studies that is the same.
+    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is
+    /// taken from what may be seen. For whoever sees whole studies that is the same.
     Part {
         /// Whether the holder's link opens something in it.
         linked: bool,
@@ -207,7 +207,8 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
-    /// The server would call the route once for each part of the form, with the part's headers in place of the request's.
+    /// The server would call the route once for each part of the form, with the part's headers in place of the
+    /// request's.
     #[error("forms with files (multipart/form-data) are taken at /instances only, and not from links")]
     FormBody,
     /// The server would keep the pieces until it has all of them, or for good.
@@ -223,8 +224,8 @@ pub struct FirstGate<'a> {
 }
 
 impl<'a> FirstGate<'a> {
-    /// Asks the first gate: a rule matches, one of its permissions is held, and `more`, which is asked for nobody else, has
-    /// nothing against it either.
+    /// Asks the first gate: a rule matches, one of its permissions is held, and `more`, which is asked for nobody else,
+    /// has nothing against it either.
     pub fn ask(
         holder: &'a Holder<'a>,
         rule: Option<&Rule>,

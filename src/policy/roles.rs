@@ -115,7 +115,8 @@ impl Roles {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The rights of somebody with these roles: unions (decision 4). Roles that the document does not know give nothing.
+    /// The rights of somebody with these roles: unions (decision 4). Roles that the document does not know give
+    /// nothing.
     pub fn rights<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> Rights {
         let mut permissions = BTreeSet::new();
         let mut labels = Labels::none();

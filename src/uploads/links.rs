@@ -1,8 +1,8 @@
-//! What the holder of a link brings in: into new studies of the link's own, or as annotations into the link's studies, and no
-//! more than the link may.
+//! What the holder of a link brings in: into new studies of the link's own, or as annotations into the link's studies,
+//! and no more than the link may.
 //!
-//! An instance is looked at twice: before the server compares it with what it has (else its answer would tell a stranger
-//! what that is), which changes nothing; and again when it is about to be stored, which counts it.
+//! An instance is looked at twice: before the server compares it with what it has (else its answer would tell a
+//! stranger what that is), which changes nothing; and again when it is about to be stored, which counts it.
 
 use std::sync::Arc;
 
@@ -152,8 +152,8 @@ impl Uploads {
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
-    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks by
-    /// UID: then it is refused.
+    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
+    /// by UID: then it is refused.
     fn is_here(&self, resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
         let series = resources.ids_now(Level::Series, &found.series_uid)?;
         if series.iter().any(|id| **id != *found.series) {

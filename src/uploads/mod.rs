@@ -83,8 +83,8 @@ enum Refusal {
 }
 
 impl Uploads {
-    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the one
-    /// that is there.
+    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the
+    /// one that is there.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -153,7 +153,8 @@ impl Uploads {
         })
     }
 
-    /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
+    /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings
+    /// it;
     /// `None`: no request does.
     #[must_use]
     pub fn receive(

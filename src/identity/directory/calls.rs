@@ -1,7 +1,8 @@
 //! The requests to Keycloak's admin API, and what its answers mean. Knows nothing of who waits for them.
 //!
-//! The facts are Keycloak's Admin REST API: `GET users` with `q` searches by attribute (not exactly), `role-mappings/realm/composite`
-//! gives realm roles through groups and composite roles, `notBefore` is in seconds and 0 for never.
+//! The facts are Keycloak's Admin REST API: `GET users` with `q` searches by attribute (not exactly),
+//! `role-mappings/realm/composite` gives realm roles through groups and composite roles, `notBefore` is in seconds and
+//! 0 for never.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,7 +115,8 @@ impl Calls {
             Question::Roles => {
                 let roles = match self.get("roles?briefRepresentation=true").await {
                     Ok(roles) => roles,
-                    // A service account of orthanc-auth-service may lack this right alone: everything else is still asked.
+                    // A service account of orthanc-auth-service may lack this right alone: everything else is still
+                    // asked.
                     Err(Fault::Status(403)) => {
                         if !self.told.swap(true, Ordering::Relaxed) {
                             log::warn!(
@@ -130,7 +132,8 @@ impl Calls {
         }
     }
 
-    /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in other ways.
+    /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in
+    /// other ways.
     async fn user_with_key(&self, key: &str) -> Result<User, DirectoryError> {
         let attribute = self.admin.api_key_attribute.as_deref().ok_or(Nobody::Unknown)?;
         let query = utf8_percent_encode(&format!("{attribute}:{key}"), ENCODED).to_string();

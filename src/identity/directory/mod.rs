@@ -1,8 +1,9 @@
-//! What Keycloak's admin API says and tokens do not: whose an API key is, whether somebody is still there and with which roles,
-//! and which roles the realm has.
+//! What Keycloak's admin API says and tokens do not: whose an API key is, whether somebody is still there and with
+//! which roles, and which roles the realm has.
 //!
-//! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a bounded
-//! number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or of other credentials.
+//! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a
+//! bounded number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or
+//! of other credentials.
 //! `memory` remembers and decides what may be asked, `calls` asks.
 
 mod calls;
@@ -177,8 +178,9 @@ impl Directories {
         Some(directory.account("person", &person.subject, ask, now))
     }
 
-    /// The roles that somebody was seen with, without those that Keycloak has taken away since; none for whoever is disabled or
-    /// not there any more. While Keycloak cannot be asked, or if tokens say more than realm roles, what was seen counts.
+    /// The roles that somebody was seen with, without those that Keycloak has taken away since; none for whoever is
+    /// disabled or not there any more. While Keycloak cannot be asked, or if tokens say more than realm roles, what was
+    /// seen counts.
     #[must_use]
     pub fn still_held(&self, person: &Person, seen: Vec<String>, now: UnixTime) -> Vec<String> {
         match self.person(person, now) {
@@ -211,7 +213,8 @@ impl Directories {
         all
     }
 
-    /// Has each realm asked something small unless it was a moment ago, in the background: whether it answers is then known.
+    /// Has each realm asked something small unless it was a moment ago, in the background: whether it answers is then
+    /// known.
     pub fn look(&self, now: UnixTime) {
         for directory in &self.0 {
             if let Next::Ask(flight) | Next::AnswerAndAsk(_, flight) =

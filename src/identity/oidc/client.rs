@@ -1,4 +1,5 @@
-//! This server as a client of its providers: where browsers log in, and what a code or a refresh token is exchanged for.
+//! This server as a client of its providers: where browsers log in, and what a code or a refresh token is exchanged
+//! for.
 //!
 //! Requests run on the background thread; whoever asked waits for the answer, for a bounded time. Knows nothing of
 //! sessions and cookies.
@@ -137,8 +138,8 @@ impl Oidc {
         self.shared.providers.iter().position(|state| state.config.issuer == issuer)
     }
 
-    /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider of
-    /// several could get the code of another, with the verifier that fits it.
+    /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider
+    /// of several could get the code of another, with the verifier that fits it.
     #[must_use]
     pub fn is_issuer_of(&self, provider: usize, issuer: &str) -> bool {
         // With one provider there is nobody to mix it up with.

@@ -289,8 +289,8 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
     complete
 }
 
-/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead nowhere
-/// from here.
+/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead
+/// nowhere from here.
 fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
     let config = &state.config;
     if config.keycloak {
@@ -401,8 +401,8 @@ async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Keys, (Strin
     Ok(Keys { ring, discovery: Some(discovery), clock_ahead })
 }
 
-/// Whether this server may ask at an address that a discovery document names: over HTTPS anywhere, since the document is
-/// the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
+/// Whether this server may ask at an address that a discovery document names: over HTTPS anywhere, since the document
+/// is the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
 fn is_safe_address(issuer: &str, address: &str) -> bool {
     let (Ok(issuer), Ok(address)) = (Url::parse(issuer), Url::parse(address)) else { return false };
     if !address.username().is_empty() || address.password().is_some() {

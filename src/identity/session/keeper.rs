@@ -1,7 +1,7 @@
 //! The thread that asks providers for new tokens before the old ones end, and tells the state.
 //!
-//! A refresh token is used by one at a time: a provider that rotates them takes a second use for theft. Knows nothing of
-//! requests.
+//! A refresh token is used by one at a time: a provider that rotates them takes a second use for theft. Knows nothing
+//! of requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;

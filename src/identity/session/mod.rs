@@ -1,8 +1,8 @@
 //! Sessions of browsers: opened by a login, kept alive with the provider's refresh token, ended by a logout.
 //!
-//! A session counts as long as the provider's last word does, and a thread asks for the next one before that. The key to
-//! the tokens is in memory for as long as this process has seen the session; after a restart its next request brings it.
-//! Knows nothing of cookies, pages and routes.
+//! A session counts as long as the provider's last word does, and a thread asks for the next one before that. The key
+//! to the tokens is in memory for as long as this process has seen the session; after a restart its next request brings
+//! it. Knows nothing of cookies, pages and routes.
 
 mod keeper;
 mod sealed;
