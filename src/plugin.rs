@@ -319,7 +319,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),
                 most_instances: config.shares.inbox_max_instances,
-                most_bytes: config.shares.inbox_max_bytes,
+                most_bytes: Some(config.shares.inbox_max_bytes),
             },
         },
         roles,

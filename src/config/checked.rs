@@ -294,9 +294,9 @@ pub struct Shares {
     pub inbox_validity: Duration,
     /// Labels of every study that comes in by an inbox link.
     pub inbox_labels: Vec<String>,
-    /// How many bytes may come in by one inbox link; `None`: any number.
-    pub inbox_max_bytes: Option<u64>,
-    /// How many instances may.
+    /// How many bytes may come in by one inbox link.
+    pub inbox_max_bytes: u64,
+    /// How many instances may; `None`: any number.
     pub inbox_max_instances: Option<u64>,
     /// Viewers on other origins.
     pub viewers: Viewers,

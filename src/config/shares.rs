@@ -23,6 +23,8 @@ const ENOUGH_BYTES: usize = 32;
 const MOST_OPENINGS: i64 = 1_000_000;
 /// Seven days.
 const INBOX_VALIDITY: Duration = Duration::from_secs(604_800);
+/// What may come in by an inbox link where nobody says so: 20 GiB, more than a patient's studies, less than a disk.
+const INBOX_MAX_BYTES: u64 = 20 << 30;
 
 /// Reads the section. `public_url` and then `local_url` stand in for a missing `PublicOrthancRoot`.
 pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &str) -> Shares {
@@ -48,7 +50,7 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
         inbox_labels: inbox_labels(&section),
-        inbox_max_bytes: positive(&section, "InboxMaxBytes"),
+        inbox_max_bytes: positive(&section, "InboxMaxBytes").unwrap_or(INBOX_MAX_BYTES),
         inbox_max_instances: positive(&section, "InboxMaxInstances"),
         viewers: viewers::read(&section, public_ohif_root.as_deref()),
         public_ohif_root,

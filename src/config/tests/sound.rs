@@ -290,6 +290,7 @@ fn small_values() {
     assert_eq!(config.labels_validity, Duration::from_millis(500));
     assert_eq!(config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
     assert_eq!(config.shares.inbox_validity, Duration::from_secs(3600));
+    assert_eq!(config.shares.inbox_max_bytes, 20 << 30, "no link may fill the disk");
     // The end of that day: date -u -d 2027-02-01 +%s
     assert_eq!(config.shares.accept_unrecorded_until, Some(UnixTime(1_801_440_000)));
     assert_eq!(config.warnings.len(), 1);

@@ -21,7 +21,7 @@ fn shares() -> Shares {
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
         inbox_labels: Vec::new(),
-        inbox_max_bytes: None,
+        inbox_max_bytes: 1 << 30,
         inbox_max_instances: None,
         viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
