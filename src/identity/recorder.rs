@@ -210,6 +210,13 @@ mod tests {
     }
 
     #[test]
+    fn a_recorder_that_is_dropped_leaves_no_thread_behind() {
+        let store = Arc::new(FaultyStore::new());
+        drop(Recorder::start(Arc::clone(&store) as Arc<dyn Store>, Epoch::default()).unwrap());
+        assert_eq!(Arc::strong_count(&store), 1);
+    }
+
+    #[test]
     fn a_panic_does_not_end_the_watch_for_revocations() {
         let store = Arc::new(FaultyStore::new());
         let epoch = Epoch::default();
