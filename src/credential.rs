@@ -37,7 +37,7 @@ pub enum Kind {
     Basic,
     /// A token or a key; which of them, its verification finds out.
     Token,
-    /// What a browser holds for its session. Nowhere but in its cookie: only there it is known when it counts.
+    /// What a browser holds for its session. Read from its cookie only, because only there do we know when it counts.
     Session,
     /// What a browser holds that opened a link by its code. In its cookie only, too.
     Opened,
@@ -144,8 +144,8 @@ impl Places {
     }
 }
 
-/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have been
-/// set by another site below the same domain.
+/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have
+/// been set by another site below the same domain.
 #[must_use]
 pub fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
     let pairs = request.header("cookie")?.split(';').filter_map(|pair| pair.trim().split_once('='));

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::api::{self, Api};
 use crate::browser;
+use crate::bytes;
 use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
@@ -17,10 +18,9 @@ use crate::credential::Places;
 use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
-use crate::identity::api_key::{self, Hasher};
+use crate::identity::api_key::Hasher;
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
-use crate::identity::local::pin::Pins;
 use crate::identity::makers::Makers;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
@@ -272,7 +272,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         Some(key) => key.clone(),
         None => {
             let key = store.secret("share-signing-key", &random_secret)?;
-            Secret::new(api_key::hex(&key))
+            Secret::new(bytes::hex(&key))
         }
     };
     let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
@@ -295,6 +295,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
     let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
+    let pins = local.pins();
     Ok(Verifiers {
         oidc,
         directories,
@@ -315,7 +316,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             codes,
             grants,
             viewer_tokens,
-            pins: Pins::default(),
+            pins,
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),
                 most_instances: config.shares.inbox_max_instances,
@@ -328,7 +329,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
 }
 
 fn random_secret() -> Result<Vec<u8>, Cause> {
-    Ok(api_key::random::<SHORTEST_SECRET>()?.to_vec())
+    Ok(bytes::random::<SHORTEST_SECRET>()?.to_vec())
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -419,7 +420,7 @@ impl Callbacks for Plugin {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started | Change::Stopped | Change::Other => {}
+            Change::Started | Change::Other => {}
         }
     }
 

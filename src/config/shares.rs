@@ -36,9 +36,10 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
     }
     let max_validity = seconds(&section, "MaxValidity");
     let public_ohif_root = root(&section, "PublicOhifRoot");
+    // Read for those who move from orthanc-auth-service, whose links named their server. Ours open on this one only.
+    let _without_effect = section.string("ServerId");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
-        server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
@@ -171,7 +172,7 @@ fn defaults(section: &Section<'_>, max_validity: Option<Duration>) -> BTreeMap<S
 fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
     let value = section.string(key)?;
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    // A date is tried first: it would be read as its first moment else.
+    // A date is tried first: it would otherwise be read as its first moment.
     let parsed = match value.parse::<Date>() {
         Ok(date) if !value.contains([':', 'T', 't']) => {
             date.checked_add(1.day()).ok().and_then(|next| utc(next.at(0, 0, 0, 0)))

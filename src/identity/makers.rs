@@ -1,8 +1,8 @@
-//! What the state says of those who made keys and links. Many keys and links have the same few makers, so that the first
-//! use of each need not ask for its maker again.
+//! What the state says of those who made keys and links. Many keys and links have the same few makers, so that the
+//! first use of each need not ask for its maker again.
 //!
-//! Kept exactly as long as a verified identity would be: until anything was taken from anybody (the epoch). Knows nothing
-//! of what keys and links give.
+//! Kept exactly as long as a verified identity would be: until anything was taken from anybody (the epoch). Knows
+//! nothing of what keys and links give.
 
 use std::sync::Arc;
 

@@ -73,17 +73,6 @@ pub enum Rejection {
     Store(#[from] StoreError),
 }
 
-impl Rejection {
-    /// Whether the client is to come back later.
-    #[must_use]
-    pub const fn is_too_many(&self) -> bool {
-        matches!(
-            self,
-            Self::Local(LocalError::TooManyAttempts { .. } | LocalError::Busy) | Self::Directory(DirectoryError::Busy)
-        )
-    }
-}
-
 /// All that credentials are verified against.
 pub struct Verifiers {
     /// The providers' keys; `None` without a provider.

@@ -1,4 +1,5 @@
-//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of anybody.
+//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of
+//! anybody.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -8,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::identity::api_key::{NoRandom, hex};
+use crate::bytes::{NoRandom, hex};
 
 /// The length of one coordinate of a point on P-256.
 const COORDINATE: usize = 32;

@@ -5,8 +5,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::host::HostError;
+use crate::json::Unique;
+use crate::log_text::shorten;
 use crate::policy::rights::Labels;
-use crate::policy::roles::Unique;
 use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count, tags};
 
@@ -56,12 +57,12 @@ pub(super) enum Constraint {
 
 impl Query {
     pub(super) fn read(body: &[u8]) -> Result<Self, HostError> {
-        // A member that stands twice: which one would count is not ours to guess.
+        // A member that appears twice: which one would count is not ours to guess.
         let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
             log::info!(
                 "a search with the member {:?} is refused to somebody who does not hold all labels",
-                unknown.chars().take(64).collect::<String>()
+                shorten(unknown)
             );
             return Err(HostError::FORBIDDEN);
         }

@@ -1,8 +1,8 @@
-//! What the site has said for links of somebody with certain roles (`Shares.Defaults`): what a new link has without being
-//! asked for it, and how far a request may go. Pure.
+//! What the site has said for links of somebody with certain roles (`Shares.Defaults`): what a new link has without
+//! being asked for it, and how far a request may go. Pure.
 //!
-//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and who has one
-//! more role has not become more careful.
+//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and one
+//! more role makes nobody more careful.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{BadRequest, bad};
 use crate::clock::UnixTime;
 use crate::config::{ShareDefaults, Shares};
 
-/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would else
-/// be a way around what is enforced.
+/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would
+/// otherwise be a way around what is enforced.
 const INSTANT: i64 = 3_600;
 
 /// The conditions of one person's links.
@@ -60,8 +60,8 @@ impl Defaults {
     /// The request with what it does not say itself. An error for what goes beyond a bound.
     ///
     /// An inbox link opens nothing, so that nothing of this is about it. Instant links and MedDream's cannot ask for
-    /// anything: the first are bounded in time and what they download, and the second are refused where something must be
-    /// asked for.
+    /// anything: the first are bounded in time and what they download, and the second are refused where something must
+    /// be asked for.
     pub fn apply(&self, mut request: LinkRequest, shares: &Shares, now: UnixTime) -> Result<LinkRequest, BadRequest> {
         if request.link_type == LinkType::Inbox {
             return Ok(request);
@@ -105,8 +105,8 @@ impl Defaults {
         Ok(request)
     }
 
-    /// A launch of a viewer by somebody who is logged in is an instant link that asks for nothing: whether it may download,
-    /// and when it ends, then at the latest.
+    /// A launch of a viewer by somebody who is logged in is an instant link that asks for nothing: whether it may
+    /// download, and when it ends, then at the latest.
     #[must_use]
     pub fn of_launch(&self, latest: UnixTime, now: UnixTime) -> (bool, UnixTime) {
         let given = self.given.validity.map(|validity| after(validity, now));

@@ -7,6 +7,8 @@
 
 mod epoch;
 mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod launch;
 mod migrations;
 mod sqlite;
@@ -192,7 +194,7 @@ pub enum UseKind {
     Session,
 }
 
-/// Uses of one key or link since the last batch.
+/// Uses of one key, link or session since the last batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UseRecord {
     /// What was used.
@@ -292,14 +294,14 @@ pub trait Store: Send + Sync {
     /// Forgets sessions that are over.
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
 
-    /// Stores a new launch, whose code nobody has come with yet; the oldest of very many of one link, client and session
-    /// makes room for it. Refused while a rollback is unacknowledged.
+    /// Stores a new launch, whose code nobody has come with yet; the oldest of very many of one link, client and
+    /// session makes room for it. Refused while a rollback is unacknowledged.
     fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError>;
-    /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is one
-    /// first. Refused while a rollback is unacknowledged.
+    /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is
+    /// one first. Refused while a rollback is unacknowledged.
     fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError>;
-    /// Keeps the first refresh token of a launch whose code was taken; says whether that may be. Refused while a rollback
-    /// is unacknowledged.
+    /// Keeps the first refresh token of a launch whose code was taken; says whether that may be. Refused while a
+    /// rollback is unacknowledged.
     fn start_launch(&self, id: &str, refresh_hash: &[u8; 32]) -> Result<bool, StoreError>;
     /// The launch with this id, over, ended or not.
     fn launch(&self, id: &str) -> Result<Option<LaunchRecord>, StoreError>;
@@ -312,8 +314,8 @@ pub trait Store: Send + Sync {
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
-    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was known
-    /// has other roles by that. Costs no write when nothing changes.
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was
+    /// known has other roles by that. Costs no write when nothing changes.
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
@@ -349,8 +351,8 @@ pub trait Store: Send + Sync {
     fn changes(&self) -> Result<u64, StoreError>;
     /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
     fn check(&self) -> Result<(), StoreError>;
-    /// Set when a backup was restored: revocations since then are lost, and nothing is issued until an administrator has
-    /// removed the epoch file, and the state is opened again.
+    /// Set when a backup was restored: revocations since then are lost, and nothing is issued until an administrator
+    /// has removed the epoch file, and the state is opened again.
     fn rolled_back(&self) -> Option<Rollback>;
     /// What the administrator should read in the log at start, each a sentence.
     fn warnings(&self) -> Vec<String>;

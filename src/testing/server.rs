@@ -279,5 +279,4 @@ impl Host for FakeHost {
     fn call(&self, method: Method, uri: &str, _headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError> {
         Ok(CoreAnswer { status: 200, headers: Vec::new(), body: self.answer(method, uri, body)? })
     }
-    fn set_metric(&self, _name: &'static str, _value: i64) {}
 }

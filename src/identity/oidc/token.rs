@@ -125,7 +125,8 @@ pub enum TokenError {
     Audience,
 }
 
-/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling the administrator.
+/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling
+/// the administrator.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
     pub(super) refetch: Option<(usize, Arc<Snapshot>)>,

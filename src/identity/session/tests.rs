@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::clock;
 use crate::identity::oidc::testing::{DISCOVERY, FakeProvider, P256, TOKEN, claims, eventually, keycloak};
+use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::{PersonRecord, SqliteStore};
 
 struct Bed {
@@ -164,6 +165,37 @@ fn the_thread_asks_before_the_word_is_over_and_without_any_request() {
     eventually("it is renewed", || bed.store.sessions(None).unwrap()[0].valid_until > now.plus(800));
     assert!(sessions.find(text.expose(), now).is_ok());
     sessions.stop();
+}
+
+#[test]
+fn a_session_without_room_in_memory_is_renewed_by_its_request() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 300, json!({})), "refresh-2");
+    let (store, oidc) = (Arc::clone(&bed.store), Arc::clone(&bed.oidc));
+    let sessions = Sessions::start_keeping(0, store, Some(oidc), Epoch::default(), Duration::from_secs(3_600)).unwrap();
+    let now = clock::now();
+    let (text, _) = sessions.open(bed.login(now), now).unwrap();
+    let found = sessions.find(text.expose(), now).unwrap();
+    assert!(found.valid_until > now.plus(200));
+    // And once more, when that is over: nothing of the first renewal is left behind.
+    bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-3");
+    assert!(sessions.find(text.expose(), found.valid_until).is_ok());
+    assert_eq!(bed.provider.count(TOKEN), 2);
+}
+
+#[test]
+fn a_renewal_that_panics_is_tried_again() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-2");
+    let faulty = Arc::new(FaultyStore::new());
+    let store = Arc::clone(&faulty) as Arc<dyn Store>;
+    let oidc = Some(Arc::clone(&bed.oidc));
+    let sessions = Sessions::start(store, oidc, Epoch::default(), Duration::from_secs(3_600)).unwrap();
+    let now = clock::now();
+    faulty.fail("renew_session", Fault::Panic);
+    let (text, _) = sessions.open(bed.login(now), now).unwrap();
+    eventually("the thread has failed", || !faulty.will_fail());
+    eventually("it is renewed", || sessions.find(text.expose(), clock::now()).is_ok());
 }
 
 /// A session whose word is over, with what the provider now answers, is refused and ends.

@@ -9,7 +9,6 @@ fn shares() -> Shares {
     Shares {
         secret_key: None,
         previous_secret_keys: vec![],
-        server_id: None,
         public_orthanc_root: Some("http://localhost/orthanc/".to_owned()),
         public_landing_root: None,
         public_ohif_root: Some("http://localhost/ohif/".to_owned()),
