@@ -253,7 +253,7 @@ pub fn callback(call: &Call<'_>) -> Answer {
                 name: login.name.clone(),
                 groups: login.groups.clone(),
                 roles: login.roles.clone(),
-                seen_at: call.now,
+                seen_at: login.issued_at.unwrap_or(call.now),
             })?;
             open(&desk, login, &return_path, cookies)
         }

@@ -53,6 +53,8 @@ pub struct Login {
     pub roles: Vec<String>,
     /// Their groups, as the provider said.
     pub groups: Vec<String>,
+    /// When the provider said so: the `iat` of its token.
+    pub issued_at: Option<UnixTime>,
     /// The provider's own session.
     pub provider_session: Option<String>,
     /// Until when the provider's word counts; `None` for a local account.
@@ -71,6 +73,7 @@ impl Login {
             name: token.name,
             roles: token.roles,
             groups: token.groups,
+            issued_at: token.issued_at,
             provider_session: token.session,
             valid_until: Some(token.expires_at),
             tokens: Tokens { refresh: refresh_token, id: id_token },
@@ -85,6 +88,7 @@ impl Login {
             name: user.to_owned(),
             roles: Vec::new(),
             groups: Vec::new(),
+            issued_at: None,
             provider_session: None,
             valid_until: None,
             tokens: Tokens::default(),

@@ -69,6 +69,7 @@ impl Bed {
             name: "Dr. Grün".to_owned(),
             roles: vec!["doctor-role".to_owned()],
             groups: Vec::new(),
+            issued_at: None,
             provider_session: Some("s-1".to_owned()),
             valid_until: Some(valid_until),
             tokens: Tokens {
