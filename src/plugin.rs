@@ -176,7 +176,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
             resources: config.unchecked_resources.clone(),
             folders: config.unchecked_folders.clone(),
         },
-        resources: Resources::new(Arc::clone(&host), config.labels_validity),
+        resources: Resources::new(Arc::clone(&host), config.labels_validity)
+            .of_a_server_that_finds_all(config.finds_all),
         ownership: Ownership::default(),
     });
     let doctor = Doctor::new(&config, Arc::clone(&gate));

@@ -178,6 +178,7 @@ impl From<HostError> for ResourceError {
 pub struct Resources {
     host: Arc<dyn Host>,
     validity: Duration,
+    finds_all: bool,
     nodes: Cache<(Level, Box<str>), Node>,
     labels: Cache<Box<str>, Aged<Study>>,
     uids: Cache<(Level, Box<str>), Aged<Ids>>,
@@ -203,12 +204,20 @@ impl Resources {
         Self {
             host,
             validity,
+            finds_all: false,
             nodes: Cache::new(16_384),
             labels: Cache::new(8_192),
             uids: Cache::new(8_192),
             lists: Mutex::default(),
             epoch: AtomicU64::new(0),
         }
+    }
+
+    /// `finds_all`: whether the server answers a search with as many as were asked for, as it does unless it is configured
+    /// otherwise (`LimitFindResults`). Not said, it may have answered less, and is asked for more.
+    #[must_use]
+    pub fn of_a_server_that_finds_all(self, finds_all: bool) -> Self {
+        Self { finds_all, ..self }
     }
 
     /// Forgets all labels: some changed, on this server, just now.

@@ -89,6 +89,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         emails: emails::read(&section, &users),
         users,
         overwrites_instances: server.overwrites_instances,
+        finds_all: server.finds_all,
         anonymous: users::read_anonymous(&section),
         roles: users::read_roles(&section),
         rules,

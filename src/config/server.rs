@@ -19,6 +19,8 @@ pub(super) struct Server {
     pub(super) index_directory: String,
     /// Whether an instance that comes again replaces the one that is there.
     pub(super) overwrites_instances: bool,
+    /// Whether it answers a search with everything that is found, however much is asked for.
+    pub(super) finds_all: bool,
     /// How the server calls itself.
     pub(super) name: String,
     /// Whether it speaks TLS itself.
@@ -57,6 +59,7 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         explorer_login: explorer_login(&oe2),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
         overwrites_instances: overwrites(orthanc),
+        finds_all: orthanc.value("LimitFindResults").is_none_or(|limit| limit.as_i64() == Some(0)),
         name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),
         https,
         local_url: format!("{scheme}://localhost:{port}/"),

@@ -136,13 +136,15 @@ impl Resources {
             query.insert("Since".to_owned(), json!(since));
             let page = self.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
             let page: Vec<Value> = crate::json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
-            // The server may have a lower limit of its own (`LimitFindResults`): only an empty page is the end.
-            if page.is_empty() {
-                return Ok(found);
-            }
             since += page.len();
             for study in &page {
                 found.push(listed(study, &mut label_sets).ok_or(HostError::PLUGIN)?);
+            }
+            // A server with a lower limit of its own shows the end by an empty page only; another by a page that is not
+            // full, but for the few studies that were deleted while it described them.
+            let is_last = page.is_empty() || (self.finds_all && page.len() < PAGE / 2);
+            if is_last {
+                return Ok(found);
             }
         }
     }

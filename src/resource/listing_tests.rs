@@ -38,6 +38,17 @@ fn a_list_has_the_studies_with_one_of_the_labels() {
 }
 
 #[test]
+fn a_server_that_finds_all_is_asked_once() {
+    for (finds_all, times) in [(true, 1), (false, 2)] {
+        let host = FakeHost::new(world());
+        let resources = Resources::new(Arc::clone(&host) as Arc<dyn crate::host::Host>, LONG);
+        let resources = resources.of_a_server_that_finds_all(finds_all);
+        let listing = resources.labelled(&labels(&["int"]), false).unwrap();
+        assert_eq!((ids(&listing), host.calls.lock().len()), (named(&["b1", "c2", "d1", "g1"]), times));
+    }
+}
+
+#[test]
 fn a_list_ends_with_a_change_and_not_without_validity() {
     let host = FakeHost::new(world());
     let resources = Resources::new(Arc::clone(&host) as Arc<dyn crate::host::Host>, LONG);
