@@ -153,10 +153,12 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
     for (member, level) in [("ParentStudy", Level::Study), ("ParentSeries", Level::Series)] {
         if let Some(id) = query.text(member)?.filter(|_| below_a_study) {
             // Of a study that is seen in part, what may be seen is found elsewhere.
-            let located = context.gate.resources.locate(&Named::Orthanc(level, id.into())).unwrap_or_default();
-            let is_whole = located
-                .iter()
-                .all(|inner| scope.allows(&Located { study: inner.study.clone(), series: None, instance: None }));
+            let located = context.gate.resources.locate(&Named::Orthanc(level, id.into()));
+            let mut located = located.map_err(|_| HostError::FORBIDDEN)?;
+            for inner in &mut located {
+                (inner.series, inner.instance) = (None, None);
+            }
+            let is_whole = scope.allows_all(&located);
             return Ok(if is_whole { Plan::Narrowed(Value::Object(query.with_labels(labels))) } else { Plan::Nothing });
         }
     }

@@ -21,6 +21,8 @@ pub struct FakeHost {
     pub calls: Mutex<Vec<(String, String)>>,
     /// Every call fails in this way.
     pub failure: Mutex<Option<HostError>>,
+    /// So many calls from now, one fails.
+    pub fails_at: Mutex<Option<usize>>,
     /// Called once, after the next answer was made and before it is given.
     pub meanwhile: Mutex<Option<Hook>>,
 }
@@ -46,6 +48,15 @@ impl FakeHost {
         if let Some(failure) = *self.failure.lock() {
             return Err(failure);
         }
+        let mut fails_at = self.fails_at.lock();
+        *fails_at = match *fails_at {
+            Some(0) => {
+                *fails_at = None;
+                return Err(HostError::PLUGIN);
+            }
+            left => left.map(|left| left - 1),
+        };
+        drop(fails_at);
         let answer = self.core(method, uri, body);
         let hook = self.meanwhile.lock().take();
         if let Some(hook) = hook {
