@@ -42,6 +42,7 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
         Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
         Plan::Parts(parts) => pretty(&Value::Array(parts.find(context, scope, &query)?)),
+        Plan::Patients(patients) => pretty(&Value::Array(patients.find(context, scope, &query)?)),
     }))
 }
 
@@ -66,6 +67,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         }
         Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
         Plan::Parts(parts) => pretty(&json!({"Count": parts.find(context, scope, &query)?.len()})),
+        Plan::Patients(patients) => pretty(&json!({"Count": patients.find(context, scope, &query)?.len()})),
     }))
 }
 
@@ -84,6 +86,7 @@ fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pie
         Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
         Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
         Plan::Parts(parts) => parts.find(context, scope, query)?,
+        Plan::Patients(patients) => patients.find(context, scope, query)?,
     };
     let wanted = end - since;
     if answer.len() < wanted {
@@ -107,6 +110,7 @@ fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<us
         Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
         Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
         Plan::Parts(parts) => parts.find(context, scope, &all)?.len(),
+        Plan::Patients(patients) => patients.find(context, scope, &all)?.len(),
     })
 }
 
@@ -117,12 +121,14 @@ enum Plan {
     Nothing,
     /// By the core, from a query that finds nothing else.
     Narrowed(Value),
-    /// By the core without its paging, and then only these resources of the query's level count.
+    /// By the core without its paging, and then only these studies count.
     Picked { body: Value, ids: BTreeSet<String> },
     /// By the core in several queries without its paging, one after the other.
     Several(Vec<Value>),
     /// By the core in several queries, each of which names a part of the allowed studies.
     Parts(parts::Parts),
+    /// By the core in several queries, each of which names some of the patients of allowed studies.
+    Patients(patients::Patients),
 }
 
 /// `finds`: resources are wanted, and not only how many there are.
@@ -135,7 +141,7 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
         Labels::Only(own) => own.iter().cloned().collect(),
         Labels::All => return Err(HostError::PLUGIN),
     };
-    if own_labels.is_empty() && !has_links {
+    if scope.is_empty() {
         return Ok(Plan::Nothing);
     }
     if query.level == Level::Study && !has_links {
@@ -198,10 +204,7 @@ fn among_allowed(
     let mut body = query.with_labels(labels);
     if query.level == Level::Patient {
         // Which tags a patient is found by is the core's to say; which patients count is ours.
-        body.remove("Since");
-        body.remove("Limit");
-        let ids = allowed.into_values().map(|listed| listed.patient.to_string()).collect();
-        return Ok(Plan::Picked { body: Value::Object(body), ids });
+        return Ok(Plan::Patients(patients::Patients::of(body, allowed)));
     }
     // The core compares each answer with each UID of the list, and pages nothing that is case-sensitive.
     let is_case_sensitive = body.get("CaseSensitive") == Some(&Value::Bool(true));
@@ -436,6 +439,7 @@ fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u
 }
 
 mod parts;
+mod patients;
 
 #[cfg(test)]
 #[path = "search_tests.rs"]

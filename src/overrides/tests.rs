@@ -16,6 +16,7 @@ mod askers;
 mod failures;
 mod kept_lists;
 mod parts;
+mod patients;
 mod pieces;
 
 use askers::*;
@@ -110,6 +111,42 @@ fn queries_that_are_not_understood_are_not_passed_on() {
             let reply = askers[0].call(&bed, Method::Post, path, query.as_bytes()).unwrap();
             assert_eq!(reply, Reply::HostError(expected), "{query}");
             assert_eq!(bed.host.count(&format!("POST {path}")), 0, "{query}");
+        }
+    }
+}
+
+/// What would be looked up study by study, or compared with each of them, is bounded before that.
+#[test]
+fn study_uids_in_odd_spellings_and_numbers_are_refused_at_once() {
+    let (bed, askers) = bed(world());
+    let many: Vec<String> = (0..1_001).map(|number| format!("1.2.{number}")).collect();
+    let own = vec![uid("a1"); 50_000].join("\\");
+    for (tag, value, expected) in [
+        ("20,d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020/000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("(0020000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020 000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020,000d ", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("8,1030", "x".to_owned(), Some(HostError::BAD_REQUEST)),
+        ("0020,000d", many.join("\\"), Some(HostError::BAD_REQUEST)),
+        ("0020,000d", own, None),
+    ] {
+        for level in ["Study", "Series", "Instance"] {
+            for path in ["/tools/find", "/tools/count-resources"] {
+                let query = json!({"Level": level, "Query": {tag: value}}).to_string();
+                bed.host.calls.lock().clear();
+                let reply = askers[6].call(&bed, Method::Post, path, query.as_bytes()).unwrap();
+                match expected {
+                    Some(error) => {
+                        assert_eq!(reply, Reply::HostError(error), "{tag} {level}");
+                        assert_eq!(*bed.host.calls.lock(), [], "{tag} {level}");
+                    }
+                    None => {
+                        assert!(matches!(reply, Reply::Answer { .. }), "{tag} {level}: {reply:?}");
+                        assert!(bed.host.count("POST /tools/lookup") <= 3, "{tag} {level}");
+                    }
+                }
+            }
         }
     }
 }
