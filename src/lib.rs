@@ -31,6 +31,7 @@ pub mod launch;
 pub mod login;
 pub mod mail;
 pub mod meddream;
+pub mod nesting;
 pub mod orthanc;
 pub mod overrides;
 pub mod ownership;
