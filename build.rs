@@ -13,7 +13,8 @@ fn main() {
         .header("orthanc-sdk/shim.h")
         .allowlist_item("gh_.*")
         .use_core()
-        // The official header is compared with ours in tests/abi.rs; these assertions compare ours with what Rust made of it.
+        // The official header is compared with ours in tests/abi.rs; these assertions compare ours with what Rust made
+        // of it.
         .layout_tests(true)
         .generate_comments(false)
         .rust_edition(bindgen::RustEdition::Edition2024);

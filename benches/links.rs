@@ -1,5 +1,5 @@
-//! What links cost with few of them in the state, and with very many: made, used, listed and taken back, in turns on the
-//! same machine. No HTTP, no Orthanc: the host is a stub that knows one study.
+//! What links cost with few of them in the state, and with very many: made, used, listed and taken back, in turns on
+//! the same machine. No HTTP, no Orthanc: the host is a stub that knows one study.
 //!
 //! Run with `cargo xtask bench --links 1000000`. The state is filled by the store itself, ten thousand links in each
 //! transaction.
@@ -171,7 +171,8 @@ fn fill(state: &Path, links: usize) -> anyhow::Result<String> {
 const PAGE: usize = 100;
 
 fn main() -> anyhow::Result<()> {
-    // Cargo says `--bench`; `cargo test --benches` does not, and then once is enough to see that everything is answered.
+    // Cargo says `--bench`; `cargo test --benches` does not, and then once is enough to see that everything is
+    // answered.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let asked = std::env::var(MANY).ok().map(|number| number.parse()).transpose()?;
     let (many, rounds) = match (is_bench, asked) {

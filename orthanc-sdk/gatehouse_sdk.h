@@ -39,7 +39,6 @@ typedef uint32_t gh_change;
 enum {
   gh_change_deleted = 1,
   gh_change_started = 10,
-  gh_change_stopped = 11,
   gh_change_job_success = 17,
   gh_change_job_failure = 18
 };
@@ -69,9 +68,6 @@ enum { gh_log_level_error = 0, gh_log_level_warning = 1, gh_log_level_info = 2, 
 typedef uint32_t gh_log_category;
 enum { gh_log_category_plugins = 2 };
 
-typedef uint32_t gh_metric_type;
-enum { gh_metric_type_default = 0 };
-
 typedef uint32_t gh_property;
 enum { gh_property_description = 1 };
 
@@ -95,7 +91,6 @@ enum {
   gh_service_get_configuration = 13,
   gh_service_create_memory_buffer = 38,      /* 1.7.0 */
   gh_service_create_memory_buffer64 = 40,    /* 1.9.0 */
-  gh_service_set_metrics_integer_value = 43, /* 1.12.1 */
   gh_service_log_message = 45,               /* 1.12.4 */
   gh_service_register_on_stored_instance = 1001,
   gh_service_register_on_change = 1003,
@@ -237,12 +232,6 @@ typedef struct {
   char** result;
   const char* argument;
 } gh_params_dynamic_string;
-
-typedef struct {
-  const char* name;
-  int64_t value;
-  gh_metric_type type;
-} gh_params_metric;
 
 typedef struct {
   const char* pattern;

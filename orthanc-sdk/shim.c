@@ -75,14 +75,6 @@ gh_error gh_get_configuration_path(gh_context* context, char** result) {
   return get_text(context, gh_service_get_configuration_path, result);
 }
 
-void gh_set_metric(gh_context* context, const char* name, int64_t value) {
-  gh_params_metric params = {0};
-  params.name = name;
-  params.value = value;
-  params.type = gh_metric_type_default;
-  gh_invoke(context, gh_service_set_metrics_integer_value, &params);
-}
-
 gh_error gh_register_rest(gh_context* context, const char* pattern, gh_rest_callback callback) {
   gh_params_rest_callback params = {0};
   params.pattern = pattern;

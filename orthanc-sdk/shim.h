@@ -35,8 +35,6 @@ gh_error gh_create_buffer64(gh_context* context, gh_buffer64* buffer, uint64_t s
 void gh_set_description(gh_context* context, const char* plugin, const char* description);
 gh_error gh_get_configuration(gh_context* context, char** result);
 gh_error gh_get_configuration_path(gh_context* context, char** result);
-/* Hosts since 1.12.1. */
-void gh_set_metric(gh_context* context, const char* name, int64_t value);
 
 gh_error gh_register_rest(gh_context* context, const char* pattern, gh_rest_callback callback);
 gh_error gh_register_filter(gh_context* context, gh_http_filter callback);

@@ -1,7 +1,8 @@
-//! What a browser says of a request by itself: whether it is a page, and whether the page that asks is ours. Decides when
-//! a cookie counts (decision 27).
+//! What a browser says of a request by itself: whether it is a page, and whether the page that asks is ours. Decides
+//! when a cookie counts (decision 27).
 //!
-//! Rests on Fetch Metadata (W3C) and on `Origin` (RFC 6454), which no page can set. Knows nothing of whose cookie it is.
+//! Rests on Fetch Metadata (W3C) and on `Origin` (RFC 6454), which no page can set. Knows nothing of whose cookie it
+//! is.
 #![forbid(unsafe_code)]
 
 use crate::host::Method;

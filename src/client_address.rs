@@ -1,5 +1,5 @@
-//! Whose address a request comes from when reverse proxies stand before the server. Decides nothing: addresses only count
-//! failures of passwords (decision 12).
+//! Whose address a request comes from when reverse proxies stand before the server. Decides nothing: addresses only
+//! count failures of passwords (decision 12).
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;

@@ -37,7 +37,7 @@ pub enum Kind {
     Basic,
     /// A token or a key; which of them, its verification finds out.
     Token,
-    /// What a browser holds for its session. Nowhere but in its cookie: only there it is known when it counts.
+    /// What a browser holds for its session. Read from its cookie only, because only there do we know when it counts.
     Session,
     /// What a browser holds that opened a link by its code. In its cookie only, too.
     Opened,
@@ -77,9 +77,9 @@ pub struct Places {
     /// Argument names.
     pub arguments: Vec<String>,
     /// The name of the session's cookie; `None` without a login gate.
-    pub session_cookie: Option<&'static str>,
+    pub session_cookie: Option<String>,
     /// The name of the cookie of opened links.
-    pub links_cookie: &'static str,
+    pub links_cookie: String,
     /// The origin under which browsers know this server, where it is configured.
     pub origin: Option<String>,
 }
@@ -132,7 +132,7 @@ impl Places {
 
     /// What a browser shows of the links that it opened, the newest last.
     pub fn opened_links<'a>(&self, request: &Request<'a>) -> impl Iterator<Item = &'a str> + use<'a> {
-        let name = self.links_cookie;
+        let name = &self.links_cookie;
         let cookie = if name.is_empty() { None } else { cookie(request, name) };
         cookie.unwrap_or_default().split('.').filter(|text| !text.is_empty())
     }
@@ -140,12 +140,12 @@ impl Places {
     /// What a browser shows of its session, whether or not it counts for this request.
     #[must_use]
     pub fn session<'a>(&self, request: &Request<'a>) -> Option<&'a str> {
-        cookie(request, self.session_cookie?)
+        cookie(request, self.session_cookie.as_deref()?)
     }
 }
 
-/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have been
-/// set by another site below the same domain.
+/// The value of a cookie (RFC 6265, 5.4). One that comes twice, with different values, is none: the second may have
+/// been set by another site below the same domain.
 #[must_use]
 pub fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
     let pairs = request.header("cookie")?.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -187,8 +187,8 @@ mod tests {
         let places = Places {
             headers: vec!["x-key".to_owned()],
             arguments: vec!["auth".to_owned()],
-            session_cookie: Some("our-session"),
-            links_cookie: "our-links",
+            session_cookie: Some("our-session".to_owned()),
+            links_cookie: "our-links".to_owned(),
             origin: None,
         };
         places.read(&request).into_iter().map(|c| (c.source, c.kind, c.text)).collect()

@@ -1,5 +1,5 @@
-//! Calls of this server to others on behalf of a request: mails, MedDream's tokens. They run on a thread of their own, a few
-//! at a time and each for a bounded time; whoever asked waits there, on a thread of the server with little stack.
+//! Calls of this server to others on behalf of a request: mails, MedDream's tokens. They run on a thread of their own,
+//! a few at a time and each for a bounded time; whoever asked waits there, on a thread of the server with little stack.
 //!
 //! Knows nothing of what is called.
 #![forbid(unsafe_code)]

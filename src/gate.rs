@@ -11,10 +11,11 @@ use crate::config::RuleTouches;
 use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
+pub use crate::log_text::shorten;
 use crate::ownership::{Owned, Ownership};
 pub use crate::pieces::facts;
 use crate::pieces::{Pieces, has_pieces};
-use crate::policy::decision::{self, Decision, Demand, Facts, Holder, Reach, Refusal};
+use crate::policy::decision::{self, Decision, Demand, Facts, FirstGate, Holder, Reach, Refusal};
 use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
@@ -90,12 +91,6 @@ impl Outcome {
     /// The proof, when there is one; once.
     pub const fn take_permit(&mut self) -> Option<Permit> {
         self.permit.take()
-    }
-
-    /// Whose name is shown and kept: the one that granted, else the first verified (decision 3).
-    #[must_use]
-    pub fn principal(&self) -> Option<&Arc<Identity>> {
-        self.granted.first().or_else(|| self.verified.first())
     }
 }
 
@@ -200,12 +195,13 @@ impl Gate {
         let mut touched: Option<Touched<'_>> = None;
         for identity in &outcome.verified {
             let holder = identity.holder();
+            let without_download = holder.link.is_some_and(|link| is_archive && !link.download);
+            let first = FirstGate::ask(&holder, rule, now, || match without_download {
+                true => Err(Refusal::LinkWithoutDownload),
+                false => self.may_send(request, handling, identity),
+            });
+            let asks = first.asks_resources() && !matches!(handling, Handling::Upload(_));
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let without = holder.link.is_some_and(|link| is_archive && !link.download);
-            let first = decision::first_gate(&holder, rule, now);
-            let first = if without { first.and(Err(Refusal::LinkWithoutDownload)) } else { first };
-            let first = first.and_then(|()| self.may_send(request, handling, identity));
-            let asks = first.is_ok() && !decision::is_unlimited(&holder) && !matches!(handling, Handling::Upload(_));
             let reads = asks || handling == Handling::Label;
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
@@ -215,7 +211,7 @@ impl Gate {
             }
             let facts = touched.as_ref().map(|touched| self.facts_for(&holder, touched)).unwrap_or_default();
             let demand = self.demand(handling, touched.as_ref(), rule, &facts, identity);
-            match decision::decide_past(first, &holder, request.method, &demand) {
+            match first.decide(request.method, &demand) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
                     // Whom of them a search, an upload or a body is for is found out when it is read.
@@ -381,9 +377,9 @@ pub fn is_too_long(body: &[u8]) -> bool {
 /// The longest body that a link may send, in bytes, however much it may bring in.
 const LONGEST_UPLOAD: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Whether the body is short enough to be read by the server before anybody else is asked: it makes room for all of it
-/// at once, so strangers could else fill the memory, with a header alone. A body in chunks has no length that could be
-/// known here; without a length and chunks the server reads none.
+/// Whether the body is short enough to be read by the server before anybody else is asked: it allocates the announced
+/// length at once, so a header alone would let a stranger exhaust memory. A body in chunks has no length that could be
+/// known here. With neither a length nor chunks the server reads no body.
 fn is_bounded(request: &Request<'_>, chunks: bool) -> bool {
     let length = request.header("content-length").map(|length| length.trim().parse());
     let is_short = length.is_none_or(|length| length.is_ok_and(|length: u64| length <= LONGEST_OWN_BODY));
@@ -432,11 +428,6 @@ pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
         let _ = write!(line, "; {source} not accepted: {rejection}");
     }
     line
-}
-
-/// A text of a stranger's for the log: bounded, and without control characters.
-pub(crate) fn shorten(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

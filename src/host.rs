@@ -113,6 +113,4 @@ pub trait Host: Send + Sync {
     fn delete(&self, uri: &str) -> Result<(), HostError>;
     /// A call of the core's REST API with HTTP headers, whose status and headers are wanted too.
     fn call(&self, method: Method, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError>;
-    /// Sets a gauge that shows up in `/tools/metrics-prometheus`. Cheap; never fails.
-    fn set_metric(&self, name: &'static str, value: i64);
 }

@@ -1,10 +1,13 @@
 //! JSON from elsewhere, read within the little stack that the server's HTTP threads have.
 //!
-//! Those have about 100 kB (the server's HTTP library asks for no more), and a stack that ends ends the server. The JSON
-//! library goes down to 128 levels, each of which takes a piece of it, so depth is counted before anything is read.
+//! Those have about 100 kB (the server's HTTP library asks for no more), and a stack that ends ends the server. The
+//! JSON library goes down to 128 levels, each of which takes a piece of it, so depth is counted before anything is
+//! read.
 #![forbid(unsafe_code)]
 
-use serde::de::{DeserializeOwned, Error as _};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// More levels of lists and objects than this are in nothing that we read. A tag of a DICOM sequence takes two for each
 /// level of the sequence.
@@ -16,6 +19,25 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Err
         return Err(serde_json::Error::custom(format_args!("more than {DEEPEST} levels of lists and objects")));
     }
     serde_json::from_slice(json)
+}
+
+/// JSON in which no object has a member twice.
+pub struct Unique(pub Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+/// JSON as Orthanc lays it out: three spaces.
+#[must_use]
+pub fn pretty(value: &Value) -> Vec<u8> {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");
+    // Writing a JSON value into memory does not fail.
+    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter));
+    text
 }
 
 /// Whether JSON has more levels than we read.
@@ -79,10 +101,63 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unique(element)) = elements.next_element()? {
+            list.push(element);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let Unique(value) = members.next_value()?;
+            if object.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("the member {name:?} appears twice")));
+            }
+            object.insert(name, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     #[test]
     fn levels_are_counted_outside_of_texts() {

@@ -1,4 +1,5 @@
-//! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing else.
+//! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing
+//! else.
 //!
 //! A request walks from left to right; rooms to the right never import rooms to the left:
 //! `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` → `policy` → back out. Only
@@ -15,7 +16,9 @@
 )]
 
 pub mod api;
+pub mod bounded_body;
 pub mod browser;
+pub mod bytes;
 pub mod callbacks;
 pub mod client_address;
 pub mod clock;
@@ -28,6 +31,7 @@ pub mod host;
 pub mod identity;
 pub mod json;
 pub mod launch;
+pub mod log_text;
 pub mod login;
 pub mod mail;
 pub mod meddream;
@@ -36,6 +40,7 @@ pub mod orthanc;
 pub mod overrides;
 pub mod ownership;
 pub mod pages;
+pub mod panics;
 pub mod person;
 pub mod pieces;
 pub mod plugin;

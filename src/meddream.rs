@@ -1,8 +1,8 @@
-//! MedDream's token service: MedDream is a server of its own that reads Orthanc by itself, and opens studies for whoever
-//! has a token that its service gave for them.
+//! MedDream's token service: MedDream is a server of its own that reads Orthanc by itself, and opens studies for
+//! whoever has a token that its service gave for them.
 //!
-//! The request is a POST of `{"items": [{"studies": {"study": UID, "storage": "Orthanc"}}, …]}`, the answer the token as text.
-//! Knows nothing of links and of who may open what.
+//! The request is a POST of `{"items": [{"studies": {"study": UID, "storage": "Orthanc"}}, …]}`, the answer the token
+//! as text. Knows nothing of links and of who may open what.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use reqwest::Client;
 use serde_json::{Value, json};
 
+use crate::bounded_body::{self, BodyFault};
 use crate::errands::{Errands, Fault};
 
 /// Longer answers are no tokens, in bytes.
@@ -87,17 +88,14 @@ fn request<'a>(studies: impl Iterator<Item = &'a str>) -> String {
 
 async fn ask(client: &Client, url: &str, body: String) -> Result<String, MedDreamError> {
     let request = client.post(url).header("Content-Type", "application/json").body(body);
-    let mut answer = request.send().await.map_err(|_| MedDreamError::Unreachable)?;
+    let answer = request.send().await.map_err(|_| MedDreamError::Unreachable)?;
     if !answer.status().is_success() {
         return Err(MedDreamError::Status(answer.status().as_u16()));
     }
-    let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|_| MedDreamError::Unreachable)? {
-        text.extend_from_slice(&chunk);
-        if text.len() > LONGEST {
-            return Err(MedDreamError::NoToken);
-        }
-    }
+    let text = bounded_body::read(answer, LONGEST).await.map_err(|fault| match fault {
+        BodyFault::TooLong(_) => MedDreamError::NoToken,
+        BodyFault::Broken(_) => MedDreamError::Unreachable,
+    })?;
     read(&text).ok_or(MedDreamError::NoToken)
 }
 

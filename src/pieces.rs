@@ -67,7 +67,7 @@ impl Pieces {
     /// One for each study that they lie in, by the study's Orthanc identifier, without the series.
     #[must_use]
     pub fn studies(&self) -> BTreeMap<Arc<str>, Located> {
-        let study = |piece: &Located| Located { study: piece.study.clone(), series: None, instance: None };
+        let study = |piece: &Located| Located::whole(piece.study.clone());
         self.0.iter().map(|piece| (Arc::clone(&piece.study.id), study(piece))).collect()
     }
 

@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::api::{self, Api};
 use crate::browser;
+use crate::bytes;
 use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
@@ -17,10 +18,10 @@ use crate::credential::Places;
 use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
-use crate::identity::api_key::{self, Hasher};
+use crate::identity::api_key::Hasher;
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
-use crate::identity::local::pin::Pins;
+use crate::identity::makers::Makers;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
@@ -43,7 +44,7 @@ use crate::seal::SealKey;
 use crate::secret::Secret;
 use crate::share::code::Codes;
 use crate::slot::{self, Staleness};
-use crate::store::{SqliteStore, Store};
+use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
 
 /// Why the plugin does not start. Its text may have several lines.
@@ -85,9 +86,6 @@ pub enum StartError {
     /// The key of ID tokens cannot be used.
     #[error("{0}")]
     IdToken(#[from] IdTokenError),
-    /// No random numbers for a first key.
-    #[error("{0}")]
-    Random(#[from] api_key::NoRandom),
 }
 
 /// The running plugin.
@@ -145,7 +143,7 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
     }
     if let Some(rollback) = store.rolled_back() {
         log::error!(
-            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again; no key or link is made until that is acknowledged",
+            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again, so no key or link is made. Remove again what was removed, then stop Orthanc, remove the file …epoch beside the state, and start Orthanc (docs/operations.md)",
             rollback.database_epoch,
             rollback.file_epoch
         );
@@ -167,8 +165,8 @@ pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, Sta
         places: Places {
             headers: config.token_http_headers.clone(),
             arguments: config.token_get_arguments.clone(),
-            session_cookie: login.as_ref().map(|_| front.cookies.session_name()),
-            links_cookie: front.cookies.links_name(),
+            session_cookie: login.as_ref().map(|_| front.cookies.session_name().to_owned()),
+            links_cookie: front.cookies.links_name().to_owned(),
             origin: config.public_url.as_deref().and_then(browser::origin_of),
         },
         identities: Identities::new(verifiers, epoch),
@@ -264,7 +262,7 @@ fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, Star
     if config.shares.viewers.origins.is_empty() {
         return Ok(None);
     }
-    let id_tokens = IdTokenKey::read(&store.secret("viewer-id-token-key", &IdTokenKey::generate)?)?;
+    let id_tokens = IdTokenKey::read(&store.secret("viewer-id-token-key", &|| Ok(IdTokenKey::generate()?))?)?;
     let subjects = IdTokenSubject::new(&store.secret("viewer-subject-key", &random_secret)?);
     Ok(Some(Provider { id_tokens, subjects }))
 }
@@ -275,7 +273,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         Some(key) => key.clone(),
         None => {
             let key = store.secret("share-signing-key", &random_secret)?;
-            Secret::new(api_key::hex(&key))
+            Secret::new(bytes::hex(&key))
         }
     };
     let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
@@ -298,6 +296,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
     let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
+    let pins = local.pins();
     Ok(Verifiers {
         oidc,
         directories,
@@ -308,6 +307,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             .iter()
             .map(|(name, user)| (name.clone(), user.roles.clone()))
             .collect::<BTreeMap<_, _>>(),
+        makers: Makers::new(Arc::clone(&store), epoch.clone()),
         store,
         hasher,
         links: LinkPolicy {
@@ -317,11 +317,11 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             codes,
             grants,
             viewer_tokens,
-            pins: Pins::default(),
+            pins,
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),
                 most_instances: config.shares.inbox_max_instances,
-                most_bytes: config.shares.inbox_max_bytes,
+                most_bytes: Some(config.shares.inbox_max_bytes),
             },
         },
         roles,
@@ -329,9 +329,8 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     })
 }
 
-/// 32 random bytes; without a random source nothing, which the state refuses to keep.
-fn random_secret() -> Vec<u8> {
-    api_key::random::<32>().map(|bytes| bytes.to_vec()).unwrap_or_default()
+fn random_secret() -> Result<Vec<u8>, Cause> {
+    Ok(bytes::random::<SHORTEST_SECRET>()?.to_vec())
 }
 
 #[cfg(any(test, feature = "fuzzing"))]
@@ -427,7 +426,7 @@ impl Callbacks for Plugin {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started | Change::Stopped | Change::Other => {}
+            Change::Started | Change::Other => {}
         }
     }
 

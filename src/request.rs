@@ -28,7 +28,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A request at a REST callback: what the filter saw, plus the body and the groups of the pattern that matched.
+/// A request at a REST callback: what the filter saw, plus the body.
 #[derive(Clone, Debug)]
 pub struct RestRequest<'a> {
     /// The request.
@@ -70,8 +70,6 @@ impl Reply {
 pub enum Change {
     /// The server has started and answers requests.
     Started,
-    /// The server is about to stop.
-    Stopped,
     /// A patient, study, series or instance is gone; its Orthanc identifier.
     Deleted(String),
     /// A job has succeeded or failed; its identifier.

@@ -134,6 +134,14 @@ pub struct Located {
     pub instance: Option<Node>,
 }
 
+impl Located {
+    /// A whole study.
+    #[must_use]
+    pub const fn whole(study: Study) -> Self {
+        Self { study, series: None, instance: None }
+    }
+}
+
 /// One resource of the hierarchy. What is said here of an Orthanc identifier never changes: the identifier is the hash
 /// of the DICOM identifiers of the resource and of all its parents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,8 +268,8 @@ impl Resources {
         self.lookup(level, uid)
     }
 
-    /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it is
-    /// not known.
+    /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it
+    /// is not known.
     pub fn modality_and_class(&self, series: &str) -> Result<(String, String), ResourceError> {
         let description = self.describe(Level::Series, series)?;
         let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -336,7 +344,7 @@ impl Resources {
     fn locate_id(&self, level: Level, id: &str) -> Result<Vec<Located>, ResourceError> {
         match level {
             Level::Patient => self.locate_patient(id),
-            Level::Study => Ok(vec![Located { study: self.study(id)?, series: None, instance: None }]),
+            Level::Study => Ok(vec![Located::whole(self.study(id)?)]),
             Level::Series => {
                 let series = self.node(Level::Series, id)?;
                 Ok(vec![Located { study: self.study(&series.parent)?, series: Some(series), instance: None }])
@@ -358,7 +366,7 @@ impl Resources {
         let mut found = Vec::with_capacity(studies.len());
         for study in studies {
             let study = self.study(study.as_str().ok_or_else(|| unreadable("Studies"))?)?;
-            found.push(Located { study, series: None, instance: None });
+            found.push(Located::whole(study));
         }
         if found.is_empty() { Err(ResourceError::Unknown) } else { Ok(found) }
     }
@@ -395,7 +403,8 @@ fn node(level: Level, id: &str, description: &Value) -> Result<Node, ResourceErr
         Some(member) => text(description.get(member), member)?,
         None => Arc::from(""),
     };
-    // A resource without the tag (it is in no DICOM file that Orthanc takes) is compared by its Orthanc identifier only.
+    // A resource without the tag (it is in no DICOM file that Orthanc takes) is compared by its Orthanc identifier
+    // only.
     let uid = description.get("MainDicomTags").and_then(|tags| tags.get(level.uid_member()));
     let uid = uid.and_then(Value::as_str).unwrap_or_default();
     Ok(Node { id: text(description.get("ID"), "ID")?, uid: uid.into(), parent })

@@ -1,5 +1,5 @@
-//! Small secrets in places that others can read, and read again only with the key: AES-256-GCM with a key derived for one
-//! purpose. Knows nothing of what is sealed.
+//! Small secrets in places that others can read, and read again only with the key: AES-256-GCM with a key derived for
+//! one purpose. Knows nothing of what is sealed.
 #![forbid(unsafe_code)]
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};

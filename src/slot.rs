@@ -1,7 +1,7 @@
 //! Whose request this thread serves: written by the filter, read by the REST callbacks of the same request.
 //!
-//! Orthanc runs the filter and the callbacks of one HTTP request on one thread, and a callback that another plugin calls
-//! on the request's behalf too. So one decision serves all of them.
+//! Orthanc runs the filter and the callbacks of one HTTP request on one thread, and a callback that another plugin
+//! calls on the request's behalf too. So one decision serves all of them.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -113,8 +113,9 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
     });
 }
 
-/// The identities that were granted the HTTP request that this thread serves; `None`: it serves none. For callbacks that
-/// get no headers. Below Orthanc 1.12.9 a request that skipped the filter has those of the one before on its thread.
+/// The identities that were granted the HTTP request that this thread serves; `None`: it serves none. For callbacks
+/// that get no headers. Below Orthanc 1.12.9 a request that skipped the filter has those of the one before on its
+/// thread.
 #[must_use]
 pub fn granted() -> Option<IdentityList> {
     SLOT.with_borrow(|place| place.get().map(|slot| slot.granted.clone()))

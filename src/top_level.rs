@@ -35,7 +35,7 @@ impl<'de, const N: usize> Visitor<'de> for AllWanted<'_, N> {
                 None => drop(members.next_value::<IgnoredAny>()?),
             }
             if !seen.insert(member) {
-                return Err(A::Error::custom("a member stands twice"));
+                return Err(A::Error::custom("a member appears twice"));
             }
         }
         Ok(found)
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
                 members.next_value::<IgnoredAny>()?;
             }
             if !seen.insert(member) {
-                return Err(A::Error::custom("a member stands twice"));
+                return Err(A::Error::custom("a member appears twice"));
             }
         }
         Ok(found)

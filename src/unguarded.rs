@@ -4,8 +4,8 @@
 
 use crate::host::Method;
 
-/// An environment variable with the path of a file that names the routes, each on a line: `GET /studies/{study}`, as the
-/// route table has them. The file is read for each request, so that a test can take out one guard after the other.
+/// An environment variable with the path of a file that names the routes, each on a line: `GET /studies/{study}`, as
+/// the route table has them. The file is read for each request, so that a test can take out one guard after the other.
 const FILE: &str = "GATEHOUSE_UNGUARDED";
 
 /// Whether this route is to be left without its guard.

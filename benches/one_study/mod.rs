@@ -39,6 +39,4 @@ impl Host for OneStudy {
     fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
         Err(HostError::UNKNOWN_RESOURCE)
     }
-
-    fn set_metric(&self, _: &'static str, _: i64) {}
 }

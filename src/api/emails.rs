@@ -1,5 +1,5 @@
-//! `/auth/emails/…`: templates, and mails with share links. Requests and answers are orthanc-auth-service's, for Orthanc
-//! Explorer 2, which hands on what its users write with a credential of its own.
+//! `/auth/emails/…`: templates, and mails with share links. Requests and answers are orthanc-auth-service's, for
+//! Orthanc Explorer 2, which hands on what its users write with a credential of its own.
 //!
 //! A mail leads to links that were made here, and to the pages that the site's templates name: nowhere else.
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::tokens::studies_today;
 use super::{Answer, ApiError, Call, ok};
-use crate::gate::shorten;
-use crate::identity::api_key::{hex, random};
+use crate::bytes::{hex, random};
 use crate::identity::{Identity, IdentityKind, Rejection};
+use crate::json::Unique;
+use crate::log_text::shorten;
 use crate::mail::template::{self, TemplateError};
 use crate::mail::{self, Letter, Mail, address, html};
 use crate::pages;
 use crate::person::Person;
-use crate::policy::roles::Unique;
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
@@ -79,8 +79,8 @@ pub fn template(call: &Call<'_>, name: &str) -> Answer {
     Ok(Reply::Answer { status: 200, content_type: "text/html; charset=utf-8", headers, body: text.into_bytes() })
 }
 
-/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (503 for too many, as the server knows no 429), in the shape that
-/// Orthanc Explorer 2 shows: `{"success": false, "details": …}`.
+/// `POST /auth/emails/send`: 200 when the mail server has taken the mail. Else 400 (503 for too many, as the server
+/// knows no 429), in the shape that Orthanc Explorer 2 shows: `{"success": false, "details": …}`.
 pub fn send(call: &Call<'_>) -> Answer {
     let mail = mail_of(call)?;
     // Asked before the body is read: a stranger learns nothing from it.
@@ -88,7 +88,7 @@ pub fn send(call: &Call<'_>) -> Answer {
     match deliver(call, mail, &sender) {
         Ok(()) => Ok(ok(&json!({"success": true, "details": null}))),
         Err(NotSent { status, details }) => {
-            // The reason may have an address in it, or what was written: it is for who wrote it.
+            // The reason may have an address in it, or what was written: it is for whoever wrote it.
             log::info!("no mail was sent for {:?}: refused with {status}", shorten(sender.name()));
             let body = json!({"success": false, "details": details}).to_string().into_bytes();
             Ok(Reply::Answer { status, content_type: "application/json", headers: Vec::new(), body })
@@ -151,12 +151,10 @@ fn deliver(call: &Call<'_>, mail: &Mail, sender: &Sender<'_>) -> Result<(), NotS
     };
     let recipients = u32::try_from(to.len()).unwrap_or(u32::MAX);
     // For the service it is the maker of the links who sends.
-    let makers: BTreeSet<&Person> = links.iter().map(|link| &link.owner).collect();
-    for maker in makers {
-        mail.rates
-            .take(maker, recipients, call.now)
-            .map_err(|error| NotSent { status: 503, details: error.to_string() })?;
-    }
+    let makers: BTreeSet<Person> = links.iter().map(|link| link.owner.clone()).collect();
+    mail.rates
+        .take(makers, recipients, call.now)
+        .map_err(|error| NotSent { status: 503, details: error.to_string() })?;
     let id = random::<16>().map_err(refused)?;
     let domains: BTreeSet<&str> = to.iter().map(lettre::Address::domain).collect();
     let line = format!(

@@ -8,8 +8,8 @@ use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
 use crate::clock::UnixTime;
 use crate::host::Method;
+use crate::identity::Identity;
 use crate::identity::api_key::{self, hex, random};
-use crate::identity::{Identity, IdentityKind};
 use crate::policy::rights::{ADMIN, Labels, Rights};
 use crate::policy::roles::Unique;
 use crate::share::{bad, date};
@@ -169,17 +169,16 @@ fn covers(own: &Rights, asked: &Rights) -> bool {
     asked.permissions.is_subset(&own.permissions) && own.labels.covers(&asked.labels)
 }
 
-/// Keeps the roles that somebody has now: what they made is measured by them later. A local user's are configured.
+/// Keeps the roles that the maker of something shows, with the time that they are from: what was made is measured by the
+/// newest of them. Those of a session are kept when it is opened and renewed, and a local user's are configured.
 pub fn remember(call: &Call<'_>, maker: &Identity) -> Result<(), ApiError> {
-    // A key without a record of ours is kept in Keycloak, and is its owner.
-    let shown = maker.kind == IdentityKind::Token || (maker.kind == IdentityKind::ApiKey && maker.id.is_none());
-    let Some(person) = maker.person.as_ref().filter(|_| shown) else { return Ok(()) };
+    let (Some(person), Some(seen_at)) = (&maker.person, maker.roles_from) else { return Ok(()) };
     call.api.gate.identities.verifiers().recorder.remember(&PersonRecord {
         person: person.clone(),
         name: maker.name.clone(),
         groups: maker.groups.clone(),
         roles: maker.roles.clone(),
-        seen_at: call.now,
+        seen_at,
     })?;
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for this
-//! link alone and sends it to the viewer, without any token.
+//! `/auth/links/{code}`: the short form of a link. Asks for what the link asks for, then gives the browser a cookie for
+//! this link alone and sends it to the viewer, without any token.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
                 log::info!(
                     "the link {} was not opened from {}: {error}",
                     record.id,
-                    crate::gate::shorten(&call.remote)
+                    crate::log_text::shorten(&call.remote)
                 );
                 return Ok(ask(call, text, &options, Some(problem)));
             }
@@ -106,12 +106,12 @@ fn exchange(
     opened.drain(..surplus.min(opened.len()));
     opened.push(&granted);
     let secure = call.api.front.address.is_https(request, call.by_proxy);
-    log::info!("the link {} was opened from {}", record.id, crate::gate::shorten(&call.remote));
+    log::info!("the link {} was opened from {}", record.id, crate::log_text::shorten(&call.remote));
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
 }
 
-/// What this browser shows of links that it has opened, the newest last: no more than it was ever given. Each costs a look
-/// into the state, and anybody can send more.
+/// What this browser shows of links that it has opened, the newest last: no more than it was ever given. Each costs a
+/// look into the state, and anybody can send more.
 pub(super) fn shown<'a>(call: &Call<'a>) -> Vec<&'a str> {
     let texts: Vec<&str> = call.api.gate.places.opened_links(&call.rest.request).collect();
     last(texts)

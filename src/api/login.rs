@@ -209,7 +209,7 @@ fn password(desk: &Desk<'_>) -> Answer {
                 LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,
                 LocalError::WrongPassword | LocalError::UnknownUser => Text::WrongPassword,
             };
-            log::info!("a login from {} failed: {error}", crate::gate::shorten(&desk.call.remote));
+            log::info!("a login from {} failed: {error}", crate::log_text::shorten(&desk.call.remote));
             Ok(choice(desk, &return_path, field("user"), Some(problem)))
         }
     }
@@ -222,7 +222,11 @@ fn open(desk: &Desk<'_>, login: session::Login, return_path: &ReturnPath, mut co
     if let Some(old) = desk.call.api.gate.places.session(request) {
         desk.sessions.end(old)?;
     }
-    log::info!("{:?} logged in from {}", crate::gate::shorten(&login.name), crate::gate::shorten(&desk.call.remote));
+    log::info!(
+        "{:?} logged in from {}",
+        crate::log_text::shorten(&login.name),
+        crate::log_text::shorten(&desk.call.remote)
+    );
     let (text, _) = desk.sessions.open(login, desk.call.now)?;
     cookies.push(desk.front().cookies.set_session(text.expose(), desk.sessions.duration(), desk.secure));
     Ok(pages::redirect(return_path.from_auth(), cookies))
@@ -249,12 +253,12 @@ pub fn callback(call: &Call<'_>) -> Answer {
                 name: login.name.clone(),
                 groups: login.groups.clone(),
                 roles: login.roles.clone(),
-                seen_at: call.now,
+                seen_at: login.issued_at.unwrap_or(call.now),
             })?;
             open(&desk, login, &return_path, cookies)
         }
         Err(error) => {
-            log::warn!("a login at {} failed: {error}", crate::gate::shorten(&transaction.issuer));
+            log::warn!("a login at {} failed: {error}", crate::log_text::shorten(&transaction.issuer));
             if let Some(oidc) = desk.oidc {
                 oidc.note_login(&transaction.issuer, &error, call.now);
             }
@@ -275,7 +279,7 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
     if desk.argument("iss").is_some_and(|issuer| !oidc.is_issuer_of(provider, &issuer)) {
         return Err(GrantError::OtherIssuer);
     }
-    let shown = |name| crate::gate::shorten(&desk.argument(name).unwrap_or_default());
+    let shown = |name| crate::log_text::shorten(&desk.argument(name).unwrap_or_default());
     let Some(code) = desk.argument("code").filter(|code| !code.is_empty()) else {
         return Err(GrantError::Refused { error: shown("error"), description: shown("error_description") });
     };
@@ -285,8 +289,8 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
     Ok(session::Login::granted(oidc.read(provider, answer, Some(nonce), desk.call.now)?))
 }
 
-/// `GET /auth/logout`: the question. `POST`: ends the session here, and sends the browser to the provider to end its own.
-/// A script gets the provider's URL as JSON instead.
+/// `GET /auth/logout`: the question. `POST`: ends the session here, and sends the browser to the provider to end its
+/// own. A script gets the provider's URL as JSON instead.
 pub fn logout(call: &Call<'_>) -> Answer {
     let desk = Desk::of(call)?;
     let request = &call.rest.request;
@@ -311,7 +315,7 @@ pub fn logout(call: &Call<'_>) -> Answer {
         None => None,
     };
     let at_provider = ended.and_then(|ended| {
-        log::info!("somebody with a session of {:?} logged out", crate::gate::shorten(&ended.person.subject));
+        log::info!("somebody with a session of {:?} logged out", crate::log_text::shorten(&ended.person.subject));
         let oidc = desk.oidc?;
         let root = desk.front().address.root(request, call.by_proxy)?;
         let provider = oidc.provider_of(&ended.person.issuer)?;

@@ -123,8 +123,8 @@ impl From<crate::store::StoreError> for ApiError {
     }
 }
 
-impl From<crate::identity::api_key::NoRandom> for ApiError {
-    fn from(error: crate::identity::api_key::NoRandom) -> Self {
+impl From<crate::bytes::NoRandom> for ApiError {
+    fn from(error: crate::bytes::NoRandom) -> Self {
         Self::internal(&error)
     }
 }
@@ -248,7 +248,7 @@ impl Call<'_> {
         log::info!(
             "refused {} {} to {}: {reason}",
             self.rest.request.method.as_str(),
-            crate::gate::shorten(self.rest.request.path),
+            crate::log_text::shorten(self.rest.request.path),
             names.join(", ")
         );
         ApiError::forbidden(reason.to_string())
@@ -267,7 +267,6 @@ fn error_reply(rest: &RestRequest<'_>, error: ApiError) -> Reply {
         404 => ("Not Found", "Unknown resource", 17),
         409 => ("Conflict", "Conflict with the state of the resource", 46),
         412 => ("Precondition Failed", "The resource has changed meanwhile", 47),
-        429 => ("Too Many Requests", "Too many attempts", 1),
         503 => ("Service Unavailable", "Not possible at the moment", 1),
         _ => ("Internal Server Error", "Error encountered within the plugin engine", 1),
     };
@@ -281,7 +280,7 @@ fn error_reply(rest: &RestRequest<'_>, error: ApiError) -> Reply {
         "OrthancStatus": code,
         "Uri": rest.request.path,
     });
-    let body = crate::overrides::answers::pretty(&body);
+    let body = crate::json::pretty(&body);
     Reply::Answer { status: error.status, content_type: "application/json", headers: error.headers, body }
 }
 

@@ -8,7 +8,8 @@ use crate::pages;
 use crate::request::Reply;
 use crate::share::viewer;
 
-/// The server's threads have 100 kB of stack, less than a compressor takes: a picture is drawn on one of its own, in bytes.
+/// The server's threads have 100 kB of stack, less than a compressor takes: a picture is drawn on one of its own, in
+/// bytes.
 const STACK: usize = 1024 * 1024;
 
 /// Pixels for each module of a PNG, and the quiet zone around them in modules (ISO/IEC 18004).

@@ -79,7 +79,7 @@ fn named(call: &Call<'_>, user: Option<&str>, issuer: Option<&str>) -> Result<Pe
     the_one_called(call, user, issuer)
 }
 
-/// The one person of this name or subject.
+/// The one person of this name or subject, for a new link.
 pub(super) fn person_called(call: &Call<'_>, user: &str) -> Result<Person, ApiError> {
     the_one_called(call, user, None).map_err(|error| match error.status {
         404 => ApiError::bad(
@@ -90,6 +90,7 @@ pub(super) fn person_called(call: &Call<'_>, user: &str) -> Result<Person, ApiEr
     })
 }
 
+/// The one person with this subject; if there is none, of this name.
 fn the_one_called(call: &Call<'_>, user: &str, issuer: Option<&str>) -> Result<Person, ApiError> {
     let verifiers = call.api.gate.identities.verifiers();
     let mut found: Vec<(Person, String)> =
@@ -98,6 +99,10 @@ fn the_one_called(call: &Call<'_>, user: &str, issuer: Option<&str>) -> Result<P
         found.push((Person::local(user), user.to_owned()));
     }
     found.retain(|(person, _)| issuer.is_none_or(|issuer| *issuer == person.issuer));
+    // Whoever changes their own name to another's subject stands in nobody's way.
+    if found.iter().any(|(person, _)| person.subject == user) {
+        found.retain(|(person, _)| person.subject == user);
+    }
     match found.as_slice() {
         [] => Err(ApiError::new(404, "nobody of this name or subject was seen here")),
         [(person, _)] => Ok(person.clone()),

@@ -1,11 +1,10 @@
 //! `/auth/settings/…`: the roles document and the names of permissions.
 
-use aws_lc_rs::digest;
 use serde_json::json;
 
 use super::{Answer, ApiError, Call, ok};
+use crate::bytes::{hex, sha256};
 use crate::host::Method;
-use crate::identity::api_key::hex;
 use crate::identity::roles_book::RolesBookError;
 use crate::policy::rights::ADMIN;
 use crate::policy::roles::Roles;
@@ -111,7 +110,7 @@ impl From<RolesBookError> for Change {
 /// A strong validator (RFC 9110, 8.8.3): the SHA-256 of the document as it is stored.
 fn etag(roles: &Roles) -> String {
     let text = roles.to_value().to_string();
-    format!("\"{}\"", hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref()))
+    format!("\"{}\"", hex(&sha256(&text)))
 }
 
 /// `If-Match` (RFC 9110, 13.1.1): `*`, or a list in which a strong comparison finds the tag.

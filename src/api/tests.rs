@@ -2,8 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Environment, ProcessEnvironment};
+use crate::person::Person;
 use crate::request::Request;
 use crate::slot::Staleness;
+use crate::store::PersonRecord;
 use crate::testing::{Bed, NOW, basic, world};
 
 fn api(bed: &Bed) -> Api {
@@ -39,15 +41,13 @@ fn bed() -> Bed {
 
 /// As the server does it: the filter for the request of the browser, then the callback, on one thread.
 fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
+    send(bed, Method::Get, outer, path, user)
+}
+
+fn send(bed: &Bed, method: Method, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
     let value = user.map(basic);
     let headers: Vec<(&str, &str)> = value.iter().map(|value| ("authorization", value.as_str())).collect();
-    let request = |path| Request {
-        method: Method::Get,
-        path,
-        remote: "192.0.2.1",
-        headers: headers.clone(),
-        arguments: Vec::new(),
-    };
+    let request = |path| Request { method, path, remote: "192.0.2.1", headers: headers.clone(), arguments: Vec::new() };
     let seen = request(outer);
     let mut outcome = bed.gate.decide(&seen, NOW);
     assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
@@ -109,4 +109,32 @@ fn the_profile_is_that_of_whoever_the_browser_shows() {
         let (status, profile) = ask(&bed, outer, "/auth/user/profile", None);
         assert_eq!((status, &profile["permissions"]), (200, &json!([])));
     }
+}
+
+#[test]
+fn a_display_name_stands_in_nobodys_way() {
+    let bed = bed();
+    let store = &bed.verifiers().store;
+    let person = |issuer: &str, subject: &str| Person {
+        issuer: format!("https://{issuer}.example"),
+        subject: subject.to_owned(),
+    };
+    let seen = |person: Person, name: &str| {
+        let name = name.to_owned();
+        store.remember_person(&PersonRecord { person, name, groups: vec![], roles: vec![], seen_at: NOW }).unwrap();
+    };
+    let end = |user: &str| {
+        let path = format!("/auth/sessions/user/{user}");
+        send(&bed, Method::Delete, &path, &path, Some("admin")).0
+    };
+    let ended = || -> Vec<Person> { store.all_not_before().unwrap().into_iter().map(|(person, _)| person).collect() };
+    seen(person("one", "17"), "ext");
+    seen(person("one", "18"), "17");
+    assert_eq!((end("ext"), ended()), (200, vec![Person::local("ext")]));
+    assert_eq!((end("17"), ended()), (200, vec![person("one", "17"), Person::local("ext")]));
+    // One name of two people, and one subject at two providers, are nobody's.
+    seen(person("one", "19"), "Anna");
+    seen(person("two", "20"), "Anna");
+    seen(person("two", "ext"), "Somebody");
+    assert_eq!((end("Anna"), end("ext"), ended().len()), (409, 409, 2));
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Answer, ApiError, Call, ok};
+use crate::bytes::{hex, random};
 use crate::clock::UnixTime;
-use crate::gate::facts;
-use crate::identity::api_key::{hex, random};
 use crate::identity::local::hash_password;
 use crate::identity::{Identity, IdentityKind, Rejection};
+use crate::pieces::facts;
 use crate::policy::decision::{self, Refusal};
 use crate::resource::{Level, Located, Named, ResourceError};
 use crate::secret::Secret;
@@ -115,8 +115,9 @@ fn check_gifts(call: &Call<'_>, maker: &Identity, request: &LinkRequest) -> Resu
     }
 }
 
-/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of them.
-fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
+/// What the site says of the links of whoever makes one: by the roles of the person, whatever an API key leaves of
+/// them.
+pub(super) fn defaults(call: &Call<'_>, maker: &Identity) -> Result<Defaults, ApiError> {
     let configured = &call.api.shares.defaults;
     if configured.is_empty() {
         return Ok(Defaults::default());

@@ -137,7 +137,7 @@ fn check_web_service_keys(section: &Section<'_>) {
         ("WebServiceSettingsRolesUrl", "\"PermissionsFile\""),
         ("WebServiceUsername", NOTHING),
         ("WebServicePassword", NOTHING),
-        ("WebServiceIdentifier", "\"ServerId\" of \"Shares\""),
+        ("WebServiceIdentifier", "nothing: links name no server"),
     ] {
         // The value is not shown: one of them is a password, and a URL may hold one.
         match section.value(key) {

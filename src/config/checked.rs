@@ -239,7 +239,7 @@ pub enum RolesSource {
 pub struct RuleConfig {
     /// Its key path, for messages. Rules of the default table are `default table, rule 7`.
     pub path: String,
-    /// The method in lower case: `get post put delete`.
+    /// The method.
     pub method: crate::host::Method,
     /// The pattern as written, aliases not yet replaced.
     pub pattern: String,
@@ -270,15 +270,13 @@ pub struct Shares {
     pub secret_key: Option<Secret>,
     /// Keys that were used before: still verified, never signed with.
     pub previous_secret_keys: Vec<Secret>,
-    /// Name of this server in links with several servers.
-    pub server_id: Option<String>,
     /// Public URL of Orthanc, with a trailing slash; `config::read` always gives one.
     pub public_orthanc_root: Option<String>,
     /// Public URL of the landing page, as written.
     pub public_landing_root: Option<String>,
     /// Public URL of OHIF, with a trailing slash.
     pub public_ohif_root: Option<String>,
-    /// `dicom-web` or `dicom-json`.
+    /// Whether OHIF is given DICOM JSON in place of DICOMweb.
     pub ohif_dicom_json: bool,
     /// MedDream's token service.
     pub meddream_token_service_url: Option<String>,
@@ -294,9 +292,9 @@ pub struct Shares {
     pub inbox_validity: Duration,
     /// Labels of every study that comes in by an inbox link.
     pub inbox_labels: Vec<String>,
-    /// How many bytes may come in by one inbox link; `None`: any number.
-    pub inbox_max_bytes: Option<u64>,
-    /// How many instances may.
+    /// How many bytes may come in by one inbox link.
+    pub inbox_max_bytes: u64,
+    /// How many instances may; `None`: any number.
     pub inbox_max_instances: Option<u64>,
     /// Viewers on other origins.
     pub viewers: Viewers,

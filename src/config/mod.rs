@@ -38,5 +38,5 @@ pub use checked::{
 pub use environment::{Environment, ProcessEnvironment};
 pub use fault::{Fault, Faults};
 pub use jsonc::{parse as parse_jsonc, strip_comments};
-pub use patterns::{Roots, anchored, compile, expand, syntax};
+pub use patterns::{Roots, compile, expand, syntax};
 pub use uploads::is_label;

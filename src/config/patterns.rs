@@ -3,7 +3,7 @@
 use regex_automata::meta::Regex;
 use regex_automata::util::syntax;
 
-use super::checked::{Config, RuleConfig};
+use super::checked::RuleConfig;
 
 /// The whole pattern that stands for all patterns of single resources.
 pub(super) const SINGLE_RESOURCE_PATTERNS: &str = "SINGLE_RESOURCE_PATTERNS";
@@ -36,12 +36,6 @@ pub struct Roots<'a> {
     pub oe2: &'a str,
 }
 
-impl<'a> From<&'a Config> for Roots<'a> {
-    fn from(config: &'a Config) -> Self {
-        Self { dicom_web: &config.dicom_web_root, wado: &config.wado_root, oe2: &config.oe2_root }
-    }
-}
-
 /// The patterns that a rule stands for, aliases replaced, in their order: several for `SINGLE_RESOURCE_PATTERNS`, else
 /// one. They take the rule's place in the table, and are not yet anchored.
 #[must_use]
@@ -55,8 +49,7 @@ pub fn expand(rule: &RuleConfig, roots: &Roots<'_>) -> Vec<String> {
 }
 
 /// A pattern that must match the whole path, whatever it says itself.
-#[must_use]
-pub fn anchored(pattern: &str) -> String {
+fn anchored(pattern: &str) -> String {
     format!("^(?:{pattern})$")
 }
 

@@ -273,7 +273,7 @@ fn roles_claims(section: &Section<'_>) -> Vec<Vec<String>> {
                 if let Some(claim) = text(section.reader, &path, element) {
                     let steps: Vec<String> = claim.split('.').map(str::to_owned).collect();
                     if steps.iter().any(String::is_empty) {
-                        section.reader.fault(path, format!("must be names with dots between, got {}", shown(&claim)));
+                        section.reader.fault(path, format!("must be names separated by dots, got {}", shown(&claim)));
                     }
                     claims.push(steps);
                 }
@@ -286,7 +286,7 @@ fn roles_claims(section: &Section<'_>) -> Vec<Vec<String>> {
 fn claim_path(section: &Section<'_>, key: &'static str, claim: &str) -> Vec<String> {
     let steps: Vec<String> = claim.split('.').map(str::to_owned).collect();
     if steps.iter().any(String::is_empty) {
-        section.fault(key, format!("must be names with dots between, got {}", shown(claim)));
+        section.fault(key, format!("must be names separated by dots, got {}", shown(claim)));
     }
     steps
 }

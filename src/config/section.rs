@@ -1,4 +1,5 @@
-//! Walks a JSON object key by key: takes what is asked for, reports what is wrong, and at the end what nobody asked for.
+//! Walks a JSON object key by key: takes what is asked for, reports what is wrong, and at the end what nobody asked
+//! for.
 //!
 //! A section that is missing is walked like an empty one, so that every key is asked for in every run; that is how the
 //! documentation's list of keys is tested. Knows no key itself.

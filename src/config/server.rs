@@ -63,8 +63,8 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
     }
 }
 
-/// `OverwriteInstances`: true or false, and in newer servers `"Always"`, `"IfChanged"` or `"Never"`. What is not understood
-/// is the server's to report.
+/// `OverwriteInstances`: true or false, and in newer servers `"Always"`, `"IfChanged"` or `"Never"`. What is not
+/// understood is the server's to report.
 fn overwrites(orthanc: &Section<'_>) -> bool {
     match orthanc.value("OverwriteInstances") {
         None | Some(serde_json::Value::Bool(false)) => false,

@@ -23,6 +23,8 @@ const ENOUGH_BYTES: usize = 32;
 const MOST_OPENINGS: i64 = 1_000_000;
 /// Seven days.
 const INBOX_VALIDITY: Duration = Duration::from_secs(604_800);
+/// What may come in by an inbox link where nobody says so: 20 GiB, more than a patient's studies, less than a disk.
+const INBOX_MAX_BYTES: u64 = 20 << 30;
 
 /// Reads the section. `public_url` and then `local_url` stand in for a missing `PublicOrthancRoot`.
 pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &str) -> Shares {
@@ -34,9 +36,10 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
     }
     let max_validity = seconds(&section, "MaxValidity");
     let public_ohif_root = root(&section, "PublicOhifRoot");
+    // Read for those who move from orthanc-auth-service, whose links named their server. Ours open on this one only.
+    let _without_effect = section.string("ServerId");
     let shares = Shares {
         previous_secret_keys: previous_keys(&section),
-        server_id: section.string("ServerId"),
         public_orthanc_root: root(&section, "PublicOrthancRoot")
             .or_else(|| Some(public_url.unwrap_or(local_url).to_owned())),
         public_landing_root: section.url("PublicLandingRoot"),
@@ -48,7 +51,7 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),
         inbox_labels: inbox_labels(&section),
-        inbox_max_bytes: positive(&section, "InboxMaxBytes"),
+        inbox_max_bytes: positive(&section, "InboxMaxBytes").unwrap_or(INBOX_MAX_BYTES),
         inbox_max_instances: positive(&section, "InboxMaxInstances"),
         viewers: viewers::read(&section, public_ohif_root.as_deref()),
         public_ohif_root,
@@ -169,7 +172,7 @@ fn defaults(section: &Section<'_>, max_validity: Option<Duration>) -> BTreeMap<S
 fn moment(section: &Section<'_>, key: &'static str) -> Option<UnixTime> {
     let value = section.string(key)?;
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    // A date is tried first: it would be read as its first moment else.
+    // A date is tried first: it would otherwise be read as its first moment.
     let parsed = match value.parse::<Date>() {
         Ok(date) if !value.contains([':', 'T', 't']) => {
             date.checked_add(1.day()).ok().and_then(|next| utc(next.at(0, 0, 0, 0)))

@@ -10,7 +10,8 @@ use crate::browser::origin_of;
 /// Five minutes.
 const TOKEN_VALIDITY: i64 = 300;
 
-/// Reads what section `Shares` says of them; `ohif_root` is its `PublicOhifRoot`. Where codes are sent to follows from `PublicOhifRoot` when nothing else does.
+/// Reads what section `Shares` says of them; `ohif_root` is its `PublicOhifRoot`. Where codes are sent to follows from
+/// `PublicOhifRoot` when nothing else does.
 pub(super) fn read(section: &Section<'_>, ohif_root: Option<&str>) -> Viewers {
     let origins = section.strings("ViewerOrigins").unwrap_or_default();
     for (index, origin) in origins.iter().enumerate() {

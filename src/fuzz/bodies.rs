@@ -69,7 +69,7 @@ fn check_calls(site: &Site, asker: Asker, method: &str, path: &str, body: &[u8])
         if SEARCHES.contains(&what.as_str()) || sent.is_empty() {
             continue;
         }
-        assert!(!has_doubled_member(body), "a member stands twice, and yet {what} is handed on");
+        assert!(!has_doubled_member(body), "a member appears twice, and yet {what} is handed on");
         // Store takes a text or a list, too.
         let sent: Value = serde_json::from_str(sent).unwrap_or_else(|_| Value::from(sent.as_str()));
         for id in identifiers(&sent) {

@@ -53,8 +53,8 @@ const ASKED: [(Method, &str, &str); 4] = [
     (Method::Get, "patients", "pc"),
 ];
 
-/// One header or argument in a line: `name: value`, `?name=value`. Only what holds gives an identity, each credential is
-/// decided by itself, and their order says nothing about whether somebody is let in.
+/// One header or argument in a line: `name: value`, `?name=value`. Only what holds gives an identity, each credential
+/// is decided by itself, and their order says nothing about whether somebody is let in.
 pub fn credentials(data: &[u8]) {
     let Some(text) = std::str::from_utf8(data).ok().filter(|text| text.len() <= 1 << 16) else { return };
     LazyLock::force(&SITE);

@@ -1,8 +1,8 @@
 //! Fuzz targets: functions that take any bytes and panic when a promise is broken. No part of the plugin.
 //!
 //! The tests here run them on the inputs of `fuzz/corpus` and on a fixed number of changed ones, always the same;
-//! `fuzz/` runs them under libFuzzer. Each has the server in memory, the real gate and the real handlers; somebody limited
-//! asks, and what must hold is said in terms of that server, not of the code under test.
+//! `fuzz/` runs them under libFuzzer. Each has the server in memory, the real gate and the real handlers; somebody
+//! limited asks, and what must hold is said in terms of that server, not of the code under test.
 #![forbid(unsafe_code)]
 
 mod bodies;

@@ -1,12 +1,13 @@
 //! The text of our API keys: made, recognized and hashed. Knows nothing of what a key may do or of where it is kept.
 //!
 //! A key is `gatehouse_`, 192 random bits as 48 hexadecimal digits, and 8 digits of checksum (the first four bytes of
-//! the SHA-256 of all before). The prefix lets secret scanners find leaked keys (`gatehouse_[0-9a-f]{56}`); the checksum
-//! lets us drop a mistyped or invented one without asking the state.
+//! the SHA-256 of all before). The prefix lets secret scanners find leaked keys (`gatehouse_[0-9a-f]{56}`); the
+//! checksum lets us drop a mistyped or invented one without asking the state.
 
-use aws_lc_rs::rand::SecureRandom;
-use aws_lc_rs::{digest, hmac, rand};
+use aws_lc_rs::hmac;
 
+use crate::bytes::sha256;
+pub use crate::bytes::{NoRandom, hex, random};
 use crate::secret::Secret;
 
 /// What every key begins with.
@@ -15,25 +16,6 @@ pub const PREFIX: &str = "gatehouse_";
 const RANDOM_BYTES: usize = 24;
 const CHECKSUM_DIGITS: usize = 8;
 const LENGTH: usize = PREFIX.len() + 2 * RANDOM_BYTES + CHECKSUM_DIGITS;
-
-/// The random source failed. It does not on a working system; nothing is made without it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random numbers")]
-pub struct NoRandom;
-
-/// Random bytes from the system.
-pub fn random<const N: usize>() -> Result<[u8; N], NoRandom> {
-    let mut bytes = [0; N];
-    rand::SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandom)?;
-    Ok(bytes)
-}
-
-/// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
 
 /// A new key.
 pub fn generate() -> Result<Secret, NoRandom> {
@@ -55,8 +37,7 @@ pub fn is_well_formed(text: &str) -> bool {
 }
 
 fn checksum(body: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, body.as_bytes());
-    hex(hash.as_ref()).chars().take(CHECKSUM_DIGITS).collect()
+    hex(&sha256(body)).chars().take(CHECKSUM_DIGITS).collect()
 }
 
 /// Hashes keys for the state: without the pepper, which lies in the state too but is no part of a backup of keys alone,

@@ -1,8 +1,8 @@
-//! Access tokens of viewers on other origins: from a launch to a token of minutes, and from the token to the link that it
-//! opens, as that link is today.
+//! Access tokens of viewers on other origins: from a launch to a token of minutes, and from the token to the link that
+//! it opens, as that link is today.
 //!
-//! The token is sealed and names the launch, whose record says whether it goes on: so it ends at once with the launch, with
-//! the link, and with the right of whoever made the link. Knows nothing of codes and refresh tokens.
+//! The token is sealed and names the launch, whose record says whether it goes on: so it ends at once with the launch,
+//! with the link, and with the right of whoever made the link. Knows nothing of codes and refresh tokens.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

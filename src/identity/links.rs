@@ -42,14 +42,14 @@ pub struct LinkPolicy {
     pub inbox: InboxPolicy,
 }
 
-/// What holds for all inbox links, beside what each was made with.
+/// What holds for all links that bring something in, beside what each was made with.
 #[derive(Clone, Debug, Default)]
 pub struct InboxPolicy {
-    /// Labels of what comes in.
+    /// Labels of what comes in by inbox links.
     pub labels: Vec<String>,
-    /// So many instances at most.
+    /// So many instances at most, by inbox links.
     pub most_instances: Option<u64>,
-    /// So many bytes at most.
+    /// So many bytes at most, by links that annotate too.
     pub most_bytes: Option<u64>,
 }
 
@@ -232,6 +232,7 @@ impl Verifiers {
             id: record.as_ref().map(|record| record.id.clone()),
             person: record.map(|record| record.owner),
             roles: Vec::new(),
+            roles_from: None,
             rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
                 resources: resources.iter().map(LinkedResource::from).collect(),
@@ -254,9 +255,11 @@ impl Verifiers {
     ) -> Result<Option<LinkUploads>, Rejection> {
         let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
         let inbox = &self.links.inbox;
+        // Whatever comes in by a link could fill the disk.
+        let most_bytes = least(inbox.most_bytes, options.max_bytes);
         if kind != LinkType::Inbox {
             let into = UploadTarget::Annotated;
-            let (most_instances, most_bytes) = (options.max_instances, options.max_bytes);
+            let most_instances = options.max_instances;
             return Ok(options.annotate.then_some(LinkUploads { into, most_instances, most_bytes }));
         }
         // What comes in is counted in its record.
@@ -268,7 +271,7 @@ impl Verifiers {
         Ok(Some(LinkUploads {
             into: UploadTarget::New(labels.into_iter().collect()),
             most_instances: least(inbox.most_instances, options.max_instances),
-            most_bytes: least(inbox.most_bytes, options.max_bytes),
+            most_bytes,
         }))
     }
 

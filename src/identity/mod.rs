@@ -1,13 +1,14 @@
 //! From a credential to a verified identity with its rights of today.
 //!
-//! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry dies
-//! with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
+//! Knows nothing of routes and resources. Verified identities are cached by the SHA-256 of the credential; an entry
+//! dies with the credential: when it ends, and with every change of roles, keys or revocations (an epoch).
 #![forbid(unsafe_code)]
 
 pub mod api_key;
 pub mod directory;
 pub mod launched;
 pub mod local;
+pub mod makers;
 pub mod oidc;
 pub mod recorder;
 pub mod roles_book;
@@ -19,9 +20,9 @@ mod verify;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 
+use crate::bytes::sha256;
 use crate::clock::UnixTime;
 use crate::config::AnonymousProfile;
 use crate::credential::{Credential, Kind as CredentialKind, Source};
@@ -80,6 +81,8 @@ pub struct Identity {
     pub id: Option<String>,
     /// Its roles, for a person and a key.
     pub roles: Vec<String>,
+    /// From when these are, where the credential itself brings them from a provider: the `iat` of a token.
+    pub roles_from: Option<UnixTime>,
     /// What it holds today.
     pub rights: Rights,
     /// What the link opens.
@@ -104,6 +107,7 @@ impl Identity {
             person: None,
             id: None,
             roles: Vec::new(),
+            roles_from: None,
             rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
             link: None,
             expires_at: None,
@@ -237,10 +241,7 @@ impl Identities {
 type CacheKey = (CredentialKind, [u8; 32]);
 
 fn cache_key(credential: &Credential<'_>) -> CacheKey {
-    let mut hash = [0; 32];
-    let digest = digest::digest(&digest::SHA256, credential.text.as_bytes());
-    hash.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
-    (credential.kind, hash)
+    (credential.kind, sha256(credential.text))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Writes down, behind the requests' back, who was seen with which roles and how often keys and links were used; and
-//! notices what another server revoked that shares the state.
+//! Writes down, behind the requests' back, who was seen with which roles and how often keys, links and sessions were
+//! used; and notices what another server changed that shares the state.
 //!
-//! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts of the last
-//! seconds, never a right or a revocation: those are written by whoever answers for them.
+//! The request path only counts in memory; one thread reads and writes, in batches. What is lost by a kill are counts
+//! of the last seconds, never a right or a revocation: those are written by whoever answers for them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Epoch;
 use crate::clock::UnixTime;
+use crate::panics::supervised;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 
-/// How long a revocation by another server may go unnoticed.
+/// How long a change by another server may go unnoticed: a revocation, or other roles of somebody.
 const WATCH: Duration = Duration::from_millis(500);
 
 /// How long uses and people may wait to be written, in turns of [`WATCH`].
 const TURNS: u32 = 4;
 
-/// Counts the uses of one key or link.
+/// Counts the uses of one key, link or session.
 #[derive(Debug, Default)]
 pub struct UseCounter {
     uses: AtomicU64,
@@ -69,7 +70,7 @@ impl Recorder {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The counter of a key or link; the same one as long as somebody holds it.
+    /// The counter of a key, link or session; the same one as long as somebody holds it.
     #[must_use]
     pub fn counter(&self, kind: UseKind, id: &str) -> Arc<UseCounter> {
         Arc::clone(self.shared.pending.lock().counters.entry((kind, id.to_owned())).or_default())
@@ -100,67 +101,134 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    /// A start that fails half-way leaves no thread behind.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 fn run(shared: &Shared) {
-    let mut revocations = shared.store.epoch().ok();
+    let read = || supervised("watching for changes by other servers", || shared.store.changes().ok()).flatten();
+    let mut changes = read();
+    let mut failing = false;
     let mut turn = 0;
     loop {
         turn = (turn + 1) % TURNS;
-        let mut pending = shared.pending.lock();
-        if !pending.stopping {
-            shared.wake.wait_for(&mut pending, WATCH);
-        }
-        let stopping = pending.stopping;
+        let stopping = {
+            let mut pending = shared.pending.lock();
+            if !pending.stopping {
+                shared.wake.wait_for(&mut pending, WATCH);
+            }
+            pending.stopping
+        };
         if !stopping {
-            drop(pending);
             // While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
-            let now = shared.store.epoch().ok();
-            if now.is_none() || now != revocations {
+            let now = read();
+            if now.is_none() || now != changes {
                 shared.epoch.advance();
             }
-            revocations = now;
-            if turn != 0 {
-                continue;
-            }
-            pending = shared.pending.lock();
+            changes = now;
         }
-        let people = std::mem::take(&mut pending.people);
-        let mut uses = Vec::new();
-        pending.counters.retain(|(kind, id), counter| {
-            let count = counter.uses.swap(0, Ordering::Relaxed);
-            if count > 0 {
-                let at = UnixTime(counter.last.load(Ordering::Relaxed));
-                uses.push(UseRecord { kind: *kind, id: id.clone(), count, at });
-            }
-            count > 0 || Arc::strong_count(counter) > 1
-        });
-        drop(pending);
-        write(shared, &people, &uses);
+        if stopping || turn == 0 {
+            failing = write_uses(shared, failing);
+            supervised("remembering people", || write_people(shared));
+        }
         if stopping {
             return;
         }
     }
 }
 
-fn write(shared: &Shared, people: &[PersonRecord], uses: &[UseRecord]) {
-    if !uses.is_empty()
-        && let Err(error) = shared.store.record_uses(uses)
-    {
-        log::warn!("the uses of {} keys and links could not be counted: {error}", uses.len());
+/// Says whether it failed; `failing`: it did the last time, too, and the log was told.
+fn write_uses(shared: &Shared, failing: bool) -> bool {
+    let mut uses = Vec::new();
+    shared.pending.lock().counters.retain(|(kind, id), counter| {
+        let count = counter.uses.swap(0, Ordering::Relaxed);
+        if count > 0 {
+            let at = UnixTime(counter.last.load(Ordering::Relaxed));
+            uses.push(UseRecord { kind: *kind, id: id.clone(), count, at });
+        }
+        count > 0 || Arc::strong_count(counter) > 1
+    });
+    if uses.is_empty() {
+        return failing;
     }
+    let written = supervised("counting uses", || shared.store.record_uses(&uses));
+    match &written {
+        Some(Ok(())) => return false,
+        Some(Err(error)) if !failing => {
+            log::warn!("uses of keys, links and sessions cannot be written down, they are kept for later: {error}");
+        }
+        _ => {}
+    }
+    let mut pending = shared.pending.lock();
+    for record in uses {
+        let counter = pending.counters.entry((record.kind, record.id)).or_default();
+        counter.uses.fetch_add(record.count, Ordering::Relaxed);
+        counter.last.fetch_max(record.at.0, Ordering::Relaxed);
+    }
+    true
+}
+
+fn write_people(shared: &Shared) {
+    let people = std::mem::take(&mut shared.pending.lock().people);
     for person in people {
-        if let Err(error) = remember(shared, person) {
+        if let Err(error) = remember(shared, &person) {
             log::warn!("the roles of somebody could not be remembered: {error}");
         }
     }
 }
 
 fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
-    let roles = || Ok(shared.store.person(&person.person)?.map(|known| known.roles));
-    let before = roles()?;
-    shared.store.remember_person(person)?;
-    // Asked again, because an older token changes nothing.
-    if before.is_some() && before != roles()? {
+    if shared.store.remember_person(person)? {
         shared.epoch.advance();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::oidc::testing::eventually;
+    use crate::person::Person;
+    use crate::store::faulty::{Fault, FaultyStore};
+
+    const NOW: UnixTime = UnixTime(1_700_000_000);
+
+    #[test]
+    fn uses_that_could_not_be_written_are_written_later() {
+        for fault in [Fault::Error, Fault::Panic] {
+            let store = Arc::new(FaultyStore::new());
+            store.insert_api_key(&crate::store::tests::key(1)).unwrap();
+            store.fail("record_uses", fault);
+            let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, Epoch::default()).unwrap();
+            recorder.counter(UseKind::ApiKey, "key-1").count(NOW);
+            eventually("it is written", || store.api_keys(None).unwrap()[0].last_use == Some(NOW));
+            assert!(!store.will_fail());
+        }
+    }
+
+    #[test]
+    fn a_recorder_that_is_dropped_leaves_no_thread_behind() {
+        let store = Arc::new(FaultyStore::new());
+        drop(Recorder::start(Arc::clone(&store) as Arc<dyn Store>, Epoch::default()).unwrap());
+        assert_eq!(Arc::strong_count(&store), 1);
+    }
+
+    #[test]
+    fn a_panic_does_not_end_the_watch_for_revocations() {
+        let store = Arc::new(FaultyStore::new());
+        let epoch = Epoch::default();
+        let _recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, epoch.clone()).unwrap();
+        store.fail("changes", Fault::Panic);
+        eventually("it has failed", || !store.will_fail());
+        // By the failure itself it advances twice at most.
+        let seconds = std::cell::Cell::new(0);
+        eventually("revocations are noticed", || {
+            seconds.set(seconds.get() + 1);
+            store.set_not_before(&Person::local("alice"), NOW.plus(seconds.get())).unwrap();
+            epoch.now() >= 4
+        });
+    }
 }

@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::Epoch;
 use crate::config::{RolesSource, strip_comments};
+use crate::panics::supervised;
 use crate::policy::roles::{Roles, RolesError};
 
 /// How often the file is looked at.
@@ -154,7 +155,7 @@ impl RolesBook {
         }
         match write_by_rename(path, &text) {
             Ok(()) => {}
-            Err(error) if is_busy(&error) => {
+            Err(error) if cannot_be_renamed_over(&error) => {
                 let failed = |cause| RolesBookError::Write { path: path.to_owned(), cause };
                 keep(&std::fs::read_to_string(path).map_err(failed)?)?;
                 write_in_place(path, &text).map_err(failed)?;
@@ -179,6 +180,13 @@ impl RolesBook {
     }
 }
 
+impl Drop for RolesBook {
+    /// A start that fails half-way leaves no thread behind.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 fn watch(shared: &Shared) {
     let Some(path) = shared.file.as_deref() else { return };
     loop {
@@ -191,10 +199,12 @@ fn watch(shared: &Shared) {
                 return;
             }
         }
-        let mut on_disk = shared.on_disk.lock();
-        if on_disk.as_ref() != Some(&stamp(path)) {
-            reload(shared, path, &mut on_disk);
-        }
+        supervised("reading the roles file", || {
+            let mut on_disk = shared.on_disk.lock();
+            if on_disk.as_ref() != Some(&stamp(path)) {
+                reload(shared, path, &mut on_disk);
+            }
+        });
     }
 }
 
@@ -235,7 +245,7 @@ fn stamp(path: &Path) -> Stamp {
     }
 }
 
-fn is_busy(error: &std::io::Error) -> bool {
+fn cannot_be_renamed_over(error: &std::io::Error) -> bool {
     // EBUSY: the file is a mount point. EXDEV and EACCES come from directories that we may not write into.
     matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EXDEV | libc::EACCES | libc::EROFS | libc::EPERM))
 }

@@ -235,3 +235,13 @@ fn written_in_place(path: &Path) {
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     book.stop();
 }
+
+#[test]
+fn a_book_that_is_dropped_leaves_no_thread_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roles.json");
+    std::fs::write(&path, text("one")).unwrap();
+    let (book, epoch) = start(&path);
+    drop(book);
+    assert_eq!(Arc::strong_count(&epoch.0), 1);
+}

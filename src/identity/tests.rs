@@ -116,8 +116,9 @@ fn a_local_user_is_not_checked_again_when_roles_change() {
     verify(&bed, &text, NOW).unwrap();
     // From here on no password of this user is looked at: a check would be refused.
     let wrong = "Basic ZG9jdG9yOndyb25n";
-    let refused = (0..200).map(|_| verify(&bed, wrong, NOW).unwrap_err()).find(Rejection::is_too_many);
-    assert!(refused.is_some(), "guessing has no limit");
+    let is_too_many =
+        |rejection: Rejection| matches!(rejection, Rejection::Local(local::LocalError::TooManyAttempts { .. }));
+    assert!((0..200).any(|_| is_too_many(verify(&bed, wrong, NOW).unwrap_err())), "guessing has no limit");
     replace_roles(&bed, &roles(json!({"permissions": ["view"], "authorized-labels": ["new"]})));
     let identity = verify(&bed, &text, NOW).unwrap();
     assert_eq!((permissions(&identity), labels(&identity)), (vec!["view"], vec!["new".into()]));
@@ -154,10 +155,13 @@ fn everything_of_a_person_ends_at_once() {
     for text in [&old, &key, &link] {
         assert!(matches!(verify(&bed, text, NOW), Err(Rejection::Ended)), "{text}");
     }
-    // What is made at that very second was there before; a second later it is new.
-    assert!(verify(&bed, &token(&provider, json!({"iat": NOW.0})), NOW).is_err());
-    assert!(verify(&bed, &token(&provider, json!({"iat": NOW.0 + 1})), NOW.plus(1)).is_ok());
-    assert!(verify(&bed, &token(&provider, json!({"iat": null})), NOW.plus(1)).is_err());
+    // What is made at that very second was there before; a second later it is new. A provider's clock may be ahead.
+    for (issued, counts) in
+        [(json!(NOW.0), false), (json!(NOW.0 + 10), false), (json!(null), false), (json!(NOW.0 + 11), true)]
+    {
+        let answer = verify(&bed, &token(&provider, json!({"iat": issued})), NOW.plus(1));
+        assert_eq!(answer.is_ok(), counts, "{issued}: {answer:?}");
+    }
     let owner = person.clone();
     let newer = bed.make_key("k2", "", |record| (record.owner, record.created_at) = (owner, NOW.plus(1)));
     assert!(verify(&bed, &newer, NOW.plus(1)).is_ok());

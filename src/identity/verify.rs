@@ -11,6 +11,7 @@ use super::directory::{Directories, DirectoryError, Nobody};
 use super::launched;
 use super::links::LinkPolicy;
 use super::local::{LocalError, LocalUsers};
+use super::makers::Makers;
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
 use super::roles_book::RolesBook;
@@ -72,17 +73,6 @@ pub enum Rejection {
     Store(#[from] StoreError),
 }
 
-impl Rejection {
-    /// Whether the client is to come back later.
-    #[must_use]
-    pub const fn is_too_many(&self) -> bool {
-        matches!(
-            self,
-            Self::Local(LocalError::TooManyAttempts { .. } | LocalError::Busy) | Self::Directory(DirectoryError::Busy)
-        )
-    }
-}
-
 /// All that credentials are verified against.
 pub struct Verifiers {
     /// The providers' keys; `None` without a provider.
@@ -95,6 +85,8 @@ pub struct Verifiers {
     pub local_roles: std::collections::BTreeMap<String, Vec<String>>,
     /// Keys, links and people.
     pub store: Arc<dyn Store>,
+    /// Those who made keys and links.
+    pub makers: Makers,
     /// Hashes API keys.
     pub hasher: api_key::Hasher,
     /// Share links.
@@ -139,16 +131,17 @@ impl Verifiers {
         oidc.note_roles(&token, |role| roles.roles.contains_key(role), now);
         let person = Person { issuer: token.issuer, subject: token.subject };
         if let Some(ended) = self.store.not_before(&person)?
-            && token.issued_at.is_none_or(|issued| issued <= ended)
+            && token.issued_after.is_none_or(|issued| issued <= ended)
         {
             return Err(Rejection::Ended);
         }
+        let seen_at = token.issued_at.unwrap_or(now);
         self.recorder.saw(PersonRecord {
             person: person.clone(),
             name: token.name.clone(),
             groups: token.groups.clone(),
             roles: token.roles.clone(),
-            seen_at: token.issued_at.unwrap_or(now),
+            seen_at,
         });
         Ok(Identity {
             kind: IdentityKind::Token,
@@ -159,6 +152,7 @@ impl Verifiers {
             id: None,
             rights: roles.rights(token.roles.iter().map(String::as_str)),
             roles: token.roles,
+            roles_from: Some(seen_at),
             link: None,
             expires_at: Some(token.expires_at),
             recheck_at: None,
@@ -186,6 +180,7 @@ impl Verifiers {
                 id: None,
                 rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
                 roles: session.roles,
+                roles_from: None,
                 link: None,
                 expires_at: None,
                 recheck_at: None,
@@ -226,6 +221,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(roles.iter().map(String::as_str)),
             roles,
+            roles_from: None,
             link: None,
             expires_at: None,
             recheck_at: None,
@@ -252,6 +248,7 @@ impl Verifiers {
             id: None,
             rights: self.roles.current().rights(account.roles.iter().map(String::as_str)),
             roles: account.roles.clone(),
+            roles_from: Some(now),
             link: None,
             expires_at: None,
             // The directory remembers for how long its answer counts.
@@ -280,6 +277,7 @@ impl Verifiers {
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
             roles,
+            roles_from: None,
             rights,
             link: None,
             expires_at: record.expires_at,
@@ -315,7 +313,7 @@ impl Verifiers {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }
-        let seen = self.store.person(maker)?.map(|person| person.roles);
+        let seen = self.makers.find(maker)?.roles.clone();
         Ok(seen.map(|roles| self.directories.still_held(maker, roles, now)))
     }
 
@@ -332,7 +330,7 @@ impl Verifiers {
         kind: IdentityKind,
         now: UnixTime,
     ) -> Result<Rights, Rejection> {
-        if self.store.not_before(maker)?.is_some_and(|ended| made_at <= ended) {
+        if self.makers.find(maker)?.not_before.is_some_and(|ended| made_at <= ended) {
             return Err(Rejection::Ended);
         }
         let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;

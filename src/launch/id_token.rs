@@ -1,4 +1,5 @@
-//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of anybody.
+//! ID tokens (OpenID Connect Core 1.0, 2) and the key that signs them: ES256 (RFC 7518, 3.4). They say nothing of
+//! anybody.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -8,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::identity::api_key::hex;
+use crate::bytes::{NoRandom, hex};
 
 /// The length of one coordinate of a point on P-256.
 const COORDINATE: usize = 32;
@@ -31,11 +32,13 @@ pub struct IdTokenKey {
 }
 
 impl IdTokenKey {
-    /// A new key, as the state keeps it (PKCS #8); empty without random numbers, which the state refuses to keep.
-    #[must_use]
-    pub fn generate() -> Vec<u8> {
+    /// A new key, as the state keeps it (PKCS #8).
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn generate() -> Result<Vec<u8>, NoRandom> {
         let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-        document.map(|document| document.as_ref().to_vec()).unwrap_or_default()
+        Ok(document.map_err(|_| NoRandom)?.as_ref().to_vec())
     }
 
     /// Reads a key.
@@ -116,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_token_is_checked_with_the_published_key() {
-        let key = IdTokenKey::read(&IdTokenKey::generate()).unwrap();
+        let key = IdTokenKey::read(&IdTokenKey::generate().unwrap()).unwrap();
         let token = key.sign(&json!({"iss": "i", "aud": "c", "sub": "s", "exp": 4_000_000_000_i64})).unwrap();
         let check = |key: &IdTokenKey| {
             let set: JwkSet = serde_json::from_value(key.jwks()).unwrap();
@@ -125,7 +128,7 @@ mod tests {
             decode::<Value>(&token, &DecodingKey::from_jwk(&set.keys[0]).unwrap(), &validation).map(|data| data.claims)
         };
         assert_eq!(check(&key).unwrap()["sub"], "s");
-        assert!(check(&IdTokenKey::read(&IdTokenKey::generate()).unwrap()).is_err());
+        assert!(check(&IdTokenKey::read(&IdTokenKey::generate().unwrap()).unwrap()).is_err());
         assert!(!key.jwks().to_string().contains("\"d\""), "the private part");
         assert_eq!(IdTokenKey::read(b"").err(), Some(IdTokenError::Key));
     }

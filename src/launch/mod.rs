@@ -12,13 +12,12 @@ pub use authorize::{Authorization, AuthorizeFault, Hint, ReturnAddress};
 pub use id_token::{IdTokenError, IdTokenKey, IdTokenSubject, access_token_hash};
 pub use token::{LONGEST_FORM, TokenFault, TokenRequest, is_verified};
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::bytes::{NoRandom, random, sha256};
 use crate::config::Viewers;
-use crate::identity::api_key::{NoRandom, random};
 use crate::secret::Secret;
 
 /// How long a code counts, in seconds (RFC 6749, 4.1.2: ten minutes at most).
@@ -35,8 +34,8 @@ pub struct Provider {
     pub subjects: IdTokenSubject,
 }
 
-/// Whether codes of this client may be sent there. A client's identifier is its origin, so that a code never goes from one
-/// viewer to another; the address is compared letter by letter (RFC 9700, 2.1).
+/// Whether codes of this client may be sent there. A client's identifier is its origin, so that a code never goes from
+/// one viewer to another; the address is compared letter by letter (RFC 9700, 2.1).
 #[must_use]
 pub fn is_registered(viewers: &Viewers, client: &str, redirect_uri: &str) -> bool {
     let on_its_origin = redirect_uri.strip_prefix(client).is_some_and(|path| path.starts_with('/'));
@@ -60,9 +59,7 @@ pub fn new_secret() -> Result<Secret, NoRandom> {
 /// What the state finds or compares a code or a refresh token by.
 #[must_use]
 pub fn hash(secret: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.iter_mut().zip(digest(&SHA256, secret.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
-    hash
+    sha256(secret)
 }
 
 /// The discovery document (OpenID Connect Discovery 1.0, 3).

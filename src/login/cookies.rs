@@ -13,68 +13,84 @@ const LONGEST_TRANSACTIONS: usize = 7 * 1024;
 /// The cookies of one site.
 #[derive(Clone, Debug)]
 pub struct Cookies {
-    session: &'static str,
-    links: &'static str,
+    session: String,
+    links: String,
     /// What the name of a begun login starts with; its state follows.
-    transaction: &'static str,
-    /// Where `PublicUrl` is; all of the server without one.
+    transaction: String,
+    /// What the names of all begun logins start with, also of another server of ours on this host.
+    begun: &'static str,
+    /// What they are sent with: over https everything on this host.
     path: String,
 }
 
 impl Cookies {
-    /// Over https the name has a prefix that keeps other sites of the same domain from setting the cookie
-    /// (draft-ietf-httpbis-rfc6265bis, 4.1.3).
+    /// Over https the names have a prefix that keeps other hosts of the same domain from setting the cookies; it is for whole
+    /// hosts only (draft-ietf-httpbis-rfc6265bis, 4.1.3.2). So where `PublicUrl` has a path it is in the name, for another
+    /// server of ours may be beside it.
     #[must_use]
     pub fn new(public_url: Option<&str>) -> Self {
         let rest = public_url.and_then(|url| url.split_once("://")).map_or("", |(_, rest)| rest);
-        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/").to_owned();
-        let https = public_url.is_some_and(|url| url.starts_with("https://"));
-        let (session, links, transaction) = match (https, path.as_str()) {
-            (true, "/") => ("__Host-gatehouse-session", "__Host-gatehouse-links", "__Host-gatehouse-login-"),
-            (true, _) => ("__Secure-gatehouse-session", "__Secure-gatehouse-links", "__Secure-gatehouse-login-"),
-            (false, _) => ("gatehouse-session", "gatehouse-links", "gatehouse-login-"),
-        };
-        Self { session, links, transaction, path }
+        let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/");
+        if public_url.is_some_and(|url| url.starts_with("https://")) {
+            let place = place(path);
+            Self {
+                session: format!("__Host-gatehouse-session{place}"),
+                links: format!("__Host-gatehouse-links{place}"),
+                transaction: format!("__Host-gatehouse-login{place}-"),
+                begun: "__Host-gatehouse-login-",
+                path: "/".to_owned(),
+            }
+        } else {
+            Self {
+                session: "gatehouse-session".to_owned(),
+                links: "gatehouse-links".to_owned(),
+                transaction: "gatehouse-login-".to_owned(),
+                begun: "gatehouse-login-",
+                path: path.to_owned(),
+            }
+        }
     }
 
     /// The name of the session's cookie.
     #[must_use]
-    pub const fn session_name(&self) -> &'static str {
-        self.session
+    pub fn session_name(&self) -> &str {
+        &self.session
     }
 
     /// The name of the cookie of opened links.
     #[must_use]
-    pub const fn links_name(&self) -> &'static str {
-        self.links
+    pub fn links_name(&self) -> &str {
+        &self.links
     }
 
     /// Sets the opened links (decision 23): until the browser is closed, or each link ends.
     #[must_use]
     pub fn set_links(&self, opened: &[&str], secure: bool) -> String {
-        self.line(self.links, &opened.join("."), LINKS, secure)
+        self.line(&self.links, &opened.join("."), LINKS, secure)
     }
 
     /// Sets the session for so many seconds.
     #[must_use]
     pub fn set_session(&self, text: &str, seconds: i64, secure: bool) -> String {
-        self.line(self.session, text, seconds, secure)
+        self.line(&self.session, text, seconds, secure)
     }
 
     /// Removes the session.
     #[must_use]
     pub fn remove_session(&self, secure: bool) -> String {
-        self.line(self.session, "", 0, secure)
+        self.line(&self.session, "", 0, secure)
     }
 
-    /// Sets what is known of a begun login, and removes begun ones that are too many.
+    /// Sets what is known of a begun login, and removes begun ones that are too many, whichever server of ours on this
+    /// host set them: the browser sends them all.
     #[must_use]
     pub fn set_transaction(&self, state: &str, sealed: &str, header: Option<&str>, secure: bool) -> Vec<String> {
         let own = self.line(&self.transaction_name(state), sealed, super::transaction::LIFE, secure);
         let begun = header.unwrap_or_default().split(';').filter_map(|pair| pair.trim().split_once('='));
         let begun: Vec<(&str, &str)> = begun
             .filter(|(name, _)| {
-                name.strip_prefix(self.transaction).is_some_and(|state| state.bytes().all(|b| b.is_ascii_hexdigit()))
+                name.strip_prefix(self.begun)
+                    .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_%".contains(&b)))
             })
             .collect();
         let length: usize = begun.iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -105,19 +121,63 @@ impl Cookies {
     }
 }
 
+/// A path as the end of a cookie's name, another one for each path; nothing for the root.
+fn place(path: &str) -> String {
+    let path = path.trim_matches('/');
+    let mut place = String::new();
+    if !path.is_empty() {
+        place.push('-');
+    }
+    for byte in path.bytes() {
+        match byte {
+            b'/' => place.push('-'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => place.push(char::from(byte)),
+            other => place.push_str(&format!("%{other:02X}")),
+        }
+    }
+    place
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_neighbouring_site_cannot_set_any_of_our_cookies() {
-        let cookies = Cookies::new(Some("https://pacs.example/"));
-        for name in [cookies.session_name(), cookies.links_name(), &cookies.transaction_name(&"a".repeat(64))] {
-            assert!(name.starts_with("__Host-"), "{name}");
+        let state = "a".repeat(64);
+        for (url, place) in [
+            ("https://pacs.example/", ""),
+            ("https://pacs.example/orthanc/", "-orthanc"),
+            ("https://pacs.example/a-b/c_1.d/", "-a%2Db-c_1%2Ed"),
+        ] {
+            let cookies = Cookies::new(Some(url));
+            assert_eq!(cookies.session_name(), format!("__Host-gatehouse-session{place}"));
+            assert_eq!(cookies.links_name(), format!("__Host-gatehouse-links{place}"));
+            let begun = cookies.set_transaction(&state, "x", None, true).remove(0);
+            for (line, name) in [
+                (begun, format!("login{place}-aaaaaaaaaaaaaaaa=x")),
+                (cookies.set_session("x", 60, false), format!("session{place}=x")),
+                (cookies.set_links(&["x"], false), format!("links{place}=x")),
+                (cookies.remove_session(false), format!("session{place}=")),
+            ] {
+                assert!(line.starts_with(&format!("__Host-gatehouse-{name}; Path=/; ")), "{line}");
+                assert!(line.ends_with("; Secure") && !line.contains("Domain"), "{line}");
+            }
         }
-        let line = &cookies.set_transaction(&"a".repeat(64), "x", None, true)[0];
-        assert!(line.starts_with("__Host-gatehouse-login-aaaaaaaaaaaaaaaa=x; Path=/; "), "{line}");
-        assert!(line.ends_with("; Secure") && !line.contains("Domain"), "{line}");
+        let plain = Cookies::new(Some("http://pacs.example/orthanc/")).set_session("x", 60, false);
+        assert!(plain.starts_with("gatehouse-session=x; Path=/orthanc/; ") && !plain.contains("Secure"), "{plain}");
+    }
+
+    #[test]
+    fn two_servers_on_one_host_have_cookies_of_their_own_and_begun_logins_in_common() {
+        let [one, other] =
+            ["https://pacs.example/a-b/", "https://pacs.example/a/b/"].map(|url| Cookies::new(Some(url)));
+        assert_ne!(one.session_name(), other.session_name());
+        let long = "s".repeat(LONGEST_TRANSACTIONS);
+        let begun = other.set_transaction(&"b".repeat(64), &long, None, true).remove(0);
+        let lines = one.set_transaction(&"a".repeat(64), "x", begun.split(';').next(), true);
+        let removed = "__Host-gatehouse-login-a-b-bbbbbbbbbbbbbbbb=; Path=/; Max-Age=0";
+        assert!(matches!(lines.as_slice(), [_, line] if line.starts_with(removed)), "{lines:?}");
     }
 
     #[test]

@@ -62,8 +62,8 @@ pub struct Login {
     waiting: AtomicUsize,
 }
 
-/// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody can
-/// bring back a code that is none.
+/// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody
+/// can bring back a code that is none.
 const WAITING: usize = 8;
 
 /// A place to wait in; dropping it gives it back.
@@ -121,7 +121,7 @@ impl Login {
         if log::log_enabled!(log::Level::Info) {
             let why = rejected.map_or_else(|| "no credential".to_owned(), |rejection| rejection.to_string());
             let what = if is_page { "sent to log in" } else { "refused with 401" };
-            log::info!("{} is {what}: {why}", crate::gate::shorten(request.path));
+            log::info!("{} is {what}: {why}", crate::log_text::shorten(request.path));
         }
         if is_page {
             let wanted = ReturnPath::of(request, self.decodes_arguments);

@@ -1,4 +1,5 @@
-//! The page that somebody wanted before they were sent to log in: always one of this server, wherever the text came from.
+//! The page that somebody wanted before they were sent to log in: always one of this server, wherever the text came
+//! from.
 
 use std::fmt::Write as _;
 
@@ -88,8 +89,8 @@ impl ReturnPath {
 
     /// The same as the value of an argument, for [`ReturnPath::from_argument`].
     ///
-    /// Orthanc 1.13.0 decodes all arguments at once and splits them afterwards: whatever is to stay in one value must not
-    /// have an ampersand when it is decoded.
+    /// Orthanc 1.13.0 decodes all arguments at once and splits them afterwards: whatever is to stay in one value must
+    /// not have an ampersand when it is decoded.
     #[must_use]
     pub fn encoded(&self) -> String {
         let without_ampersands = self.0.replace('%', "%25").replace('&', "%26");

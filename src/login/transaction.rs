@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::bytes::{self, NoRandom};
 use crate::clock::UnixTime;
-use crate::identity::api_key::{self, NoRandom};
 use crate::seal::{SealKey, Unsealable};
 
 /// How long somebody may take to log in, in seconds.
@@ -44,7 +44,7 @@ impl Transaction {
     /// # Errors
     /// No random numbers.
     pub fn begin(issuer: String, redirect_uri: String, return_path: String, now: UnixTime) -> Result<Self, NoRandom> {
-        let random = || api_key::random::<32>().map(|bytes| api_key::hex(&bytes));
+        let random = || bytes::random::<32>().map(|bytes| bytes::hex(&bytes));
         Ok(Self {
             state: random()?,
             nonce: random()?,

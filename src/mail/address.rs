@@ -39,8 +39,8 @@ pub fn read(typed: &str) -> Result<Vec<Address>, AddressError> {
     if addresses.is_empty() { Err(AddressError::Nobody) } else { Ok(addresses) }
 }
 
-/// An address as people have them: visible ASCII without quotes, brackets and comments, at a domain with a dot. RFC 5321
-/// has more, which serves none of ours, and disguises.
+/// An address as people have them: visible ASCII without quotes, brackets and comments, at a domain with a dot. RFC
+/// 5321 has more, which serves none of ours, and disguises.
 fn is_plain(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let local_is_plain =

@@ -1,5 +1,5 @@
-//! What somebody wrote, in HTML, as HTML that can do no harm: read, and written again from an allow-list. And as plain text,
-//! and with all addresses that it would lead somebody to.
+//! What somebody wrote, in HTML, as HTML that can do no harm: read, and written again from an allow-list. And as plain
+//! text, and with all addresses that it would lead somebody to.
 //!
 //! The editor of Orthanc Explorer 2 sends HTML, with a patient's name pasted into it unescaped. What comes out here is
 //! whatever it was meant to be: paragraphs, lists, emphasis, links; never a script, a form, a picture or a style.
@@ -125,8 +125,8 @@ pub fn clean(source: &str) -> Clean {
 }
 
 impl Clean {
-    /// All addresses in what is read, both as plain text and as HTML by somebody who passes over all elements. An address
-    /// that is parted in one of them may be whole in the other.
+    /// All addresses in what is read, both as plain text and as HTML by somebody who passes over all elements. An
+    /// address that is parted in one of them may be whole in the other.
     #[must_use]
     pub fn addresses(&self) -> Vec<String> {
         let mut text = String::with_capacity(self.html.len());
@@ -342,8 +342,8 @@ impl Writer {
         }
     }
 
-    /// Parts what is before an element, or before its end, from what comes after; in the HTML too, for whoever passes over
-    /// the element, as parsers do with some in some places.
+    /// Parts what is before an element, or before its end, from what comes after; in the HTML too, for whoever passes
+    /// over the element, as parsers do with some in some places.
     fn part(&mut self, name: &str) {
         let (is_line, is_cell) = (LINES.contains(&name), CELLS.contains(&name));
         if !is_line && !is_cell {

@@ -1,7 +1,7 @@
 //! Mails with share links: what may be written, to whom, how often, and how it goes out.
 //!
-//! Knows nothing of requests, of who asks, or of which links there are: whether a mail may lead where it leads is for the
-//! caller.
+//! Knows nothing of requests, of who asks, or of which links there are: whether a mail may lead where it leads is for
+//! the caller.
 #![forbid(unsafe_code)]
 
 pub mod address;

@@ -1,5 +1,5 @@
-//! How a mail goes out: SMTP (RFC 5321), in the clear, or with TLS from the start (RFC 8314) or by STARTTLS (RFC 3207), which
-//! is then required: there is no way back to plain text.
+//! How a mail goes out: SMTP (RFC 5321), in the clear, or with TLS from the start (RFC 8314) or by STARTTLS (RFC 3207),
+//! which is then required: there is no way back to plain text.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::Letter;
 use crate::config::{Smtp, SmtpTls};
 use crate::errands::Fault;
 
-/// Why a mail was not sent. For whoever wrote it: shows no credential, and nothing of what the server says but its codes.
+/// Why a mail was not sent. For whoever wrote it: shows no credential, and nothing of what the server says but its
+/// codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// Not now: too many at once, too slow, or this server is going down.

@@ -1,5 +1,5 @@
-//! Templates: files `name.html` in one folder, as the old service had them. A content template is handed to whoever writes
-//! a mail, with its placeholders; a layout is what a written mail is put into.
+//! Templates: files `name.html` in one folder, as the old service had them. A content template is handed to whoever
+//! writes a mail, with its placeholders; a layout is what a written mail is put into.
 //!
 //! Read each time: an edit counts at once. Knows nothing of what is written into them.
 

@@ -24,9 +24,8 @@ pub(super) unsafe fn write(host: &OrthancHost, output: *mut sdk::gh_output, repl
                     check(unsafe { sdk::gh_answer(context, output, body.as_ptr().cast(), size, content_type.as_ptr()) })
                 });
             }
-            // The server adds `Content-Type: text/plain` to all but 200 and lets nobody change it; one of ours would stand
-            // beside it.
-            let status = known_status(status);
+            // The server adds `Content-Type: text/plain` to all but 200 and lets nobody change it; one of ours would
+            // stand beside it.
             host.with(|context| {
                 // SAFETY: the context promise and the output promise; the body outlives the call.
                 check(unsafe { sdk::gh_send_status(context, output, status, body.as_ptr().cast(), size) })
@@ -40,14 +39,6 @@ pub(super) unsafe fn write(host: &OrthancHost, output: *mut sdk::gh_output, repl
             })
         }
         Reply::HostError(error) => Err(error),
-    }
-}
-
-/// The server answers 400 in place of a status that it does not know.
-const fn known_status(status: u16) -> u16 {
-    match status {
-        429 => 503,
-        known => known,
     }
 }
 

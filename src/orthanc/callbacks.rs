@@ -136,8 +136,8 @@ pub(super) unsafe extern "C" fn rest(
     }
 }
 
-/// `OrthancPluginOnChangeCallback`. A panic is only logged: nothing is decided here, and a server whose start is answered
-/// with an error ends itself (1.12.7, 1.13.0).
+/// `OrthancPluginOnChangeCallback`. A panic is only logged: nothing is decided here, and a server whose start is
+/// answered with an error ends itself (1.12.7, 1.13.0).
 pub(super) unsafe extern "C" fn change(
     change: sdk::gh_change,
     _level: sdk::gh_level,
@@ -186,8 +186,8 @@ pub(super) unsafe extern "C" fn receive(instance: *const sdk::gh_instance) -> i3
 /// answered with 200, which looks like success to whoever does not read the instance's status.
 const NO_DICOM: &[u8] = b"refused";
 
-/// `OrthancPluginReceivedInstanceCallback`: an instance before the server compares it with what it has. Discards it on a
-/// panic; while the plugin is not running, [`receive`] refuses it.
+/// `OrthancPluginReceivedInstanceCallback`: an instance before the server compares it with what it has. Discards it on
+/// a panic; while the plugin is not running, [`receive`] refuses it.
 pub(super) unsafe extern "C" fn received(
     modified: *mut sdk::gh_buffer64,
     file: *const c_void,
@@ -218,8 +218,8 @@ pub(super) unsafe extern "C" fn received(
     action.unwrap_or(sdk::gh_received_discard)
 }
 
-/// `OrthancPluginOnStoredInstanceCallback`. A panic is only logged: the instance is stored, and without a label nobody who
-/// is limited sees it.
+/// `OrthancPluginOnStoredInstanceCallback`. A panic is only logged: the instance is stored, and without a label nobody
+/// who is limited sees it.
 pub(super) unsafe extern "C" fn stored(instance: *const sdk::gh_instance, id: *const c_char) -> sdk::gh_error {
     let _told = guard(Callback::Stored, || {
         let Some(running) = RUNNING.load_full() else { return };

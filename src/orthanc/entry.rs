@@ -1,5 +1,5 @@
-//! The four functions that the server looks for in the library. Must not know what the plugin does between the first and
-//! the last.
+//! The four functions that the server looks for in the library. Must not know what the plugin does between the first
+//! and the last.
 
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub extern "C" fn OrthancPluginGetVersion() -> *const c_char {
 pub unsafe extern "C" fn OrthancPluginInitialize(context: *mut sdk::gh_context) -> i32 {
     // In a guard of its own, so that a panic in the next one has a log to go to.
     let host = guard(Callback::Context, || {
-        // SAFETY: the context promise; `stop` cuts it off at Finalize, and below when the start fails.
+        // SAFETY: the context promise; `end` cuts it off at Finalize, and below when the start fails.
         unsafe { OrthancHost::new(context) }.map(Arc::new)
     });
     let host = match host {
@@ -75,22 +75,27 @@ pub unsafe extern "C" fn OrthancPluginInitialize(context: *mut sdk::gh_context) 
         }
         None => {}
     }
-    let _not_started_anyway = guard(Callback::Finalize, stop);
-    host_log::disconnect();
-    host.cut_off();
+    end();
     NOT_STARTED
 }
 
 /// Stops the plugin. From here on every callback refuses.
 #[unsafe(no_mangle)]
 pub extern "C" fn OrthancPluginFinalize() {
-    let running = RUNNING.load_full();
+    end();
+}
+
+/// Stops what runs, and lets go of the server, whether anything was running or not.
+fn end() {
     // A panic while stopping leaves nothing that could be refused or repeated.
-    let _stopped = guard(Callback::Finalize, stop);
+    let _stopped = guard(Callback::Finalize, || {
+        if let Some(running) = RUNNING.swap(None) {
+            running.callbacks.stop();
+        }
+    });
     RUNNING.store(None);
-    host_log::disconnect();
-    if let Some(running) = running {
-        running.host.cut_off();
+    if let Some(host) = host_log::disconnect() {
+        host.cut_off();
     }
 }
 
@@ -108,12 +113,6 @@ fn start(host: &Arc<OrthancHost>) -> Result<(), EntryError> {
     // Only decoration: a server that does not take it is as safe.
     let _described = host.describe(DESCRIPTION);
     Ok(())
-}
-
-fn stop() {
-    if let Some(running) = RUNNING.swap(None) {
-        running.callbacks.stop();
-    }
 }
 
 /// Says why there is no host, through the oldest of its log services.

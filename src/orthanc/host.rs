@@ -29,7 +29,8 @@ pub(super) enum HostFault {
 
 /// The server that loaded us, until [`OrthancHost::cut_off`].
 pub(super) struct OrthancHost {
-    /// Empty once the server is gone. Readers hold the lock during a call, so that none is under way when it is cut off.
+    /// Empty once the server is gone. Readers hold the lock during a call, so that none is under way when it is cut
+    /// off.
     context: RecursiveRwLock<Option<Context>>,
     version: HostVersion,
 }
@@ -162,7 +163,10 @@ impl OrthancHost {
             let aet = unsafe { CStr::from_ptr(aet) };
             Ok((Origin::Dicom, aet.to_str().unwrap_or_default().to_owned()))
         });
-        read.unwrap_or((Origin::Other, String::new()))
+        read.unwrap_or_else(|error| {
+            log::error!("how an instance came in cannot be read: no labels of an AET are given to it: {error}");
+            (Origin::Other, String::new())
+        })
     }
 
     /// The size of an instance in bytes; the largest number when the server does not say it, which nothing fits.
@@ -303,19 +307,6 @@ impl Host for OrthancHost {
             Ok(CoreAnswer { status, headers: read_headers(&headers?), body: body? })
         })
     }
-
-    fn set_metric(&self, name: &'static str, value: i64) {
-        // Older hosts know fractions only; 1.12.0 alone goes without.
-        if self.version < HostVersion::new(1, 12, 1) {
-            return;
-        }
-        let Ok(name) = CString::new(name) else { return };
-        let _set = self.with(|context| {
-            // SAFETY: the context promise; the name outlives the call.
-            unsafe { sdk::gh_set_metric(context, name.as_ptr(), value) };
-            Ok(())
-        });
-    }
 }
 
 impl OrthancHost {
@@ -379,8 +370,8 @@ struct HostMemory {
 
 impl Drop for HostMemory {
     fn drop(&mut self) {
-        // SAFETY: the buffer promise: made by this context, given back here only; null is let through by the shim. It is
-        // made and dropped inside one `OrthancHost::with`, so the context is there.
+        // SAFETY: the buffer promise: made by this context, given back here only; null is let through by the shim. It
+        // is made and dropped inside one `OrthancHost::with`, so the context is there.
         unsafe { sdk::gh_release(self.context, self.start) };
     }
 }

@@ -26,9 +26,9 @@ pub(super) fn connect(host: Arc<OrthancHost>) {
     }
 }
 
-/// Drops records from now on.
-pub(super) fn disconnect() {
-    HOST.store(None);
+/// Drops records from now on. Gives back the server that they went to.
+pub(super) fn disconnect() -> Option<Arc<OrthancHost>> {
+    HOST.swap(None)
 }
 
 struct Forwarder;
@@ -53,8 +53,8 @@ impl Log for Forwarder {
     fn flush(&self) {}
 }
 
-/// The record as one line: control characters and what else starts a line somewhere are escaped, so nothing that came with a
-/// request can look like a record of its own.
+/// The record as one line: control characters and what else starts a line somewhere are escaped, so nothing that came
+/// with a request can look like a record of its own.
 fn one_line(arguments: &std::fmt::Arguments<'_>) -> String {
     struct OneLine(String);
     impl Write for OneLine {

@@ -4,11 +4,12 @@
 //!
 //! 1. *Context*: the context given to `OrthancPluginInitialize` and what it points to stay valid until
 //!    `OrthancPluginFinalize` returns; its services may be called from any thread at any time in between, keep none of
-//!    the pointers they are given. (They do *not* report every C++ exception as an error code: the shim catches the rest.)
-//! 2. *Arguments*: the texts of a callback end with a NUL, its arrays have as many elements as it says, and all of it stays
-//!    valid and unchanged until the callback returns.
-//! 3. *Buffers*: a service that succeeds sets data and size of its result; the caller owns it, gives it back once with the
-//!    context's `Free`, and may do so on any thread.
+//!    the pointers they are given. (They do *not* report every C++ exception as an error code: the shim catches the
+//!    rest.)
+//! 2. *Arguments*: the texts of a callback end with a NUL, its arrays have as many elements as it says, and all of it
+//!    stays valid and unchanged until the callback returns.
+//! 3. *Buffers*: a service that succeeds sets data and size of its result; the caller owns it, gives it back once with
+//!    the context's `Free`, and may do so on any thread.
 //! 4. *Output*: the output of a REST callback is valid during that callback, on its thread.
 //! 5. *Instance*: the instance of a callback is valid during that callback, and so is the AET that is read from it.
 //!

@@ -47,9 +47,9 @@ pub(super) fn all(host: &OrthancHost, rest_patterns: &[String]) -> Result<(), Re
     Ok(())
 }
 
-/// What only one plugin can have, after all others had their chance. Without it nothing gets in that may not; but servers
-/// that compare an instance with what they have before they ask the filter (1.13.0) then tell whoever may upload whether
-/// an instance is here of which all identifiers are known.
+/// What only one plugin can have, after all others had their chance. Without it nothing gets in that may not; but
+/// servers that compare an instance with what they have before they ask the filter (1.13.0) then tell whoever may
+/// upload whether an instance is here of which all identifiers are known.
 pub(super) fn late(host: &OrthancHost) {
     let registered = register(host, "instances as they are received", |context| {
         // SAFETY: as above.

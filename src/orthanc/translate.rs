@@ -1,5 +1,5 @@
-//! C's arrays to the borrowed requests of `request`. What cannot be said in Rust (a text that is no UTF-8, a method that we
-//! do not know) is `None`, and the callback refuses without asking further. Must not know what a request means.
+//! C's arrays to the borrowed requests of `request`. What cannot be said in Rust (a text that is no UTF-8, a method
+//! that we do not know) is `None`, and the callback refuses without asking further. Must not know what a request means.
 
 use std::ffi::{CStr, c_char, c_void};
 
@@ -74,7 +74,6 @@ pub(super) unsafe fn rest_request<'a>(
 pub(super) unsafe fn change(change: sdk::gh_change, resource: *const c_char) -> Change {
     match change {
         sdk::gh_change_started => Change::Started,
-        sdk::gh_change_stopped => Change::Stopped,
         // SAFETY: the argument promise, handed on by the caller.
         sdk::gh_change_deleted => unsafe { text(resource) }.map_or(Change::Other, |id| Change::Deleted(id.to_owned())),
         sdk::gh_change_job_success | sdk::gh_change_job_failure => {
@@ -114,7 +113,8 @@ unsafe fn translate_headers<'a>(pairs: Pairs) -> Option<Vec<(&'a str, &'a str)>>
             (Some(name), Some(value)) => headers.push((name, value)),
             // What says how the body is read must not be hidden from us.
             (Some(name), None) if OF_THE_BODY.iter().any(|known| name.eq_ignore_ascii_case(known)) => return None,
-            // A credential that we could read is never in a header that is no UTF-8, so leaving it out gives nothing away.
+            // A credential that we could read is never in a header that is no UTF-8, so leaving it out gives nothing
+            // away.
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use super::core_call::{self, pass_on};
 use super::pieces::{self, Sight};
 use super::{Context, Scope};
 use crate::host::{HostError, Method};
+pub(super) use crate::json::pretty;
 use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, Request, RestRequest};
@@ -52,8 +53,7 @@ fn resource_with_pieces(
     };
     let sight = scope.sight(context, pieces, &named);
     let studies = context.gate.resources.locate(&named).unwrap_or_default();
-    let is_whole =
-        |inner: &Located| scope.allows(&Located { study: inner.study.clone(), series: None, instance: None });
+    let is_whole = |inner: &Located| scope.allows(&Located::whole(inner.study.clone()));
     let sees_studies = !studies.is_empty() && studies.iter().all(is_whole);
     // Upwards from a piece no further than to its study.
     if sight == Sight::None || (shown == Level::Patient && !sees_studies) {
@@ -309,14 +309,4 @@ pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Resul
     let mut answer: Value = crate::json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
     change(&mut answer);
     Ok(core_call::json(pretty(&answer)))
-}
-
-/// JSON as Orthanc lays it out: three spaces.
-pub(crate) fn pretty(value: &Value) -> Vec<u8> {
-    use serde::Serialize;
-    let mut text = Vec::new();
-    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"   ");
-    // Writing a JSON value into memory does not fail.
-    let _ = value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter));
-    text
 }

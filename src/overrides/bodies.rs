@@ -1,7 +1,7 @@
 //! The routes whose body names resources, for somebody limited: every identifier in the body is checked before the core
 //! sees it, and what the core sees is our reading of the body, written again.
 //!
-//! A member that is not known could name a resource, so it is refused, and so is a member that stands twice. Whatever is
+//! A member that is not known could name a resource, so it is refused, and so is a member that appears twice. Whatever is
 //! unknown is refused as what is forbidden is.
 
 mod modification;
@@ -13,15 +13,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::answers::{pretty, strip};
+use super::answers::strip;
 use super::core_call::{self, pass_on};
 use super::scope::Scope;
-use crate::gate::facts;
 use crate::host::{HostError, Method};
 use crate::identity::Identity;
+use crate::json::{Unique, pretty};
+use crate::log_text::shorten;
 use crate::ownership::Owned;
+use crate::pieces::facts;
 use crate::policy::decision;
-use crate::policy::roles::Unique;
 use crate::request::{Reply, Request, RestRequest};
 use crate::resource::{Level, Located, Named};
 use crate::route::is_orthanc_id;
@@ -160,7 +161,7 @@ fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
         let level = text("Type").and_then(Level::parse).ok_or(HostError::PLUGIN)?;
         let named = Named::Orthanc(level, text("ID").ok_or(HostError::PLUGIN)?.into());
         if !asked.may_touch(by, &[named]) {
-            return Err(asked.refuse("it would answer a patient of whom not all studies are allowed"));
+            return Err(asked.refuse("it would answer a patient whose studies are not all allowed"));
         }
     }
     strip(asked.context, scope, &scope.labels(), &mut answer);
@@ -272,10 +273,15 @@ impl Asked<'_> {
 
     /// Says in the log why, and gives the answer.
     fn refuse(&self, why: &str) -> HostError {
-        let names: Vec<&str> = self.identities.iter().map(|identity| identity.name.as_str()).collect();
+        let names: Vec<String> = self.identities.iter().map(|identity| shorten(&identity.name)).collect();
         let request = &self.call.request;
-        let line = format!("refused {} {} to {}: {why}", request.method.as_str(), request.path, names.join(", "));
-        log::info!("{}", line.chars().take(400).filter(|c| !c.is_control()).collect::<String>());
+        log::info!(
+            "refused {} {} to {}: {}",
+            request.method.as_str(),
+            shorten(request.path),
+            names.join(", "),
+            shorten(why)
+        );
         HostError::FORBIDDEN
     }
 

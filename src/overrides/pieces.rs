@@ -1,5 +1,5 @@
-//! Of studies and series that may be seen in part only, through links to what is in them: descriptions and searches, from
-//! which nothing can be learnt of the rest, neither that it is there nor how much.
+//! Of studies and series that may be seen in part only, through links to what is in them: descriptions and searches,
+//! from which nothing can be learnt of the rest, neither that it is there nor how much.
 
 use serde_json::{Map, Value, json};
 
@@ -30,8 +30,7 @@ impl Scope {
         let Self::Limited(identities) = self else { return Pieces::default() };
         let linked = identities.iter().map(|identity| identity.holder());
         let linked = linked.filter(|holder| holder.link.is_some_and(has_pieces));
-        Pieces::of(&context.gate.resources, linked)
-            .that(|piece| !self.allows(&Located { study: piece.study.clone(), series: None, instance: None }))
+        Pieces::of(&context.gate.resources, linked).that(|piece| !self.allows(&Located::whole(piece.study.clone())))
     }
 
     /// How everything that a name stands for may be seen.
@@ -93,8 +92,8 @@ fn keep_part(
 
 /// What a search finds in the pieces, all of it.
 ///
-/// Of a resource that may be seen in part nothing is compared but what Orthanc keeps of the resource itself: any other tag
-/// it reads from one of the images, or counts.
+/// Of a resource that may be seen in part nothing is compared but what Orthanc keeps of the resource itself: any other
+/// tag it reads from one of the images, or counts.
 pub(super) fn find(
     context: &Context<'_>,
     scope: &Scope,
@@ -157,7 +156,7 @@ impl Search<'_> {
             if let Some(tag) = &query.uid_tag {
                 said.remove(tag);
             }
-            said.insert("StudyInstanceUID".to_owned(), json!(*self.study.study.uid));
+            said.insert(tags::STUDY_UID.to_owned(), json!(*self.study.study.uid));
         }
         let mut found = found_by(self.context, &Value::Object(body))?;
         found.retain(|study| is_one_of(study, |id| *id == *self.study.study.id));

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::host::HostError;
+use crate::json::Unique;
+use crate::log_text::shorten;
 use crate::policy::rights::Labels;
-use crate::policy::roles::Unique;
 use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count, tags};
 
@@ -96,18 +97,19 @@ pub(super) enum Constraint {
 
 impl Query {
     pub(super) fn read(body: &[u8]) -> Result<Self, HostError> {
-        // A member that stands twice: which one would count is not ours to guess.
+        // A member that appears twice: which one would count is not ours to guess.
         let Ok(Unique(Value::Object(body))) = crate::json::from_slice(body) else { return Err(HostError::BAD_REQUEST) };
         if let Some(unknown) = body.keys().find(|member| !MEMBERS.contains(&member.as_str())) {
             log::info!(
                 "a search with the member {:?} is refused to somebody who does not hold all labels",
-                unknown.chars().take(64).collect::<String>()
+                shorten(unknown)
             );
             return Err(HostError::FORBIDDEN);
         }
         let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
         let (study_uids, labels, constraint) = (BTreeSet::new(), None, Constraint::All);
         let mut query = Self { level, study_uids, uid_tag: None, meant: Meant::All, labels, constraint, body };
+        query.number_tags();
         query.check_patient_tags()?;
         query.read_uids()?;
         query.read_labels()?;
@@ -120,6 +122,22 @@ impl Query {
             return Err(HostError::FORBIDDEN);
         }
         Ok(query)
+    }
+
+    /// Writes the tags that are compared as numbers, as far as we know them. The core finds a number at once, and goes
+    /// through its whole dictionary for a keyword: a fifth of the time of a short search.
+    fn number_tags(&mut self) {
+        let Some(Value::Object(compared)) = self.body.get_mut("Query") else { return };
+        let keywords: Vec<(String, String)> =
+            compared.keys().filter_map(|tag| Some((tag.clone(), tags::number_of(tag)?))).collect();
+        for (keyword, number) in keywords {
+            // With both, both are compared: one may not take the other's place.
+            if !compared.contains_key(&number)
+                && let Some(value) = compared.remove(&keyword)
+            {
+                compared.insert(number, value);
+            }
+        }
     }
 
     fn read_uids(&mut self) -> Result<(), HostError> {

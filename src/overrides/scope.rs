@@ -1,7 +1,7 @@
 //! Which studies one call may be answered from.
 
-use crate::gate::facts;
 use crate::identity::{Identity, IdentityList};
+use crate::pieces::facts;
 use crate::policy::decision;
 use crate::policy::rights::Labels;
 use crate::resource::{Located, Named, Resources};

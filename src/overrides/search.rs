@@ -21,6 +21,7 @@ use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
 use crate::resource::{Level, Listed, Located, Named};
+use crate::route::tags;
 
 /// POST `/tools/find`.
 pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
@@ -248,12 +249,12 @@ fn among_allowed(
 /// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.
 fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> bool {
     let mut says_nothing_else = true;
-    if let Some(Value::Object(tags)) = body.get_mut("Query") {
+    if let Some(Value::Object(compared)) = body.get_mut("Query") {
         if let Some(tag) = &query.uid_tag {
-            tags.remove(tag);
+            compared.remove(tag);
         }
-        says_nothing_else = tags.values().all(|value| matches!(value.as_str(), Some("" | "*")));
-        tags.insert("StudyInstanceUID".to_owned(), json!(list));
+        says_nothing_else = compared.values().all(|value| matches!(value.as_str(), Some("" | "*")));
+        compared.insert(tags::STUDY_UID.to_owned(), json!(list));
     }
     // UIDs have no case: where ours is the only constraint, there is none.
     if says_nothing_else {
@@ -264,7 +265,7 @@ fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> boo
 
 /// How many studies carry one of these UIDs, and none of these labels.
 fn carriers(context: &Context<'_>, list: &str, without: Option<&BTreeSet<String>>) -> Result<usize, HostError> {
-    let mut query = json!({"Level": "Study", "Query": {"StudyInstanceUID": list}});
+    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
     if let (Some(labels), Some(query)) = (without, query.as_object_mut()) {
         query.insert("Labels".to_owned(), json!(labels));
         query.insert("LabelsConstraint".to_owned(), json!("None"));
@@ -299,16 +300,16 @@ fn study_by_study<'a>(
             continue;
         }
         let mut body = body.clone();
-        if let Some(Value::Object(tags)) = body.get_mut("Query") {
-            tags.remove("StudyInstanceUID");
+        if let Some(Value::Object(compared)) = body.get_mut("Query") {
+            compared.remove(tags::STUDY_UID);
         }
         body.insert("ParentStudy".to_owned(), json!(*study.id));
         bodies.push(Value::Object(body));
     }
     if !alone.is_empty() {
         let mut body = body;
-        if let Some(Value::Object(tags)) = body.get_mut("Query") {
-            tags.insert("StudyInstanceUID".to_owned(), json!(alone.join("\\")));
+        if let Some(Value::Object(compared)) = body.get_mut("Query") {
+            compared.insert(tags::STUDY_UID.to_owned(), json!(alone.join("\\")));
         }
         bodies.push(Value::Object(body));
     }
@@ -373,7 +374,7 @@ fn allowed_studies(
     }
     if !linked.is_empty() {
         let list: Vec<String> = linked.into_iter().collect();
-        let query = json!({"StudyInstanceUID": list.join("\\")});
+        let query = json!({tags::STUDY_UID: list.join("\\")});
         allow(scope, resources.list([("Query".to_owned(), query)].into_iter().collect())?, &mut found);
     }
     found.retain(|_, listed| query.may_mean(&listed.study.uid));

@@ -166,8 +166,13 @@ fn the_core_does_the_work_where_the_query_can_say_it() {
         searches
     };
     let narrowed =
-        json!({"Level": "Study", "Query": {"PatientName": "A*"}, "Labels": ["ext"], "LabelsConstraint": "Any"});
+        json!({"Level": "Study", "Query": {"0010,0010": "A*"}, "Labels": ["ext"], "LabelsConstraint": "Any"});
     assert_eq!(asked(json!({"Level": "Study", "Query": {"PatientName": "A*"}})), [narrowed]);
+    // One tag said in two ways counts twice, and what we have no number for is left as it is.
+    let odd =
+        json!({"PatientName": "A*", "0010,0010": "*B", "0010-0020": "C", "ImageComments": "D", "patientsex": "O"});
+    let narrowed = json!({"Level": "Study", "Query": odd, "Labels": ["ext"], "LabelsConstraint": "Any"});
+    assert_eq!(asked(json!({"Level": "Study", "Query": odd})), [narrowed]);
     let own = json!({"Level": "Study", "Query": {}, "Labels": ["ext"], "LabelsConstraint": "Any"});
     assert_eq!(
         asked(json!({"Level": "Study", "Query": {}, "Labels": ["ext", "int"], "LabelsConstraint": "Any"})),

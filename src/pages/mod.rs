@@ -1,7 +1,7 @@
 //! The few pages that people see of this plugin: one template, without scripts, for a phone as for a workstation.
 //!
-//! Knows nothing of logins and links: it is told what to show. The server marks every answer but 200 as plain text, so a
-//! page is always 200, also one that says no.
+//! Knows nothing of logins and links: it is told what to show. The server marks every answer but 200 as plain text, so
+//! a page is always 200, also one that says no.
 #![forbid(unsafe_code)]
 
 mod language;

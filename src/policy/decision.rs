@@ -104,8 +104,8 @@ pub struct Facts<'a> {
 pub enum Reach {
     /// All of it.
     Whole,
-    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is taken
-    /// from what may be seen. For whoever sees whole studies that is the same.
+    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is
+    /// taken from what may be seen. For whoever sees whole studies that is the same.
     Part {
         /// Whether the holder's link opens something in it.
         linked: bool,
@@ -207,7 +207,8 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
-    /// The server would call the route once for each part of the form, with the part's headers in place of the request's.
+    /// The server would call the route once for each part of the form, with the part's headers in place of the
+    /// request's.
     #[error("forms with files (multipart/form-data) are taken at /instances only, and not from links")]
     FormBody,
     /// The server would keep the pieces until it has all of them, or for good.
@@ -215,23 +216,37 @@ pub enum Refusal {
     FileInPieces,
 }
 
-/// Decides for one credential and the whole request.
-pub fn decide(
-    holder: &Holder<'_>,
-    method: Method,
-    rule: Option<&Rule>,
-    demand: &Demand<'_>,
-    now: UnixTime,
-) -> Decision {
-    decide_past(first_gate(holder, rule, now), holder, method, demand)
+/// What the first gate says of one credential, which is all that the second can be asked with.
+#[must_use]
+pub struct FirstGate<'a> {
+    holder: &'a Holder<'a>,
+    passed: Result<(), Refusal>,
 }
 
-/// Decides for one credential of which the first gate was asked before: whether anything has to be looked up for the
-/// second depends on it.
-pub fn decide_past(first: Result<(), Refusal>, holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Decision {
-    match first.and_then(|()| second_gate(holder, method, demand)) {
-        Ok(()) => Decision::Granted,
-        Err(refusal) => Decision::Refused(refusal),
+impl<'a> FirstGate<'a> {
+    /// Asks the first gate: a rule matches, one of its permissions is held, and `more`, which is asked for nobody else,
+    /// has nothing against it either.
+    pub fn ask(
+        holder: &'a Holder<'a>,
+        rule: Option<&Rule>,
+        now: UnixTime,
+        more: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Self {
+        Self { holder, passed: first_gate(holder, rule, now).and_then(|()| more()) }
+    }
+
+    /// Whether the second gate depends on what the request names: nobody else has it looked up.
+    #[must_use]
+    pub fn asks_resources(&self) -> bool {
+        self.passed.is_ok() && !is_unlimited(self.holder)
+    }
+
+    /// Decides for the whole request.
+    pub fn decide(self, method: Method, demand: &Demand<'_>) -> Decision {
+        match self.passed.and_then(|()| second_gate(self.holder, method, demand)) {
+            Ok(()) => Decision::Granted,
+            Err(refusal) => Decision::Refused(refusal),
+        }
     }
 }
 

@@ -326,7 +326,7 @@ fn ask(world: &World) -> Decision {
         touches: None,
     });
     let holder = Holder { rights: &rights, link: link.as_ref(), expires_at: world.expires.map(UnixTime) };
-    decide(&holder, world.method, rule.as_ref(), &demand, UnixTime(NOW))
+    FirstGate::ask(&holder, rule.as_ref(), UnixTime(NOW), || Ok(())).decide(world.method, &demand)
 }
 
 fn is_granted(world: &World) -> bool {
@@ -485,4 +485,21 @@ fn a_link_gives_no_more_than_its_maker_has() {
         granted += 1;
     }
     assert!(granted > 20, "{granted}");
+}
+
+#[test]
+fn every_refusal_is_explained_on_the_operations_page() {
+    let page = include_str!("../../docs/operations.md");
+    let (_, rest) = page.split_once("<!-- refusals -->").unwrap();
+    let (table, _) = rest.split_once("<!-- end of refusals -->").unwrap();
+    let mut explained: Vec<&str> =
+        table.lines().filter_map(|row| row.strip_prefix("| ")?.split(" | ").next()).skip(1).collect();
+    let (_, rest) = include_str!("decision.rs").split_once("pub enum Refusal {").unwrap();
+    let (refusals, _) = rest.split_once("\n}\n").unwrap();
+    let mut given: Vec<&str> =
+        refusals.lines().filter_map(|line| line.trim().strip_prefix("#[error(\"")?.strip_suffix("\")]")).collect();
+    explained.sort_unstable();
+    given.sort_unstable();
+    assert!(given.contains(&Refusal::NoRule.to_string().as_str()), "{given:?}");
+    assert_eq!(explained, given);
 }

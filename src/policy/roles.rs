@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::rights::{KNOWN_PERMISSIONS, Labels, Rights};
+pub use crate::json::Unique;
 
 /// One role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ fn fault(place: impl Into<String>, what: impl Into<String>) -> RolesError {
 impl Roles {
     /// Reads a document.
     ///
-    /// A member that stands twice is refused: which one counts is not ours to guess. Unknown members are refused too,
+    /// A member that appears twice is refused: which one counts is not ours to guess. Unknown members are refused too,
     /// as a mistyped `authorized-labels` would otherwise be no restriction.
     pub fn parse(json: &str) -> Result<Self, RolesError> {
         let Unique(document) = crate::json::from_slice(json.as_bytes())
@@ -68,7 +68,7 @@ impl Roles {
                 }
                 "available-labels" | "available_labels" => {
                     if !result.available_labels.is_empty() {
-                        return Err(fault(name, "stands twice, in two spellings"));
+                        return Err(fault(name, "appears twice, in two spellings"));
                     }
                     result.available_labels = strings(name, value)?;
                 }
@@ -115,7 +115,8 @@ impl Roles {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The rights of somebody with these roles: unions (decision 4). Roles that the document does not know give nothing.
+    /// The rights of somebody with these roles: unions (decision 4). Roles that the document does not know give
+    /// nothing.
     pub fn rights<'a>(&self, roles: impl IntoIterator<Item = &'a str>) -> Rights {
         let mut permissions = BTreeSet::new();
         let mut labels = Labels::none();
@@ -146,7 +147,7 @@ fn parse_role(name: &str, definition: &Value) -> Result<Role, RolesError> {
             "permissions" => role.permissions = strings(&place, value)?,
             "authorized-labels" | "authorized_labels" => {
                 if std::mem::replace(&mut labels_seen, true) {
-                    return Err(fault(place, "stands twice, in two spellings"));
+                    return Err(fault(place, "appears twice, in two spellings"));
                 }
                 role.authorized_labels = strings(&place, value)?;
             }
@@ -165,67 +166,4 @@ fn strings(place: &str, value: &Value) -> Result<Vec<String>, RolesError> {
             if text.is_empty() { Err(fault(format!("{place}[{at}]"), "is empty")) } else { Ok(text.to_owned()) }
         })
         .collect()
-}
-
-/// JSON in which no object has a member twice.
-pub struct Unique(pub Value);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor).map(Self)
-    }
-}
-
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Unique(element)) = elements.next_element()? {
-            list.push(element);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            let Unique(value) = members.next_value()?;
-            if object.contains_key(&name) {
-                return Err(serde::de::Error::custom(format_args!("the member {name:?} stands twice")));
-            }
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
-    }
 }

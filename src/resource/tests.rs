@@ -198,7 +198,6 @@ impl Host for Odd {
     ) -> Result<crate::host::CoreAnswer, HostError> {
         Err(HostError::PLUGIN)
     }
-    fn set_metric(&self, _: &'static str, _: i64) {}
 }
 
 #[test]

@@ -31,8 +31,8 @@ pub enum Handling {
     /// Nothing has to be named: our REST callback answers from the allowed studies only. What the arguments name must
     /// be allowed.
     Search,
-    /// The Orthanc identifiers, separated by commas, in the GET argument of this name, of any level; all of them must be
-    /// allowed and at least one must be there.
+    /// The Orthanc identifiers, separated by commas, in the GET argument of this name, of any level; all of them must
+    /// be allowed and at least one must be there.
     Identifiers(&'static str),
     /// WADO-URI: the UIDs in the arguments `objectUID`, `seriesUID` and `studyUID`; the first is required.
     WadoUri,
@@ -77,9 +77,9 @@ pub struct Route {
     /// The methods.
     pub methods: &'static [Method],
     /// The path. Placeholders say what stands there: `{patient} {study} {series} {instance}` are Orthanc identifiers,
-    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{job}` a job, `{query}` a query, `{any}` one segment that names no
-    /// resource and `{*rest}` everything below; text may follow a placeholder in its segment.
-    /// `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
+    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{job}` a job, `{query}` a query,
+    /// `{any}` one segment that names no resource and `{*rest}` everything below; text may follow a placeholder in its
+    /// segment. `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
     pub path: &'static str,
     /// What somebody limited gets.
     pub limited: Handling,
@@ -108,7 +108,7 @@ pub struct Row {
 
 impl Row {
     /// Whether a browser may show the answer as a page by a cookie alone (decision 27): what holds no patient data, and
-    /// what is saved to disk. A stored document could else act for whoever opens it.
+    /// what is saved to disk. A stored document could otherwise act for whoever opens it.
     #[must_use]
     pub fn may_be_a_page(&self) -> bool {
         !self.handling.carries_patient_data() || self.is_archive() || self.template.ends_with("/file")
@@ -118,7 +118,7 @@ impl Row {
     #[must_use]
     pub fn is_archive(&self) -> bool {
         let last = self.template.rsplit('/').next().unwrap_or_default();
-        matches!(last, "archive" | "media" | "create-archive" | "create-media")
+        matches!(last, "archive" | "media" | "create-archive" | "create-media" | "create-media-extended")
     }
 }
 
@@ -282,11 +282,12 @@ impl RouteModel {
     }
 }
 
-/// Two rows for one method at one place: the same thing said twice, two plugins whose roots collide, or a fault of ours.
+/// Two rows for one method at one place: the same thing said twice, two plugins whose roots collide, or a fault of
+/// ours.
 fn contest(one: Entry, other: Entry) -> Result<Entry, RouteError> {
     let movable = |entry: &Entry| entry.route.path.starts_with(['{']) || std::ptr::eq(entry.route, &CONTESTED);
     if !movable(&one) && !movable(&other) {
-        let cause = format!("it stands twice, the other time as {:?}", one.route.path);
+        let cause = format!("it appears twice, the other time as {:?}", one.route.path);
         return Err(RouteError { path: other.route.path.to_owned(), cause });
     }
     if one.route.limited == other.route.limited && one.placeholders == other.placeholders {
@@ -414,8 +415,8 @@ fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
     })
 }
 
-/// Whether a list of tags, by keyword or number, holds one that counts a patient's siblings: (0020,1200), (0020,1202) or
-/// (0020,1204). Says yes too often rather than too rarely.
+/// Whether a list of tags, by keyword or number, holds one that counts a patient's siblings: (0020,1200), (0020,1202)
+/// or (0020,1204). Says yes too often rather than too rarely.
 #[must_use]
 pub fn names_sibling_count(tags: &str) -> bool {
     const KEYWORD: &[u8] = b"NumberOfPatientRelated";
@@ -441,8 +442,8 @@ pub fn names_sibling_count(tags: &str) -> bool {
     })
 }
 
-/// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient is
-/// read from some image of the patient, of whatever study.
+/// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient
+/// is read from some image of the patient, of whatever study.
 #[must_use]
 pub fn names_only_patient_tags(tags: &str) -> bool {
     const KEYWORDS: [&str; 5] = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs"];

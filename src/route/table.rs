@@ -1,8 +1,9 @@
 //! Every route that we know, as data: one file for each part of the server.
 //!
-//! "Close first, open later": whatever would have to be looked into and is not yet, in a body, in a job, in an answer, is
-//! refused to whoever does not hold all labels. What is said of other people's routes was read off the servers' own lists
-//! (`Orthanc --openapi`, which `tests/openapi.rs` compares with this table) and off the routes that plugins register.
+//! "Close first, open later": whatever would have to be looked into and is not yet, in a body, in a job, in an answer,
+//! is refused to whoever does not hold all labels. What is said of other people's routes was read off the servers' own
+//! lists (`Orthanc --openapi`, which `tests/openapi.rs` compares with this table) and off the routes that plugins
+//! register.
 
 mod core;
 mod dicom_web;

@@ -36,6 +36,9 @@ const SERIES: [(&str, &str); 13] = [
     ("StationName", "00081010"),
 ];
 
+/// StudyInstanceUID, as [`number_of`] writes it.
+pub const STUDY_UID: &str = "0020,000d";
+
 /// (0008,0061)
 pub const MODALITIES_IN_STUDY: &str = "ModalitiesInStudy";
 /// (0020,1206)
@@ -133,7 +136,18 @@ pub fn is_count_of_series(tag: &str) -> bool {
 /// The number of a counted tag as Orthanc writes it: `0008,0061`.
 #[must_use]
 pub fn number(keyword: &str) -> String {
-    let (_, number) = find(&COMPUTED, keyword).unwrap_or_default();
+    find(&COMPUTED, keyword).map(|(_, number)| with_comma(number)).unwrap_or_default()
+}
+
+/// The number, written in the same way, of a tag that is kept of a study or of a series, by its keyword as the standard
+/// has it (PS3.6).
+#[must_use]
+pub fn number_of(keyword: &str) -> Option<String> {
+    let mut known = STUDY.iter().chain(&SERIES);
+    known.find(|(known, _)| *known == keyword).map(|(_, number)| with_comma(number))
+}
+
+fn with_comma(number: &str) -> String {
     let (group, element) = number.split_at_checked(4).unwrap_or_default();
     format!("{group},{element}")
 }
@@ -186,5 +200,10 @@ mod tests {
             (computed("0008-0061"), number(MODALITIES_IN_STUDY).as_str()),
             (Some(MODALITIES_IN_STUDY), "0008,0061")
         );
+        assert_eq!(number_of("StudyInstanceUID").as_deref(), Some(STUDY_UID));
+        assert_eq!(number_of("SeriesDescription").as_deref(), Some("0008,103e"));
+        for unknown in ["0020,000d", "studyinstanceuid", "ImageComments", "ModalitiesInStudy", ""] {
+            assert_eq!(number_of(unknown), None, "{unknown}");
+        }
     }
 }

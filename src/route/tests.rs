@@ -293,6 +293,17 @@ fn every_identifier_of_an_archive_is_named() {
 }
 
 #[test]
+fn every_row_with_an_archive_counts_as_a_download() {
+    let (model, roots) = (model(), Roots::default());
+    for route in ROUTES {
+        let last = route.path.rsplit('/').next().unwrap_or_default();
+        let row = model.find(route.methods[0], &example(route, &roots));
+        let says_so = last.contains("archive") || last.contains("media");
+        assert_eq!(row.is_archive(), says_so, "{}", route.path);
+    }
+}
+
+#[test]
 fn wado_uri_needs_its_object_and_checks_the_rest() {
     let model = model();
     let named = |arguments: &[(&'static str, &'static str)]| model.classify(Get, "/wado", arguments).named;

@@ -1,10 +1,11 @@
 //! The short form of a link: 128 bits that only this server can make from the link's identifier, so that it need not be
 //! kept, and can be shown again. Pure.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::bytes::sha256;
 
 const BYTES: usize = 16;
 /// 128 bits in base64url.
@@ -37,9 +38,7 @@ pub fn is_well_formed(text: &str) -> bool {
 /// What the state finds a code by.
 #[must_use]
 pub fn hash(code: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.iter_mut().zip(digest(&SHA256, code.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
-    hash
+    sha256(code)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::kind::LinkType;
 use super::viewer::ViewerStudy;
 use super::{BadRequest, bad};
-use crate::policy::roles::Unique;
+use crate::json::Unique;
 use crate::secret::Secret;
 
 /// What became of a token.
@@ -62,7 +62,7 @@ pub fn token_value(body: &[u8]) -> Result<Option<Secret>, BadRequest> {
     let mut values = ["TokenValue", "token-value", "token_value"].into_iter().filter_map(|name| body.get(name));
     let value = values.next();
     if values.next().is_some() {
-        return Err(bad("TokenValue", "stands twice, in two spellings"));
+        return Err(bad("TokenValue", "appears twice, in two spellings"));
     }
     let Some(text) = value.and_then(Value::as_str) else { return Ok(None) };
     let text = match text.split_once(' ') {
@@ -175,11 +175,11 @@ mod tests {
             ("{", "body: not JSON: EOF while parsing an object at line 1 column 1"),
             ("", "body: not JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "body: an object is expected"),
-            (r#"{"TokenValue": "a", "token-value": "b"}"#, "TokenValue: stands twice, in two spellings"),
+            (r#"{"TokenValue": "a", "token-value": "b"}"#, "TokenValue: appears twice, in two spellings"),
         ] {
             assert_eq!(token_value(body.as_bytes()).unwrap_err().message, expected);
         }
         let twice = token_value(br#"{"TokenValue": "a", "TokenValue": "b"}"#).unwrap_err().message;
-        assert!(twice.contains(r#"the member "TokenValue" stands twice"#), "{twice}");
+        assert!(twice.contains(r#"the member "TokenValue" appears twice"#), "{twice}");
     }
 }

@@ -1,8 +1,8 @@
-//! What the site has said for links of somebody with certain roles (`Shares.Defaults`): what a new link has without being
-//! asked for it, and how far a request may go. Pure.
+//! What the site has said for links of somebody with certain roles (`Shares.Defaults`): what a new link has without
+//! being asked for it, and how far a request may go. Pure.
 //!
-//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and who has one
-//! more role has not become more careful.
+//! Of several roles the strictest counts, each condition by itself: a default is a precaution, not a right, and one
+//! more role makes nobody more careful.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::{BadRequest, bad};
 use crate::clock::UnixTime;
 use crate::config::{ShareDefaults, Shares};
 
-/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would else
-/// be a way around what is enforced.
+/// An instant link of somebody with any bound lasts this long at most, in seconds: it can ask for nothing, and would
+/// otherwise be a way around what is enforced.
 const INSTANT: i64 = 3_600;
 
 /// The conditions of one person's links.
@@ -60,16 +60,15 @@ impl Defaults {
     /// The request with what it does not say itself. An error for what goes beyond a bound.
     ///
     /// An inbox link opens nothing, so that nothing of this is about it. Instant links and MedDream's cannot ask for
-    /// anything: the first are bounded in time and what they download, and the second are refused where something must be
-    /// asked for.
+    /// anything: the first are bounded in time and what they download, and the second are refused where something must
+    /// be asked for.
     pub fn apply(&self, mut request: LinkRequest, shares: &Shares, now: UnixTime) -> Result<LinkRequest, BadRequest> {
         if request.link_type == LinkType::Inbox {
             return Ok(request);
         }
-        let after = |validity: Duration| now.plus(i64::try_from(validity.as_secs()).unwrap_or(i64::MAX));
         if !request.says_when {
             request.validity_duration = self.given.validity.map(|validity| validity.as_secs());
-            request.expires_at = self.given.validity.map(after);
+            request.expires_at = self.given.validity.map(|validity| after(validity, now));
             if let (Some(most), None) = (shares.max_validity, request.expires_at) {
                 return Err(too_long("ValidityDuration", ENDLESS, most));
             }
@@ -78,7 +77,7 @@ impl Defaults {
             }
         }
         if let Some(most) = self.bounds.validity
-            && request.expires_at.is_none_or(|end| end > after(most))
+            && request.expires_at.is_none_or(|end| end > after(most, now))
         {
             return Err(bad("ValidityDuration", format_args!("{} seconds at most for your role", most.as_secs())));
         }
@@ -106,6 +105,20 @@ impl Defaults {
         Ok(request)
     }
 
+    /// A launch of a viewer by somebody who is logged in is an instant link that asks for nothing: whether it may
+    /// download, and when it ends, then at the latest.
+    #[must_use]
+    pub fn of_launch(&self, latest: UnixTime, now: UnixTime) -> (bool, UnixTime) {
+        let given = self.given.validity.map(|validity| after(validity, now));
+        let bound = self.latest_instant(now);
+        (!self.bounds.no_download, given.into_iter().chain(bound).fold(latest, UnixTime::min))
+    }
+
+    /// When instant links end at the latest, where anything is enforced.
+    fn latest_instant(&self, now: UnixTime) -> Option<UnixTime> {
+        (self.bounds != Conditions::default()).then(|| now.plus(INSTANT))
+    }
+
     /// An instant link within the bounds. It is not refused for what it cannot ask: viewers would not open.
     fn apply_to_instant(&self, mut request: LinkRequest, now: UnixTime) -> Result<LinkRequest, BadRequest> {
         if self.bounds.no_download {
@@ -114,8 +127,7 @@ impl Defaults {
             }
             request.download = Some(false);
         }
-        if self.bounds != Conditions::default() {
-            let latest = now.plus(INSTANT);
+        if let Some(latest) = self.latest_instant(now) {
             request.expires_at = Some(request.expires_at.map_or(latest, |end| end.min(latest)));
             if request.not_before.is_some_and(|beginning| beginning >= latest) {
                 return Err(bad("NotBefore", "is not before the end of the link, which your role says"));
@@ -123,6 +135,10 @@ impl Defaults {
         }
         Ok(request)
     }
+}
+
+fn after(validity: Duration, now: UnixTime) -> UnixTime {
+    now.plus(i64::try_from(validity.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]
@@ -253,6 +269,23 @@ mod tests {
         assert_eq!(end(&[], ""), Ok(None));
         let late = r#", "ValidityDuration": 86400, "NotBefore": "2026-11-21T18:00:00Z""#;
         assert!(end(&["short"], late).unwrap_err().starts_with("NotBefore"));
+    }
+
+    #[test]
+    fn launches_are_no_way_around_what_is_enforced() {
+        let hours = |hours: i64| NOW.plus(hours * 3_600);
+        for (roles, latest, expected) in [
+            (&[][..], hours(8), (true, hours(8))),
+            (&["unknown"], hours(8), (true, hours(8))),
+            (&["careful"], hours(8), (true, hours(8))),
+            (&["careful"], hours(24 * 30), (true, hours(24 * 7))),
+            (&["short"], hours(8), (true, hours(1))),
+            (&["bound", "loose"], hours(8), (false, hours(1))),
+            (&["bound"], NOW.plus(60), (false, NOW.plus(60))),
+        ] {
+            let defaults = Defaults::of(&configured(), roles.iter().copied());
+            assert_eq!(defaults.of_launch(latest, NOW), expected, "{roles:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::token::{LONGEST_TOKEN, Registered, ShareClaims, TooLong};
 use super::{BadRequest, ShareResource, bad, date};
 use crate::clock::UnixTime;
 use crate::config::Shares;
-use crate::policy::roles::Unique;
+use crate::json::Unique;
 use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid};
 use crate::secret::Secret;
@@ -246,7 +246,7 @@ fn members<'a, const N: usize>(
         let mut values = spellings.iter().filter_map(|name| object.get(*name));
         *slot = values.next().filter(|value| !value.is_null());
         if values.next().is_some() {
-            return Err(bad(&at(spellings.first().unwrap_or(&"")), "stands twice, in two spellings"));
+            return Err(bad(&at(spellings.first().unwrap_or(&"")), "appears twice, in two spellings"));
         }
     }
     Ok(found)

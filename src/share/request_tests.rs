@@ -12,7 +12,6 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
     Shares {
         secret_key: None,
         previous_secret_keys: vec![],
-        server_id: None,
         public_orthanc_root: None,
         public_landing_root: None,
         public_ohif_root: None,
@@ -24,7 +23,7 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
         inbox_labels: Vec::new(),
-        inbox_max_bytes: None,
+        inbox_max_bytes: 1 << 30,
         inbox_max_instances: None,
         viewers: crate::config::Viewers::default(),
         defaults: Default::default(),
@@ -204,10 +203,10 @@ fn what_is_wrong_and_where() {
         (with(r#", "ID": 5"#), "ID: a string is expected"),
         (with(r#", "ID": "a\nb""#), "ID: holds a control character"),
         (with(&format!(r#", "ID": "{}""#, "x".repeat(257))), "ID: longer than 256 bytes"),
-        (with(r#", "ID": "a", "id": "b""#), "ID: stands twice, in two spellings"),
+        (with(r#", "ID": "a", "id": "b""#), "ID: appears twice, in two spellings"),
         (
             with(r#", "ExpirationDate": null, "expiration-date": null"#),
-            "ExpirationDate: stands twice, in two spellings",
+            "ExpirationDate: appears twice, in two spellings",
         ),
         (with(r#", "Username": "a""#), "Username: is for inbox-link only"),
         (
@@ -247,7 +246,7 @@ fn what_is_wrong_and_where() {
         assert_eq!(parse_as(LinkType::Stone, None, &body), Err(expected.to_owned()), "{body}");
     }
     let twice = parse_as(LinkType::Stone, None, &with(r#", "ID": "a", "ID": "b""#)).unwrap_err();
-    assert!(twice.contains(r#"the member "ID" stands twice"#), "{twice}");
+    assert!(twice.contains(r#"the member "ID" appears twice"#), "{twice}");
 }
 
 #[test]

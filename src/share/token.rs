@@ -219,6 +219,9 @@ impl<'de> Deserialize<'de> for Present {
 }
 
 fn check_header(encoded: &str) -> Result<(), TokenFault> {
+    if encoded == HEADER {
+        return Ok(());
+    }
     if encoded.len() > LONGEST_HEADER {
         return Err(TokenFault::Header("too long"));
     }

@@ -97,9 +97,9 @@ pub enum StoreError {
         /// The cause.
         source: std::io::Error,
     },
-    /// A backup was restored: nothing new is issued until an administrator acknowledges it.
+    /// A backup was restored: nothing new is issued until an administrator has removed the epoch file.
     #[error(
-        "{place}: the state was set back from epoch {file_epoch} to {database_epoch}, so keys and links revoked since that backup may be valid again: review them, then acknowledge; until then no key or link is issued"
+        "{place}: the state was set back from epoch {file_epoch} to {database_epoch}, so keys and links revoked since that backup may be valid again: remove again what was removed, then stop Orthanc, remove the file …epoch beside the state, and start Orthanc; until then no key or link is issued"
     )]
     RolledBack {
         /// Which state.
@@ -108,6 +108,16 @@ pub enum StoreError {
         database_epoch: u64,
         /// Epoch that had been reached.
         file_epoch: u64,
+    },
+    /// A secret of ours cannot be made, or is too short to be one.
+    #[error("{place}: no use can be made of the secret {name:?}: {source}")]
+    Secret {
+        /// Which state.
+        place: String,
+        /// What it is called.
+        name: String,
+        /// The cause.
+        source: Cause,
     },
     /// A record with this id or hash exists already.
     #[error("{place}: there is a record with this id or hash already: {source}")]

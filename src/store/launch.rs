@@ -2,8 +2,8 @@
 
 use crate::clock::UnixTime;
 
-/// One launch: from the code that a browser carries to a viewer, to the last token that the viewer was given for it. Neither
-/// code nor tokens are anywhere.
+/// One launch: from the code that a browser carries to a viewer, to the last token that the viewer was given for it.
+/// Neither code nor tokens are anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchRecord {
     /// Its identifier; a part of its refresh tokens, and shown nowhere. Unique.

@@ -8,7 +8,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS];
+pub(super) const MIGRATIONS: &[&str] =
+    &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS, CHANGES, LAUNCHES_BY_LINK];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -167,6 +168,16 @@ CREATE TABLE share_uploads (
     instances INTEGER NOT NULL,
     bytes     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Counts what other processes have to notice. The epoch cannot: it stays while a restored backup is not acknowledged.
+const CHANGES: &str = "
+ALTER TABLE state ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+";
+
+/// Launches of one link are counted.
+const LAUNCHES_BY_LINK: &str = "
+CREATE INDEX launches_by_link ON launches (link, client, session, code_until);
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -7,6 +7,8 @@
 
 mod epoch;
 mod error;
+#[cfg(test)]
+pub(crate) mod faulty;
 mod launch;
 mod migrations;
 mod sqlite;
@@ -19,6 +21,9 @@ pub use sqlite::SqliteStore;
 
 use crate::clock::UnixTime;
 use crate::person::Person;
+
+/// So many bytes a secret has at least.
+pub const SHORTEST_SECRET: usize = 32;
 
 /// An API key as stored. The key itself is nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +64,7 @@ pub struct ShareRecord {
     /// The resources as the token names them, JSON text, kept as it is.
     pub resources_json: String,
     /// The Orthanc identifiers and DICOM UIDs in `resources_json`, by which a list can be filtered. Comes back sorted
-    /// and without repeats.
+    /// and without repeats in a list; empty in a record that is asked for by itself, as that is done for requests.
     pub resource_ids: Vec<String>,
     /// Its maker, whose rights today bound it.
     pub owner: Person,
@@ -189,7 +194,7 @@ pub enum UseKind {
     Session,
 }
 
-/// Uses of one key or link since the last batch.
+/// Uses of one key, link or session since the last batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UseRecord {
     /// What was used.
@@ -289,13 +294,14 @@ pub trait Store: Send + Sync {
     /// Forgets sessions that are over.
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
 
-    /// Stores a new launch, whose code nobody has come with yet. Refused while a rollback is unacknowledged.
+    /// Stores a new launch, whose code nobody has come with yet; the oldest of very many of one link, client and
+    /// session makes room for it. Refused while a rollback is unacknowledged.
     fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError>;
-    /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is one
-    /// first. Refused while a rollback is unacknowledged.
+    /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is
+    /// one first. Refused while a rollback is unacknowledged.
     fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError>;
-    /// Keeps the first refresh token of a launch whose code was taken; says whether that may be. Refused while a rollback
-    /// is unacknowledged.
+    /// Keeps the first refresh token of a launch whose code was taken; says whether that may be. Refused while a
+    /// rollback is unacknowledged.
     fn start_launch(&self, id: &str, refresh_hash: &[u8; 32]) -> Result<bool, StoreError>;
     /// The launch with this id, over, ended or not.
     fn launch(&self, id: &str) -> Result<Option<LaunchRecord>, StoreError>;
@@ -308,9 +314,9 @@ pub trait Store: Send + Sync {
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
-    /// Keeps what is known of a person, unless something newer by `seen_at` is stored. Costs no write when nothing
-    /// changes.
-    fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError>;
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was
+    /// known has other roles by that. Costs no write when nothing changes.
+    fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
     /// Everybody who is shown by this name or has it as subject.
@@ -324,8 +330,8 @@ pub trait Store: Send + Sync {
     fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError>;
 
     /// The secret of this name; if there is none, what `generate` makes becomes it. All who ask, in whatever process,
-    /// get the same one.
-    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError>;
+    /// get the same one. [`StoreError::Secret`] if it has fewer than [`SHORTEST_SECRET`] bytes, or none can be made.
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError>;
     /// Stores a text under a name, replacing what was there.
     fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError>;
     /// The text under this name.
@@ -340,14 +346,14 @@ pub trait Store: Send + Sync {
     /// All that is kept of created studies.
     fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError>;
 
-    /// How often something was revoked, by whatever process.
-    fn epoch(&self) -> Result<u64, StoreError>;
+    /// Another number after each revocation, and after each change of the roles of somebody who was known, by whatever
+    /// process: what was verified before that may not be so any more.
+    fn changes(&self) -> Result<u64, StoreError>;
     /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
     fn check(&self) -> Result<(), StoreError>;
-    /// Set when a backup was restored: revocations since then are lost, and nothing is issued.
+    /// Set when a backup was restored: revocations since then are lost, and nothing is issued until an administrator
+    /// has removed the epoch file, and the state is opened again.
     fn rolled_back(&self) -> Option<Rollback>;
-    /// An administrator has reviewed what a restored backup revived: issue again.
-    fn acknowledge_rollback(&self) -> Result<(), StoreError>;
     /// What the administrator should read in the log at start, each a sentence.
     fn warnings(&self) -> Vec<String>;
 }

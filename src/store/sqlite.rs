@@ -8,6 +8,8 @@ mod fault;
 mod launches;
 mod open;
 mod people;
+#[cfg(test)]
+mod rollback_tests;
 mod row;
 mod sessions;
 mod shares;
@@ -23,10 +25,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use self::fault::{PATIENCE_MS, fault};
 use super::epoch::{Epoch, EpochFile};
 use super::{
-    ApiKeyRecord, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SessionRecord, SessionRenewal, ShareFilter,
-    ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord, WhichSessions,
+    ApiKeyRecord, Cause, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SHORTEST_SECRET, SessionRecord,
+    SessionRenewal, ShareFilter, ShareRecord, Store, StoreError, UploadLimits, Uploaded, UseKind, UseRecord,
+    WhichSessions,
 };
-use crate::clock::UnixTime;
+use crate::clock::{self, UnixTime};
 use crate::person::Person;
 
 /// The state in a SQLite file.
@@ -76,18 +79,16 @@ impl SqliteStore {
     fn compare_epochs(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
         self.write(|transaction| {
-            let database = self.sql(epoch(transaction))?;
+            let database_epoch = self.sql(epoch(transaction))?;
             let seen = self.epoch_file.read()?;
             match seen {
-                Epoch::Reached(file) if file > database => {
-                    *self.rollback.lock() = Some(Rollback { database_epoch: database, file_epoch: file });
-                    return Ok(());
+                Epoch::Reached(file_epoch) if file_epoch > database_epoch => {
+                    *self.rollback.lock() = Some(Rollback { database_epoch, file_epoch });
                 }
-                Epoch::Reached(file) if file == database => return Ok(()),
-                // A crash came between the database and the file.
+                // If it is behind, a crash came between the database and the file.
                 Epoch::Reached(_) => {}
-                // Nothing has been revoked so far, so nothing can have been revived.
-                Epoch::Missing if database == 0 => {}
+                // Nothing has been kept so far, so nothing can have been revived.
+                Epoch::Missing if self.sql(is_empty(transaction))? => {}
                 Epoch::Missing | Epoch::Damaged => {
                     let what = if seen == Epoch::Missing { "was missing" } else { "was damaged" };
                     warnings.push(format!(
@@ -95,10 +96,15 @@ impl SqliteStore {
                          and links that were revoked since may be valid again",
                         self.epoch_file.path().display()
                     ));
+                    // Beyond all that can have been reached, so that every older backup is seen when it is restored, the
+                    // one that was just acknowledged too.
+                    let sql = "UPDATE state SET epoch = max(epoch + 1, ?1)";
+                    self.sql(transaction.execute(sql, [clock::now()]))?;
                 }
             }
-            self.epoch_file.write(database)
+            Ok(())
         })?;
+        self.follow_with_file()?;
         Ok(warnings)
     }
 
@@ -128,10 +134,13 @@ impl SqliteStore {
     fn revoke(&self, body: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<bool>) -> Result<bool, StoreError> {
         let found = self.write(|transaction| {
             let found = self.sql(body(transaction))?;
-            // While rolled back the database's epoch stays: it would else catch up with the file, and the next start
-            // would take the restored backup for the real thing. The file is ahead already.
-            if found && self.still_rolled_back(transaction)?.is_none() {
-                self.sql(transaction.execute("UPDATE state SET epoch = epoch + 1", ()))?;
+            if found {
+                self.sql(count_change(transaction))?;
+                // While rolled back the database's epoch stays: it would else catch up with the file, and the next start
+                // would take the restored backup for the real thing. The file is ahead already.
+                if self.still_rolled_back(transaction)?.is_none() {
+                    self.sql(transaction.execute("UPDATE state SET epoch = epoch + 1", ()))?;
+                }
             }
             Ok(found)
         })?;
@@ -306,12 +315,18 @@ impl Store for SqliteStore {
         })
     }
 
-    fn remember_person(&self, record: &PersonRecord) -> Result<(), StoreError> {
+    fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError> {
         let known = self.person(&record.person)?;
         if known.is_some_and(|known| known.seen_at > record.seen_at || known == *record) {
-            return Ok(());
+            return Ok(false);
         }
-        self.write(|transaction| self.sql(people::remember(transaction, record)))
+        self.write(|transaction| {
+            let changed = self.sql(people::remember(transaction, record))?;
+            if changed {
+                self.sql(count_change(transaction))?;
+            }
+            Ok(changed)
+        })
     }
 
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError> {
@@ -334,13 +349,17 @@ impl Store for SqliteStore {
         self.read_long(people::all_not_before)
     }
 
-    fn secret(&self, name: &str, generate: &dyn Fn() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError> {
+        let refuse = |source| StoreError::Secret { place: self.place.clone(), name: name.to_owned(), source };
+        let long_enough = |secret: Vec<u8>| {
+            if secret.len() < SHORTEST_SECRET { Err(refuse("it is too short".into())) } else { Ok(secret) }
+        };
         if let Some(known) = self.read(|connection| people::secret(connection, name))? {
-            return Ok(known);
+            return long_enough(known);
         }
-        let new = generate();
+        let new = long_enough(generate().map_err(refuse)?)?;
         self.write(|transaction| match self.sql(people::secret(transaction, name))? {
-            Some(known) => Ok(known),
+            Some(known) => long_enough(known),
             None => self.sql(people::keep_secret(transaction, name, &new)).map(|()| new),
         })
     }
@@ -369,8 +388,11 @@ impl Store for SqliteStore {
         self.read_long(created_studies::list)
     }
 
-    fn epoch(&self) -> Result<u64, StoreError> {
-        self.read(epoch)
+    fn changes(&self) -> Result<u64, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT changes FROM state";
+            connection.prepare_cached(sql)?.query_row((), |row| row.get(0)).map(row::count)
+        })
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -399,22 +421,20 @@ impl Store for SqliteStore {
         *self.rollback.lock()
     }
 
-    fn acknowledge_rollback(&self) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            if let Some(Rollback { file_epoch, .. }) = self.still_rolled_back(transaction)? {
-                // Beyond what both sides know, so that the backup just restored is seen if it is restored again.
-                let next = row::number(file_epoch.saturating_add(1));
-                self.sql(transaction.execute("UPDATE state SET epoch = ?1", [next]))?;
-            }
-            Ok(())
-        })?;
-        // Committed above, so this finds the rollback over.
-        self.follow_with_file()
-    }
-
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
+}
+
+fn count_change(connection: &Connection) -> rusqlite::Result<usize> {
+    connection.prepare_cached("UPDATE state SET changes = changes + 1")?.execute(())
+}
+
+/// Whether nothing was ever revoked, and there is nothing that could be.
+fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT epoch = 0 AND NOT EXISTS (SELECT 1 FROM secrets) AND NOT EXISTS (SELECT 1 FROM api_keys) \
+               AND NOT EXISTS (SELECT 1 FROM shares) AND NOT EXISTS (SELECT 1 FROM sessions) FROM state";
+    connection.query_row(sql, (), |row| row.get(0))
 }
 
 fn epoch(connection: &Connection) -> rusqlite::Result<u64> {

@@ -33,12 +33,15 @@ macro_rules! store_suite {
             a_link_is_found_by_its_code_and_opened_so_often_and_no_more
             a_launch_gives_its_code_and_each_refresh_token_once
             launches_that_are_over_are_forgotten
+            launches_of_one_link_do_not_fill_the_disk
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
+            other_roles_of_somebody_known_are_a_change
             people_of_two_issuers_are_two
             not_before_never_moves_back
             a_secret_is_generated_once
+            what_is_no_secret_is_neither_kept_nor_used
             threads_that_race_for_a_secret_agree
             settings_are_replaced
             what_comes_by_a_link_is_counted_up_to_its_limits
@@ -200,8 +203,9 @@ pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
     };
     store.insert_share(&full).unwrap();
     store.insert_share(&link("bare")).unwrap();
+    // Its identifiers come back in lists.
+    assert_eq!(store.share("full").unwrap(), Some(ShareRecord { resource_ids: Vec::new(), ..full.clone() }));
     let expected = ShareRecord { resource_ids: texts(&["1.2.3", "z"]), ..full };
-    assert_eq!(store.share("full").unwrap(), Some(expected.clone()));
     assert_eq!(store.share("bare").unwrap(), Some(link("bare")));
     assert_eq!(store.share("none").unwrap(), None);
     assert_eq!(store.shares(&ShareFilter::default()).unwrap(), [link("bare"), expected]);
@@ -332,6 +336,17 @@ pub(crate) fn an_older_token_never_overwrites_a_person(store: &dyn Store) {
     assert_eq!(store.person(&anna()).unwrap().unwrap().roles, texts(&[]));
 }
 
+pub(crate) fn other_roles_of_somebody_known_are_a_change(store: &dyn Store) {
+    let changes = store.changes().unwrap();
+    assert!(!store.remember_person(&seen(20, "doctor")).unwrap(), "nothing was measured by them so far");
+    let named = PersonRecord { name: "Anna".to_owned(), ..seen(21, "doctor") };
+    assert!(!store.remember_person(&named).unwrap());
+    assert!(!store.remember_person(&seen(10, "admin")).unwrap(), "an older token changes nothing");
+    assert_eq!(store.changes().unwrap(), changes);
+    assert!(store.remember_person(&seen(30, "nurse")).unwrap());
+    assert_eq!(store.changes().unwrap(), changes + 1);
+}
+
 pub(crate) fn people_of_two_issuers_are_two(store: &dyn Store) {
     store.remember_person(&seen(20, "doctor")).unwrap();
     let local = PersonRecord { person: Person::local("anna"), ..seen(30, "admin") };
@@ -353,9 +368,18 @@ pub(crate) fn not_before_never_moves_back(store: &dyn Store) {
 }
 
 pub(crate) fn a_secret_is_generated_once(store: &dyn Store) {
-    assert_eq!(store.secret("pepper", &|| vec![0, 255, 1]).unwrap(), [0, 255, 1]);
-    assert_eq!(store.secret("pepper", &|| panic!("there is one already")).unwrap(), [0, 255, 1]);
-    assert_eq!(store.secret("other", &|| vec![2]).unwrap(), [2]);
+    let secret = |name: &str, byte: u8| store.secret(name, &|| Ok(vec![byte; 32])).unwrap();
+    assert_eq!(secret("pepper", 255), [255; 32]);
+    assert_eq!(store.secret("pepper", &|| panic!("there is one already")).unwrap(), [255; 32]);
+    assert_eq!(secret("other", 2), [2; 32]);
+}
+
+pub(crate) fn what_is_no_secret_is_neither_kept_nor_used(store: &dyn Store) {
+    for made in [Ok(Vec::new()), Ok(vec![7; 31]), Err("no random numbers")] {
+        let answer = store.secret("pepper", &|| Ok(made.clone()?));
+        assert!(matches!(answer, Err(StoreError::Secret { .. })), "{made:?}: {answer:?}");
+    }
+    assert_eq!(store.secret("pepper", &|| Ok(vec![8; 32])).unwrap(), [8; 32], "nothing was kept");
 }
 
 pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
@@ -364,7 +388,7 @@ pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
         // All wait inside the generator, so that all have seen that there is none.
         store.secret("raced", &|| {
             together.wait();
-            vec![number]
+            Ok(vec![number; 32])
         })
     };
     let got: BTreeSet<Vec<u8>> = std::thread::scope(|scope| {
@@ -372,7 +396,7 @@ pub(crate) fn threads_that_race_for_a_secret_agree(store: &dyn Store) {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(got.len(), 1, "{got:?}");
-    assert_eq!(got.first(), Some(&store.secret("raced", &|| vec![99]).unwrap()));
+    assert_eq!(got.first(), Some(&store.secret("raced", &|| Ok(vec![99; 32])).unwrap()));
 }
 
 pub(crate) fn settings_are_replaced(store: &dyn Store) {
@@ -448,8 +472,6 @@ pub(crate) fn a_fresh_state_is_sound(store: &dyn Store) {
     store.check().unwrap();
     assert_eq!(store.rolled_back(), None);
     assert_eq!(store.warnings(), Vec::<String>::new());
-    store.acknowledge_rollback().unwrap();
-    assert_eq!(store.rolled_back(), None);
 }
 
 fn session(number: u8, person: Person) -> SessionRecord {
@@ -503,7 +525,7 @@ pub(crate) fn sessions_are_ended_alone_by_person_and_by_the_providers_session(st
         store.insert_session(&session(number, if number == 4 { other.clone() } else { anna() })).unwrap();
     }
     let left = || -> Vec<String> { store.sessions(None).unwrap().into_iter().map(|session| session.id).collect() };
-    let epoch = store.epoch().unwrap();
+    let changes = store.changes().unwrap();
     assert!(store.end_sessions(&WhichSessions::One("session-2")).unwrap());
     assert!(!store.end_sessions(&WhichSessions::One("session-2")).unwrap());
     assert_eq!(left(), ["session-1", "session-3", "session-4"]);
@@ -514,7 +536,7 @@ pub(crate) fn sessions_are_ended_alone_by_person_and_by_the_providers_session(st
     assert_eq!(store.sessions(Some(&other)).unwrap().len(), 1);
     assert!(store.end_sessions(&WhichSessions::Of(&anna())).unwrap());
     assert_eq!(left(), ["session-4"]);
-    assert_eq!(store.epoch().unwrap(), epoch + 3);
+    assert_eq!(store.changes().unwrap(), changes + 3);
 }
 
 pub(crate) fn sessions_that_are_over_are_forgotten(store: &dyn Store) {
@@ -631,9 +653,9 @@ pub(crate) fn a_launch_gives_its_code_and_each_refresh_token_once(store: &dyn St
     assert_eq!(store.launch("launch-1").unwrap(), Some(LaunchRecord { refresh_hash: Some([7; 32]), ..new.clone() }));
     assert!(store.rotate_launch("launch-1", &[7; 32], &[8; 32]).unwrap());
     assert!(!store.rotate_launch("launch-1", &[7; 32], &[6; 32]).unwrap(), "an old one");
-    let epoch = store.epoch().unwrap();
+    let changes = store.changes().unwrap();
     assert!(store.revoke_launch("launch-1", UnixTime(200)).unwrap());
-    assert_eq!(store.epoch().unwrap(), epoch + 1);
+    assert_eq!(store.changes().unwrap(), changes + 1);
     assert!(!store.revoke_launch("launch-1", UnixTime(201)).unwrap());
     assert!(!store.rotate_launch("launch-1", &[8; 32], &[9; 32]).unwrap(), "it was ended");
     // Ended between the code and its first token.
@@ -655,4 +677,40 @@ pub(crate) fn launches_that_are_over_are_forgotten(store: &dyn Store) {
     assert_eq!((known("launch-1"), known("launch-2"), known("launch-3")), (true, false, true));
     store.insert_launch(&launch(4), UnixTime(1000)).unwrap();
     assert_eq!((known("launch-1"), known("launch-3"), known("launch-4")), (false, false, true));
+}
+
+pub(crate) fn launches_of_one_link_do_not_fill_the_disk(store: &dyn Store) {
+    let numbered = |number: u16| {
+        let mut code_hash = [0; 32];
+        code_hash[..2].copy_from_slice(&number.to_be_bytes());
+        let at = 100 + i64::from(number / 10);
+        LaunchRecord {
+            id: format!("launch-{number}"),
+            session: None,
+            until: UnixTime(30_000),
+            code_hash,
+            code_until: UnixTime(at + 60),
+            ..launch(1)
+        }
+    };
+    let start = |launch: &LaunchRecord| {
+        store.insert_launch(launch, UnixTime(launch.code_until.0 - 60)).unwrap();
+        assert!(store.take_launch_code(&launch.code_hash).unwrap().unwrap().1);
+        assert!(store.start_launch(&launch.id, &[7; 32]).unwrap());
+    };
+    let others = [
+        LaunchRecord { link: "another".to_owned(), ..numbered(1_001) },
+        LaunchRecord { client: "https://another.example".to_owned(), ..numbered(1_002) },
+        LaunchRecord { session: Some("session".to_owned()), ..numbered(1_003) },
+    ];
+    for other in &others {
+        start(&LaunchRecord { code_until: UnixTime(160), ..other.clone() });
+    }
+    for number in 0..520 {
+        start(&numbered(number));
+    }
+    let goes_on = |id: &str| store.launch(id).unwrap().is_some();
+    let left: Vec<u16> = (0..520).filter(|number| goes_on(&format!("launch-{number}"))).collect();
+    assert_eq!(left, (20..520).collect::<Vec<_>>(), "the newest");
+    assert!(others.iter().all(|other| goes_on(&other.id)), "others have no part in it");
 }

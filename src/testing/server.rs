@@ -229,7 +229,7 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
                     node.studies.iter().any(|study| fits(&uid(&study.twin)))
                 }
                 "PatientID" | "0010,0020" | "0010-0020" | "00100020" => fits(&uid(&node.studies[0].patient)),
-                "SeriesInstanceUID" => node.level < Level::Series || fits(&node.uid),
+                "SeriesInstanceUID" | "0020,000e" => node.level < Level::Series || fits(&node.uid),
                 _ => true,
             }
         })
@@ -296,5 +296,4 @@ impl Host for FakeHost {
     fn call(&self, method: Method, uri: &str, _headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError> {
         Ok(CoreAnswer { status: 200, headers: Vec::new(), body: self.answer(method, uri, body)? })
     }
-    fn set_metric(&self, _name: &'static str, _value: i64) {}
 }

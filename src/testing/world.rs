@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::identity::api_key;
+use crate::bytes::{hex, sha256};
 use crate::resource::Level;
 
 /// The Orthanc identifier of a resource by its short name.
 pub fn id(name: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, name.as_bytes());
-    let hex = api_key::hex(digest.as_ref());
+    let hex = hex(&sha256(name));
     [&hex[0..8], &hex[8..16], &hex[16..24], &hex[24..32], &hex[32..40]].join("-")
 }
 

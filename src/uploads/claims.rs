@@ -65,8 +65,8 @@ fn is_live(claim: &CreatedStudy, now: UnixTime) -> bool {
 }
 
 impl Claims {
-    /// Reads what an earlier run has kept. A claim that was waiting then does not count any more: who has stored the first
-    /// instance since is not known.
+    /// Reads what an earlier run has kept. A claim that was waiting then does not count any more: who has stored the
+    /// first instance since is not known.
     pub(super) fn load(store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let mut state = State::default();
         for claim in store.created_studies()? {
@@ -94,8 +94,8 @@ impl Claims {
         self.of(uid, now).filter(|claim| claim.study.is_none())
     }
 
-    /// Claims a study that is not there, unless somebody else has; the first one gets it. `gone` is a confirmed claim that
-    /// was in force before the study was found not to be there, so that it stands for nothing.
+    /// Claims a study that is not there, unless somebody else has; the first one gets it. `gone` is a confirmed claim
+    /// that was in force before the study was found not to be there, so that it stands for nothing.
     pub(super) fn claim(
         &self,
         uid: &str,
@@ -120,8 +120,8 @@ impl Claims {
         Ok(Claimed::Now)
     }
 
-    /// Whether a study that was claimed is, or is going to be, the one with this Orthanc identifier: whoever says so first
-    /// while it is waited for is right.
+    /// Whether a study that was claimed is, or is going to be, the one with this Orthanc identifier: whoever says so
+    /// first while it is waited for is right.
     pub(super) fn becomes(&self, uid: &str, study: &str) -> bool {
         let mut state = self.state.lock();
         if let Some(expected) = state.waiting.get_mut(uid) {

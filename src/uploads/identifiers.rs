@@ -1,12 +1,12 @@
-//! What an instance says of itself before it is stored: its UIDs, and the Orthanc identifiers that it and its parents are
-//! going to have.
+//! What an instance says of itself before it is stored: its UIDs, and the Orthanc identifiers that it and its parents
+//! are going to have.
 //!
-//! An Orthanc identifier is the SHA-1 of the identifiers of a resource and of all above it, joined by `|` (Orthanc Book,
-//! "Orthanc identifiers"). Knows nothing of rights or of the server.
+//! An Orthanc identifier is the SHA-1 of the identifiers of a resource and of all above it, joined by `|` (Orthanc
+//! Book, "Orthanc identifiers"). Knows nothing of rights or of the server.
 
 use aws_lc_rs::digest;
 
-use crate::identity::api_key::hex;
+use crate::bytes::hex;
 use crate::request::ReceivedInstance;
 use crate::resource::trimmed;
 use crate::route::is_uid;
@@ -48,7 +48,8 @@ impl Identifiers {
         )
         .ok()?;
         let has_waves = top_level::holds(tags.as_bytes(), "WaveformSequence").ok()?;
-        // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to it.
+        // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to
+        // it.
         let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
         let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
         let patient = patient.as_deref().unwrap_or_default();
@@ -65,8 +66,8 @@ impl Identifiers {
         })
     }
 
-    /// Whether it is an annotation: a structured report, a segmentation or a presentation state, by its SOP class and by
-    /// its modality, and holding nothing else.
+    /// Whether it is an annotation: a structured report, a segmentation or a presentation state, by its SOP class and
+    /// by its modality, and holding nothing else.
     pub(super) fn is_annotation(&self) -> bool {
         is_annotations_class(&self.modality, &self.sop_class) && (self.modality == "SEG" || !self.has_content)
     }

@@ -142,7 +142,6 @@ impl Host for Server {
     fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
         Err(HostError::UNKNOWN_RESOURCE)
     }
-    fn set_metric(&self, _name: &'static str, _value: i64) {}
 }
 
 /// A server with its state.

@@ -1,8 +1,8 @@
-//! What the holder of a link brings in: into new studies of the link's own, or as annotations into the link's studies, and no
-//! more than the link may.
+//! What the holder of a link brings in: into new studies of the link's own, or as annotations into the link's studies,
+//! and no more than the link may.
 //!
-//! An instance is looked at twice: before the server compares it with what it has (else its answer would tell a stranger
-//! what that is), which changes nothing; and again when it is about to be stored, which counts it.
+//! An instance is looked at twice: before the server compares it with what it has (else its answer would tell a
+//! stranger what that is), which changes nothing; and again when it is about to be stored, which counts it.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use super::claims::Claimed;
 use super::identifiers::{Identifiers, is_annotations_class};
 use super::{Refusal, Uploads};
 use crate::clock::UnixTime;
-use crate::gate::facts;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::pieces::facts;
 use crate::policy::decision::{self, LinkUploads, UploadTarget};
 use crate::request::ReceivedInstance;
 use crate::resource::{Level, Located, Resources, Study, trimmed};
@@ -148,12 +148,12 @@ impl Uploads {
                 }
             }
         }
-        // Two instances of one study, of two patients, that come at once would else be two studies.
+        // Two instances of one study, of two patients, that come at once would otherwise be two studies.
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
-    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks by
-    /// UID: then it is refused.
+    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
+    /// by UID: then it is refused.
     fn is_here(&self, resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
         let series = resources.ids_now(Level::Series, &found.series_uid)?;
         if series.iter().any(|id| **id != *found.series) {
@@ -195,6 +195,6 @@ fn may_annotate(found: &Identifiers, studies: &[Study], holder: &Holder<'_>) -> 
         return Err(Refusal::NoAnnotation);
     }
     let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::ForeignStudy)?;
-    let located = Located { study: study.clone(), series: None, instance: None };
+    let located = Located::whole(study.clone());
     decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::ForeignStudy)
 }

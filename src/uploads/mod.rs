@@ -23,10 +23,10 @@ use links::Step;
 
 use crate::clock::UnixTime;
 use crate::config::Uploader;
-use crate::gate::facts;
 use crate::host::Host;
 use crate::identity::Identity;
 use crate::person::Person;
+use crate::pieces::facts;
 use crate::policy::decision;
 use crate::request::{Origin, ReceivedInstance};
 use crate::resource::{self, Located, ResourceError, Resources, Study};
@@ -83,8 +83,8 @@ enum Refusal {
 }
 
 impl Uploads {
-    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the one
-    /// that is there.
+    /// `labels` is `UploadLabels` of the configuration; `overwrites`, whether an instance that comes again replaces the
+    /// one that is there.
     ///
     /// # Errors
     /// The state cannot be read.
@@ -153,7 +153,8 @@ impl Uploads {
         })
     }
 
-    /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings it;
+    /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings
+    /// it;
     /// `None`: no request does.
     #[must_use]
     pub fn receive(
@@ -342,7 +343,7 @@ fn creator(identity: &Identity) -> Person {
 }
 
 fn may_see(identity: &Identity, study: &Study) -> bool {
-    let located = Located { study: study.clone(), series: None, instance: None };
+    let located = Located::whole(study.clone());
     decision::allow(&identity.holder(), &facts(&located)).is_ok()
 }
 

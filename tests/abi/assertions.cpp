@@ -103,7 +103,6 @@ VALUE(gh_method_delete, OrthancPluginHttpMethod_Delete);
 TYPE(gh_change, OrthancPluginChangeType);
 VALUE(gh_change_deleted, OrthancPluginChangeType_Deleted);
 VALUE(gh_change_started, OrthancPluginChangeType_OrthancStarted);
-VALUE(gh_change_stopped, OrthancPluginChangeType_OrthancStopped);
 VALUE(gh_change_job_success, OrthancPluginChangeType_JobSuccess);
 VALUE(gh_change_job_failure, OrthancPluginChangeType_JobFailure);
 
@@ -136,8 +135,6 @@ VALUE(gh_log_level_trace, OrthancPluginLogLevel_Trace);
 TYPE(gh_log_category, OrthancPluginLogCategory);
 VALUE(gh_log_category_plugins, OrthancPluginLogCategory_Plugins);
 
-TYPE(gh_metric_type, OrthancPluginMetricsType);
-VALUE(gh_metric_type_default, OrthancPluginMetricsType_Default);
 
 TYPE(gh_property, _OrthancPluginProperty);
 VALUE(gh_property_description, _OrthancPluginProperty_Description);
@@ -149,7 +146,6 @@ VALUE(gh_service_log_error, _OrthancPluginService_LogError);
 VALUE(gh_service_set_plugin_property, _OrthancPluginService_SetPluginProperty);
 VALUE(gh_service_get_configuration_path, _OrthancPluginService_GetConfigurationPath);
 VALUE(gh_service_get_configuration, _OrthancPluginService_GetConfiguration);
-VALUE(gh_service_set_metrics_integer_value, _OrthancPluginService_SetMetricsIntegerValue);
 VALUE(gh_service_log_message, _OrthancPluginService_LogMessage);
 VALUE(gh_service_register_on_stored_instance, _OrthancPluginService_RegisterOnStoredInstanceCallback);
 VALUE(gh_service_register_on_change, _OrthancPluginService_RegisterOnChangeCallback);
@@ -217,10 +213,6 @@ SIZE(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString);
 FIELD(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString, result, result);
 FIELD(gh_params_dynamic_string, _OrthancPluginRetrieveDynamicString, argument, argument);
 
-SIZE(gh_params_metric, _OrthancPluginSetMetricsIntegerValue);
-FIELD(gh_params_metric, _OrthancPluginSetMetricsIntegerValue, name, name);
-FIELD(gh_params_metric, _OrthancPluginSetMetricsIntegerValue, value, value);
-FIELD(gh_params_metric, _OrthancPluginSetMetricsIntegerValue, type, type);
 
 SIZE(gh_params_rest_callback, _OrthancPluginRestCallback);
 FIELD(gh_params_rest_callback, _OrthancPluginRestCallback, pattern, pathRegularExpression);

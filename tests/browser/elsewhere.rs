@@ -41,8 +41,8 @@ const ATTACK: &str = r#"<!doctype html><title>Attack</title>
 <iframe name="form-frame"></iframe><iframe name="delete-frame"></iframe>
 "#;
 
-/// A site that is attacked: its own name, the attacker's, and whether the browser says by itself where a request comes from, which
-/// it does for encrypted connections and this machine's own address only.
+/// A site that is attacked: its own name, the attacker's, and whether the browser says by itself where a request comes
+/// from, which it does for encrypted connections and this machine's own address only.
 const SITES: [(&str, &str, bool); 4] = [
     ("127.0.0.1", "127.0.0.1", true),
     ("127.0.0.1", "evil.test", true),
@@ -111,7 +111,8 @@ fn another_origin_cannot_use_the_session() {
         );
         try_it(&format!("{target}?_method=DELETE"), json!({"mode": "no-cors", "credentials": "include"}));
         let image = browser.run_async(load, &[json!(format!("{root}{preview}?attack"))]).unwrap();
-        // Without a word about where it comes from an image is shown, to whoever is logged in; no other page can read it.
+        // Without a word about where it comes from an image is shown, to whoever is logged in; no other page can read
+        // it.
         let is_shown = !says_where && attacker.ends_with("pacs.test");
         assert_eq!(image, is_shown, "{case}");
         let frame = "await new Promise(done => {

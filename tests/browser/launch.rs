@@ -1,4 +1,5 @@
-//! A viewer on another origin: launched from a link, by code; its tokens renewed while somebody looks at images; and the end.
+//! A viewer on another origin: launched from a link, by code; its tokens renewed while somebody looks at images; and
+//! the end.
 use crate::ohif::Elsewhere;
 use crate::scene::{PASSWORD, SERIES_LENGTH, fill, with_users};
 use crate::viewer::{AN_IMAGE, greys, wait_for_image};

@@ -1,5 +1,6 @@
-//! Short links in a browser: what they ask for, the viewer that they lead to, and what is to be seen of them on the way. One
-//! server, and two browsers: that of whoever the link is for, and somebody else's, on a phone and without scripts.
+//! Short links in a browser: what they ask for, the viewer that they lead to, and what is to be seen of them on the
+//! way. One server, and two browsers: that of whoever the link is for, and somebody else's, on a phone and without
+//! scripts.
 use crate::scene::{PASSWORD, Study, fill, image, keep_for_docs, server, uncached, with_users};
 use crate::viewer::{greys, viewer_of, wait_for_image};
 use serde_json::{Value, json};

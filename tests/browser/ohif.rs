@@ -1,5 +1,5 @@
-//! OHIF as a site puts it on Orthanc's own origin: its files with our configuration, in a folder for the ServeFolders plugin.
-//! Must not know who looks at it.
+//! OHIF as a site puts it on Orthanc's own origin: its files with our configuration, in a folder for the ServeFolders
+//! plugin. Must not know who looks at it.
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -51,8 +51,8 @@ const MOVED: [(&str, &str, &str); 4] = [
     ("index.html", r#"="/"#, r#"="/ohif/"#),
 ];
 
-/// Lays the viewer's files out: those that stay are links to where they were published. ServeFolders knows no fallback, so
-/// the page of the router's path `viewer` is a file, too.
+/// Lays the viewer's files out: those that stay are links to where they were published. ServeFolders knows no fallback,
+/// so the page of the router's path `viewer` is a file, too.
 pub fn lay_out(published: &Path, folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for file in fs::read_dir(published).unwrap() {
@@ -71,7 +71,8 @@ pub fn lay_out(published: &Path, folder: &Path) {
     fs::copy(folder.join("index.html"), folder.join("viewer")).unwrap();
 }
 
-/// The viewer at the top of an origin of its own: images from Orthanc at another one, and from its provider a token for them.
+/// The viewer at the top of an origin of its own: images from Orthanc at another one, and from its provider a token for
+/// them.
 const ELSEWHERE: &str = r#"
 localStorage.setItem('shownTours', JSON.stringify(['basicViewerTour']));
 // What this page is to open is what it asks to be let in for.
@@ -114,7 +115,8 @@ window.config = {
 };
 "#;
 
-/// A web server of this machine with the viewer for an Orthanc at this URL, which ends with a slash. It ends with the process.
+/// A web server of this machine with the viewer for an Orthanc at this URL, which ends with a slash. It ends with the
+/// process.
 pub struct Elsewhere {
     port: u16,
 }

@@ -185,8 +185,8 @@ fn below_a_path_prefix_everything_stays_below_it() {
     browser.click("a").unwrap();
     log_in_at_keycloak(&browser, "below", &format!("{root}/"));
 
-    // A logout at the provider of which nobody tells this server: at the latest at its token's end, which comes later by the
-    // clock difference that is allowed (LeewaySeconds).
+    // A logout at the provider of which nobody tells this server: at the latest at its token's end, which comes later
+    // by the clock difference that is allowed (LeewaySeconds).
     browser.open(&wanted).unwrap();
     assert_eq!(browser.fetch("/pacs/studies", &uncached()).unwrap(), 200);
     keycloak.admin().unwrap().log_out(&user).unwrap();

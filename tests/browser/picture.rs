@@ -21,8 +21,8 @@ impl Picture {
         Self { width: info.width as usize, height: info.height as usize, pixels }
     }
 
-    /// How many grey values there are in the middle, a third of the width and of the height, that more than a few pixels
-    /// have: the edges of letters are of all greys, too.
+    /// How many grey values there are in the middle, a third of the width and of the height, that more than a few
+    /// pixels have: the edges of letters are of all greys, too.
     pub fn greys_in_the_middle(&self) -> usize {
         const A_FEW: usize = 60;
         let (columns, rows) = (self.width / 3..self.width * 2 / 3, self.height / 3..self.height * 2 / 3);

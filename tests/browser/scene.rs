@@ -10,7 +10,8 @@ use testbed::dicom::{self, Instance, Uploaded, label, upload};
 use testbed::webdriver::{self, Browser};
 use testbed::{Client, Keycloak, Orthanc, OrthancBuilder, Version, setup, workspace};
 
-/// With this in the environment, tokens live for a minute and a session is used for five, instead of a few shorter lives.
+/// With this in the environment, tokens live for a minute and a session is used for five, instead of a few shorter
+/// lives.
 const LONG: &str = "GATEHOUSE_LONG_SESSION";
 
 /// Whether tests take the time that users do.
@@ -158,8 +159,8 @@ pub fn server(version: Version) -> OrthancBuilder {
         }))
 }
 
-/// A new folder that lives as long as this process. Without a dot in its path: ServeFolders would take what follows for the
-/// extension of a file that has none.
+/// A new folder that lives as long as this process. Without a dot in its path: ServeFolders would take what follows for
+/// the extension of a file that has none.
 fn folder(version: Version) -> PathBuf {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);

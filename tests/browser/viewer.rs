@@ -1,4 +1,5 @@
-//! OHIF through the login gate: an image on the screen, by the session and nothing else; and what each user may do there.
+//! OHIF through the login gate: an image on the screen, by the session and nothing else; and what each user may do
+//! there.
 use crate::picture::Picture;
 use crate::scene::{
     BLANK, KEYCLOAK_FORM, SERIES_LENGTH, Scene, is_long, keep_for_docs, log_in_at_keycloak, scene, studies, token_life,

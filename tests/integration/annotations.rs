@@ -1,5 +1,5 @@
-//! Links that annotate: a reader brings reports, segmentations and presentation states into the link's study, and nothing
-//! else anywhere.
+//! Links that annotate: a reader brings reports, segmentations and presentation states into the link's study, and
+//! nothing else anywhere.
 use crate::site::{Image, Plan, Site, Who, roles};
 use crate::uploads::{gzip, is_there, stow, zip};
 use serde_json::{Value, json};

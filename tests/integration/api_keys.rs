@@ -1,5 +1,5 @@
 //! API keys: never more than their maker has, today; gone at once when deleted; there again after a restart.
-use crate::site::{Plan, Who, ids, shared};
+use crate::site::{Image, Plan, Who, ids, shared};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testbed::clock::wait_until;
@@ -88,6 +88,28 @@ fn a_key_is_narrowed_by_what_it_names() {
         assert_eq!(profile["authorized-labels"], json!([]), "{version:?}: no label means no study");
         let found = site.post(&Who::key(&nothing), "/tools/find", &json!({"Level": "Study", "Query": {}}));
         assert_eq!(ids(&found), Vec::<String>::new(), "{version:?}");
+    }
+}
+
+#[test]
+fn an_older_token_brings_no_roles_back_that_were_taken_away() {
+    for version in Version::tested() {
+        let (site, images) = shared(version);
+        let token = |roles: &[&str], age: i64| {
+            let mut claims = site.provider.claims("moved-on", roles);
+            claims["iat"] = json!(claims["iat"].as_i64().unwrap() - age);
+            Who::token(&site.provider.key.token(&claims).unwrap())
+        };
+        let (older, newer) = (token(&["admin-role"], 60), token(&["external-role"], 0));
+        let (_, first) = site.make_key(&newer, &json!({"Name": "with the newer token"}));
+        let (_, second) = site.make_key(&older, &json!({"Name": "with the older token"}));
+        let link = site.make_link(&older, "stone-viewer-publication", &images.foreign);
+        let path = |image: &Image| image.fill("/studies/{study}");
+        for who in [Who::key(&first), Who::key(&second)] {
+            assert_eq!(site.get(&who, &path(&images.allowed)).status, 200, "{version:?}");
+            assert_eq!(site.get(&who, &path(&images.foreign)).status, 403, "{version:?}");
+        }
+        assert_eq!(site.get(&Who::token(&link), &path(&images.foreign)).status, 403, "{version:?}");
     }
 }
 

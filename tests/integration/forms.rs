@@ -1,4 +1,5 @@
-//! Forms with files (RFC 7578): the server handles each part as a request of its own, with headers that nobody has looked at.
+//! Forms with files (RFC 7578): the server handles each part as a request of its own, with headers that nobody has
+//! looked at.
 use crate::site::{PASSWORD, Plan, Who};
 use serde_json::json;
 use testbed::dicom::Instance;

@@ -91,7 +91,8 @@ fn pages_are_sent_to_log_in_and_everything_else_gets_401() {
         assert_eq!(send(&site, Request::get("/auth/user/profile")).status, 200);
         assert_eq!(send(&site, Request::get("/auth/settings/permissions")).status, 403);
         assert_eq!(send(&site, page("/auth/nothing")).status, 403);
-        // Another credential that does not hold is refused as without the gate: clients with tokens know no other answer.
+        // Another credential that does not hold is refused as without the gate: clients with tokens know no other
+        // answer.
         assert_eq!(site.get(&Who::token("rubbish"), "/studies").status, 403);
         assert_eq!(send(&site, page("/studies?token=rubbish")).status, 403);
         assert_eq!(site.get(&Who::user("doctor"), "/studies").status, 200);

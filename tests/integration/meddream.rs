@@ -1,5 +1,5 @@
-//! Links to MedDream, whose own token service is asked for each opening. The real one is not to be had freely: here stands one
-//! that takes and gives what the contract says, and does what may go wrong.
+//! Links to MedDream, whose own token service is asked for each opening. The real one is not to be had freely: here
+//! stands one that takes and gives what the contract says, and does what may go wrong.
 use crate::site::{Image, Plan, SHARE_KEY, Site, Who};
 use serde_json::{Value, json};
 use std::time::Duration;

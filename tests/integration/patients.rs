@@ -62,7 +62,11 @@ fn ones_own_patients_are_found_among_more_than_a_search_may_answer() {
         assert_eq!(search(&site, &external, json!({"OrderBy": order("ASC")})).last(), last, "{version:?}");
         assert_eq!(search(&site, &external, json!({"OrderBy": order("DESC")})).last(), last, "{version:?}");
         for (patient, id) in OWN.iter().zip(&own) {
-            assert_eq!(search(&site, &external, json!({"ParentPatient": id})), [id.clone()], "{version:?} {patient}");
+            assert_eq!(
+                search(&site, &external, json!({"ParentPatient": id})),
+                std::slice::from_ref(id),
+                "{version:?} {patient}"
+            );
         }
         // Whoever asks for a pattern finds what is like it, and is one's own.
         let like = search(&site, &external, json!({"Query": {"PatientID": "own*"}}));
@@ -99,7 +103,7 @@ fn a_patient_is_described_alike_whatever_comes_in_of_others() {
             assert!(text.contains("Shared") && !text.contains("LastUpdate") && !text.contains("IsStable"), "{text}");
         }
         // The server writes seconds.
-        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        testbed::clock::pause(std::time::Duration::from_millis(1_100));
         site.upload(&study("more"), &["internal"]);
         site.upload(&study("without any label"), &[]);
         assert_eq!(descriptions(), before, "{version:?}");

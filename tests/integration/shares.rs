@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use testbed::clock::{unix_seconds, wait_until};
 use testbed::dicom::Instance;
+use testbed::oidc::Provider;
 use testbed::{Request, Version};
 
 const STONE: &str = "stone-viewer-publication";
@@ -182,5 +183,41 @@ fn what_one_server_takes_back_the_other_refuses() {
         let refused = || (other.get(who, &path).status == 403).then_some(());
         // A second is promised; a machine under load needs more to show it.
         assert!(wait_until(Duration::from_secs(10), refused).is_some());
+    }
+}
+
+/// Two servers, one state: what somebody loses is seen by one of them, by a newer token, and holds at the other too.
+#[test]
+fn what_one_server_sees_somebody_lose_the_other_takes_from_their_keys_and_links() {
+    let version = Version::tested()[0];
+    let state = tempfile::tempdir().unwrap();
+    let database = json!({"Storage": {"SQLite": state.path().join("gatehouse.db")}});
+    let one = Plan::new(version).section(database.clone()).start();
+    let provider = json!({"Keycloak": {"Url": one.provider.url(), "Realm": Provider::REALM}});
+    let other = Plan::new(version).section(database).section(provider).start();
+    let image = Instance::named("lost", "study", "series", "image");
+    // Without a label, so that it is the doctor's only.
+    let study = one.upload(&image, &[]);
+    assert_eq!(other.send(&Who::user("admin"), Request::post("/instances", image.to_bytes())).status, 200);
+    let token = |role: &str, age: i64| {
+        let mut claims = one.provider.claims("maker", &[role]);
+        claims["iat"] = json!(claims["iat"].as_i64().unwrap() - age);
+        Who::token(&one.provider.key.token(&claims).unwrap())
+    };
+    let maker = token("doctor-role", 60);
+    let link = Who::token(&one.make_link(&maker, STONE, &study));
+    let (_, key) = one.make_key(&maker, &json!({"Name": "shared"}));
+    let key = Who::key(&key);
+    let path = study.fill("/studies/{study}");
+    for who in [&link, &key] {
+        assert_eq!(one.get(who, &path).status, 200);
+        assert_eq!(other.get(who, &path).status, 200);
+    }
+    one.get(&token("external-role", 0), "/auth/user/profile");
+    for site in [&one, &other] {
+        for who in [&link, &key] {
+            let refused = || (site.get(who, &path).status == 403).then_some(());
+            assert!(wait_until(Duration::from_secs(20), refused).is_some());
+        }
     }
 }

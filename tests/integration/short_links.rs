@@ -305,6 +305,7 @@ fn a_link_without_download_gives_no_archive() {
             ("/series/{series}/archive", 403),
             ("/tools/create-archive?resources={study}", 403),
             ("/tools/create-media?resources={study}", 403),
+            ("/tools/create-media-extended?resources={study}", 403),
         ] {
             let route = study.fill(route);
             assert_eq!(site.get(&token, &route).status, expected, "{version:?} {route}");

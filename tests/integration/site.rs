@@ -132,8 +132,8 @@ pub fn roles() -> Value {
     })
 }
 
-/// The local users: each has the role of that name. The password of `guessed` is guessed at, which locks it for a while;
-/// nobody else uses it.
+/// The local users: each has the role of that name. The password of `guessed` is guessed at, which locks it for a
+/// while; nobody else uses it.
 pub const USERS: [&str; 6] = ["admin", "doctor", "external", "viewer", "second", "guessed"];
 
 /// A site that is not built yet.
@@ -337,7 +337,8 @@ impl Site {
         self.provider.token(subject, roles).unwrap()
     }
 
-    /// Somebody of the provider who may do everything, by our name for that or by the one that tests with several providers map.
+    /// Somebody of the provider who may do everything, by our name for that or by the one that tests with several
+    /// providers map.
     pub fn admin(&self) -> Who {
         Who::token(&self.token("admin-of-the-provider", &["admin-role", "their-admins"]))
     }

@@ -1,4 +1,5 @@
-//! The launch of viewers under attack: stolen codes and tokens, addresses that are nearly right, tokens of another kind.
+//! The launch of viewers under attack: stolen codes and tokens, addresses that are nearly right, tokens of another
+//! kind.
 use crate::site::{SHARE_KEY, Who};
 use crate::viewers::*;
 use base64::Engine as _;

@@ -215,7 +215,7 @@ fn whoever_loses_an_account_or_a_role_loses_what_the_keys_give() {
     let left = Duration::from_secs(47).saturating_sub(start.elapsed());
     assert!(wait_until(left, narrowed).is_some(), "{}", permissions(&own));
     println!("out after {:?}", start.elapsed());
-    // The administrator's log-in has ended meanwhile.
+    // The administrator's login has ended meanwhile.
     let admin = keycloak.admin().unwrap();
     admin.delete_user(&user).unwrap();
     admin.delete_user(&demoted).unwrap();

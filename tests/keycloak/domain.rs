@@ -1,5 +1,5 @@
-//! One public domain, as `docker/` sets it up: real nginx with TLS, real Keycloak and real Orthanc run from the files that are
-//! shipped. Only addresses, ports and the places of files are others than in the containers.
+//! One public domain, as `docker/` sets it up: real nginx with TLS, real Keycloak and real Orthanc run from the files
+//! that are shipped. Only addresses, ports and the places of files are others than in the containers.
 use crate::site::{PASSWORD, roles_file};
 use crate::tls::Browser;
 use serde_json::{Value, json};

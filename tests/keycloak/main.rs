@@ -1,8 +1,8 @@
-//! A real Keycloak and real Orthancs: logins, roles, rotation, outages, host names; API keys kept in Keycloak; and a provider that
-//! is no Keycloak. One Keycloak serves all tests of this binary.
+//! A real Keycloak and real Orthancs: logins, roles, rotation, outages, host names; API keys kept in Keycloak; and a
+//! provider that is no Keycloak. One Keycloak serves all tests of this binary.
 //!
-//! Without Java or without the server these tests say that they did not run. What they expect of Keycloak is its documentation's
-//! word, what they expect of the plugin the roles file's that is shipped (`docker/permissions.jsonc`).
+//! Without Java or without the server these tests say that they did not run. What they expect of Keycloak is its
+//! documentation's word, what they expect of the plugin the roles file's that is shipped (`docker/permissions.jsonc`).
 #![deny(unsafe_code)]
 
 mod any_provider;

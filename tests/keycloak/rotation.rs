@@ -56,8 +56,8 @@ fn keys_rotate_under_load_without_a_false_refusal() {
             println!("{version:?}: {} requests, {refused} refused", served.load(Ordering::SeqCst));
             assert_eq!(refused, 0, "{version:?}");
         });
-        // The old one counts until its key is gone. That is seen when keys are fetched the next time: because of a key that is not
-        // known, at most every ten seconds.
+        // The old one counts until its key is gone. That is seen when keys are fetched the next time: because of a key
+        // that is not known, at most every ten seconds.
         let admin = keycloak.admin().unwrap();
         for provider in &before {
             admin.remove_keys(provider).unwrap();

@@ -27,7 +27,8 @@ impl<G> Deref for Realm<G> {
     }
 }
 
-/// The realm for a test that leaves it as it is but for users of its own. `None`: there is no Keycloak, and that was said.
+/// The realm for a test that leaves it as it is but for users of its own. `None`: there is no Keycloak, and that was
+/// said.
 pub fn realm(test: &str) -> Option<Realm<RwLockReadGuard<'static, ()>>> {
     let guard = REALM.read().unwrap_or_else(std::sync::PoisonError::into_inner);
     Some(Realm { keycloak: Keycloak::shared(test)?, _guard: guard })
@@ -39,8 +40,8 @@ pub fn realm_of_my_own(test: &str) -> Option<Realm<RwLockWriteGuard<'static, ()>
     Some(Realm { keycloak: Keycloak::shared(test)?, _guard: guard })
 }
 
-/// A server with the roles file that is shipped, Keycloak at this URL with these further keys, and a second provider, made up,
-/// whose role `their-admins` is our `admin-role`.
+/// A server with the roles file that is shipped, Keycloak at this URL with these further keys, and a second provider,
+/// made up, whose role `their-admins` is our `admin-role`.
 pub fn start(version: Version, url: &str, more: &Value) -> Site {
     let provider = Provider::start().unwrap();
     let mut first = json!({"Url": url, "Realm": Keycloak::REALM});

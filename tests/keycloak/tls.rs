@@ -20,6 +20,9 @@ impl Browser {
             .local_address(IpAddr::from(Ipv4Addr::from(address)))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            // After a refused upload nginx closes the connection, perhaps while the next request is on its way. A browser
+            // sends that one again by itself; this client does not.
+            .pool_max_idle_per_host(0)
             .timeout(Duration::from_secs(60))
             .build()
             .unwrap();

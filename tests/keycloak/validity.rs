@@ -41,7 +41,7 @@ fn whoever_is_put_out_is_out_when_the_token_ends() {
             assert!(wait_until(Duration::from_secs(LIFE + 2), out).is_some(), "{:?}", site.version);
         }
     }
-    // Logged out is not shut out: a new log-in counts.
+    // Logged out is not shut out: a new login counts.
     let again = keycloak.login("logged-out").unwrap();
     assert!(sites.iter().all(|site| accepted(site, &Who::token(&again.access))));
     let admin = keycloak.admin().unwrap();

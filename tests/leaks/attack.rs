@@ -19,11 +19,11 @@ use testbed::{Answer, Request, Version};
 
 /// How many requests go out before what has changed is looked at.
 const BATCH: usize = 800;
-/// How many of the requests that put copies beside what they are made of may succeed before those are cleared away: each
-/// doubles a patient.
+/// How many of the requests that put copies beside what they are made of may succeed before those are cleared away:
+/// each doubles a patient.
 const DOUBLINGS: usize = 5;
-/// How many connections are used at once. 1.12.7 gets one, as it stops for good when it draws a picture while an instance is
-/// deleted, with or without the plugin (docs/operations.md).
+/// How many connections are used at once. 1.12.7 gets one, as it stops for good when it draws a picture while an
+/// instance is deleted, with or without the plugin (docs/operations.md).
 const fn connections(version: Version) -> usize {
     match version {
         Version::Trixie => 1,

@@ -7,9 +7,10 @@ use crate::world::World;
 use testbed::Request;
 
 /// A request with an own study in it, and who is answered 200 with one of its canaries, by the first letters of their
-/// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the link
-/// to a series, `N` the link to an instance, `K` the API key, `O` an opened short link that was made without download, `A` the
-/// annotating link, `L` a viewer of another origin that was launched from `O`. The instant link comes as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
+/// names: `E` the user with every permission, `V` the viewer, `P` the publication link, `I` the instant link, `S` the
+/// link to a series, `N` the link to an instance, `K` the API key, `O` an opened short link that was made without
+/// download, `A` the annotating link, `L` a viewer of another origin that was launched from `O`. The instant link comes
+/// as an argument, which plugins are shown for GET only. `{…}` is filled in as in [`Target`].
 const CAN: &str = r#"
 EVPI..KOAL GET /patients/{patient}
 EVPISNKOAL GET /studies/{study}

@@ -7,8 +7,8 @@ use crate::world::World;
 use serde_json::json;
 use testbed::{Answer, Request};
 
-/// The ends of routes whose answer holds nothing of a resource but names, numbers and times: what is foreign is judged by
-/// the status ([`crate::verdict::is_answered`]). Whatever else turns up needs a canary, or a reason to stand here.
+/// The ends of routes whose answer holds nothing of a resource but names, numbers and times: what is foreign is judged
+/// by the status ([`crate::verdict::is_answered`]). Whatever else turns up needs a canary, or a reason to stand here.
 const QUIET: [&str; 11] = [
     "/attachments",
     "/attachments/{name}",

@@ -92,8 +92,8 @@ pub fn attackers(world: &World) -> Vec<Identity> {
     ]
 }
 
-/// The access token of a viewer on another origin, launched by whoever holds this cookie. The verifier and its challenge are
-/// those of RFC 7636, appendix B.
+/// The access token of a viewer on another origin, launched by whoever holds this cookie. The verifier and its
+/// challenge are those of RFC 7636, appendix B.
 fn launch(world: &World, cookie: &str) -> String {
     let site = &world.site;
     let client =

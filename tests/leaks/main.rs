@@ -2,7 +2,8 @@
 //! everybody from whom something is kept. Nothing foreign may be answered, changed, or sent away.
 //!
 //! The short form sends a sample that the seed chooses; the long one (`cargo xtask leaks --long`) everything. What
-//! identities *can* do is in `can`, so that closing everything does not pass, and that the guards are what refuses is in
+//! identities *can* do is in `can`, so that closing everything does not pass, and that the guards are what refuses is
+//! in
 //! `without_a_guard`.
 #![deny(unsafe_code)]
 

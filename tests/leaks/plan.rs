@@ -1,5 +1,5 @@
-//! Which requests are sent: every route with every method, target, argument, body and trick, or a sample of that. It must
-//! not know what comes of them.
+//! Which requests are sent: every route with every method, target, argument, body and trick, or a sample of that. It
+//! must not know what comes of them.
 use crate::arguments::arguments;
 use crate::bodies::{Body, bodies};
 use crate::identities::Identity;
@@ -58,8 +58,8 @@ impl Plan<'_> {
         all
     }
 
-    /// All requests to a route: every target, argument and body for everybody, and for those who get furthest every trick
-    /// on them too.
+    /// All requests to a route: every target, argument and body for everybody, and for those who get furthest every
+    /// trick on them too.
     pub fn all(&self, template: &str) -> Vec<Attempt> {
         // Where a route names nothing, all targets give the same request.
         let (mut all, mut fresh) = (Vec::new(), HashSet::new());

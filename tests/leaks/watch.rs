@@ -78,8 +78,8 @@ impl World {
         session.send(&self.admin.sign(Request::get(path)))
     }
 
-    /// Whether foreign content got anywhere else: into an own study, a new one, or to another system. Puts back what the
-    /// attackers did to their own studies, and clears the rest away.
+    /// Whether foreign content got anywhere else: into an own study, a new one, or to another system. Puts back what
+    /// the attackers did to their own studies, and clears the rest away.
     pub fn harvest(&mut self) -> Vec<String> {
         let mut found = Vec::new();
         let mut session = self.session();

@@ -33,7 +33,8 @@ pub(crate) fn links(count: usize) -> Result<()> {
     )
 }
 
-/// In-process benches, HTTP ratios, memory and start-up; whatever is asked for. `only`: the rows of one variant, nothing else.
+/// In-process benches, HTTP ratios, memory and start-up; whatever is asked for. `only`: the rows of one variant,
+/// nothing else.
 pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool, only: Option<&str>) -> Result<()> {
     setup::ensure_all(&[version])?;
     if in_process {

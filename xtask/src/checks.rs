@@ -7,8 +7,8 @@ use testbed::clock::monotonic;
 use testbed::keycloak::REQUIRED;
 use testbed::{Version, setup, workspace};
 
-/// Everything that any test needs. Without Keycloak or a browser most works, so that is said and no error, unless all tests
-/// must run.
+/// Everything that any test needs. Without Keycloak or a browser most works, so that is said and no error, unless all
+/// tests must run.
 pub(crate) fn setup() -> Result<()> {
     setup::ensure_all(&Version::ALL)?;
     for left_out in optional()? {

@@ -118,8 +118,8 @@ pub(crate) fn orthanc(
     server.stop()
 }
 
-/// Orthanc's configuration in a file: JSON with comments, as Orthanc reads it. What names a file of the section starts in
-/// this one's folder, and not in the temporary one that the server gets.
+/// Orthanc's configuration in a file: JSON with comments, as Orthanc reads it. What names a file of the section starts
+/// in this one's folder, and not in the temporary one that the server gets.
 fn read_configuration(file: &Path) -> Result<Value> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let plain = json_comments::StripComments::new(text.as_slice());

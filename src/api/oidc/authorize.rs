@@ -23,9 +23,6 @@ use crate::store::{LaunchRecord, ShareFilter, StoreError};
 /// So many links to one study are looked through for one that was made for a launch before.
 const LOOKED_THROUGH: u32 = 100;
 
-/// A link that is nearly over is not used for another launch, in seconds.
-const NEARLY_OVER: i64 = 3_600;
-
 /// Why nobody gets a code.
 enum Nobody {
     /// Nobody has opened a link, or is logged in.
@@ -161,10 +158,14 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
         // The same for what is unknown and what is forbidden.
         return Ok(Err(Nobody::Refused("these studies are not yours to open")));
     };
-    let options = LinkOptions { recipient: Some(person.clone().into()), ..LinkOptions::default() };
+    let longest =
+        call.api.shares.max_validity.map_or(i64::MAX, |most| i64::try_from(most.as_secs()).unwrap_or(i64::MAX));
+    let latest = call.now.plus(LINKS.min(longest));
+    let (download, until) = tokens::defaults(call, identity)?.of_launch(latest, call.now);
+    let recipient = Some(person.clone().into());
+    let options = LinkOptions { recipient, no_download: !download, ..LinkOptions::default() };
     let link_type = LinkType::ViewerInstant;
     let verifiers = call.api.gate.identities.verifiers();
-    let until = call.now.plus(LINKS);
     // What was made before everything of theirs was ended opens nothing any more.
     let ended = verifiers.store.not_before(&person)?;
     let filter = ShareFilter {
@@ -177,18 +178,14 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
         record.kind == link_type.as_str()
             && record.revoked_at.is_none()
             && ended.is_none_or(|ended| record.created_at > ended)
-            && record.expires_at.is_some_and(|end| end > call.now.plus(NEARLY_OVER))
+            // Not one that is half over, nor one from before something was enforced.
+            && record.expires_at.is_some_and(|end| end <= until && end.0 - call.now.0 > (until.0 - call.now.0) / 2)
             && LinkOptions::read(&record.options_json) == options
             && ShareResource::read_all(&record.resources_json).as_ref() == Some(&resources)
     });
     let link = match known {
         Some(record) => record.id,
         None => {
-            let longest = call
-                .api
-                .shares
-                .max_validity
-                .map_or(LINKS, |longest| i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
             let id = hex(&random::<16>()?);
             tokens::record(
                 call,
@@ -198,7 +195,7 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
                     link_type,
                     resources: &resources,
                     not_before: None,
-                    expires_at: Some(call.now.plus(LINKS.min(longest))),
+                    expires_at: Some(until),
                     options: &options,
                     code: None,
                 },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::super::Api;
+use crate::config::ShareDefaults;
 use crate::credential::{Credential, Kind, Source};
 use crate::doctor::Doctor;
 use crate::host::Method;
@@ -51,7 +52,7 @@ impl Scene {
             oe2_root: "/ui/".to_owned(),
             login: None,
             provider: Some(Provider {
-                id_tokens: IdTokenKey::read(&IdTokenKey::generate()).unwrap(),
+                id_tokens: IdTokenKey::read(&IdTokenKey::generate().unwrap()).unwrap(),
                 subjects: IdTokenSubject::new(&[1; 32]),
             }),
             front: Front::new(None, false, "Orthanc".to_owned()),
@@ -205,7 +206,7 @@ fn a_launch_after_everything_was_ended_uses_no_older_link() {
     let verifiers = scene.bed.verifiers();
     let log_in = |now: UnixTime| {
         let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), now).unwrap();
-        format!("{}={}", scene.bed.gate.places.session_cookie.unwrap(), text.expose())
+        format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose())
     };
     let study = uid("a1");
     let launch = |cookie: &str, now: UnixTime| {
@@ -224,4 +225,29 @@ fn a_launch_after_everything_was_ended_uses_no_older_link() {
     let (status, tokens) = launch(&log_in(later), later);
     assert_eq!((status, links()), (200, 2), "{tokens}");
     scene.counts(&tokens, later).unwrap();
+}
+
+#[test]
+fn a_launch_by_a_session_is_no_way_around_what_a_role_enforces() {
+    let mut scene = Scene::with(json!({"Authorization": {"Login": {"Enable": true}}}));
+    let enforced = ShareDefaults { download: Some(false), enforce: true, ..ShareDefaults::default() };
+    scene.api.shares.defaults.insert("doctor-role".to_owned(), enforced);
+    let verifiers = scene.bed.verifiers();
+    let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), NOW).unwrap();
+    let cookie = format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose());
+    let study = uid("a1");
+    let hour = 3_600;
+    // One is used again until it is half over.
+    for (now, links) in [(NOW, 1), (NOW.plus(60), 1), (NOW.plus(hour / 2), 2)] {
+        let code = scene.code_for(&cookie, Some(&study), now).unwrap();
+        let (status, tokens) = scene.exchange(&code, now);
+        assert_eq!((status, verifiers.store.shares(&ShareFilter::default()).unwrap().len()), (200, links), "{tokens}");
+        let text = tokens["access_token"].as_str().unwrap();
+        let credential = Credential { source: Source::Authorization, kind: Kind::Token, text };
+        let identity = scene.bed.gate.identities.verify(&credential, "192.0.2.1", now).unwrap();
+        assert!(!identity.link.as_ref().unwrap().download);
+    }
+    let (_, tokens) = scene.exchange(&scene.code_for(&cookie, Some(&study), NOW.plus(60)).unwrap(), NOW.plus(60));
+    let over = NOW.plus(hour);
+    assert_eq!(scene.renew(&tokens, over).0, 400, "an hour is the longest");
 }

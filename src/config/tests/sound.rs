@@ -171,8 +171,9 @@ fn the_old_services_variables_fill_in_what_is_left_out() {
         ("KEYCLOAK_CLIENT_SECRET", "s"),
         ("ENABLE_KEYCLOAK_API_KEYS", "false"),
     ]);
-    let config = section_in(json!({"Shares": {"ServerId": "mine"}}), &environment).unwrap();
-    assert_eq!(config.shares.server_id.as_deref(), Some("mine"));
+    let written = json!({"Shares": {"ServerId": "mine", "PublicLandingRoot": "http://mine/landing.html"}});
+    let config = section_in(written, &environment).unwrap();
+    assert_eq!(config.shares.public_landing_root.as_deref(), Some("http://mine/landing.html"));
     assert_eq!(config.shares.public_orthanc_root.as_deref(), Some("http://localhost:8042/"));
     assert!(
         config.shares.ohif_dicom_json
@@ -290,6 +291,7 @@ fn small_values() {
     assert_eq!(config.labels_validity, Duration::from_millis(500));
     assert_eq!(config.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
     assert_eq!(config.shares.inbox_validity, Duration::from_secs(3600));
+    assert_eq!(config.shares.inbox_max_bytes, 20 << 30, "no link may fill the disk");
     // The end of that day: date -u -d 2027-02-01 +%s
     assert_eq!(config.shares.accept_unrecorded_until, Some(UnixTime(1_801_440_000)));
     assert_eq!(config.warnings.len(), 1);
@@ -306,7 +308,7 @@ fn small_values() {
 
 /// The permissions that the first matching rule of a configuration asks for.
 fn asked(config: &Config, method: Method, path: &str) -> Option<String> {
-    let roots = Roots::from(config);
+    let roots = Roots { dicom_web: &config.dicom_web_root, wado: &config.wado_root, oe2: &config.oe2_root };
     let matches = |pattern: &String| compile(pattern).unwrap().is_match(path);
     let rule = config.rules.iter().find(|rule| rule.method == method && expand(rule, &roots).iter().any(matches));
     rule.map(|rule| rule.permissions.join("|"))

@@ -1,7 +1,8 @@
 //! The requests to Keycloak's admin API, and what its answers mean. Knows nothing of who waits for them.
 //!
-//! The facts are Keycloak's Admin REST API: `GET users` with `q` searches by attribute (not exactly), `role-mappings/realm/composite`
-//! gives realm roles through groups and composite roles, `notBefore` is in seconds and 0 for never.
+//! The facts are Keycloak's Admin REST API: `GET users` with `q` searches by attribute (not exactly),
+//! `role-mappings/realm/composite` gives realm roles through groups and composite roles, `notBefore` is in seconds and
+//! 0 for never.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::{Account, DirectoryError, Fact, Nobody, Question};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::{AdminApi, Provider};
 use crate::secret::Secret;
@@ -113,7 +115,8 @@ impl Calls {
             Question::Roles => {
                 let roles = match self.get("roles?briefRepresentation=true").await {
                     Ok(roles) => roles,
-                    // A service account of orthanc-auth-service may lack this right alone: everything else is still asked.
+                    // A service account of orthanc-auth-service may lack this right alone: everything else is still
+                    // asked.
                     Err(Fault::Status(403)) => {
                         if !self.told.swap(true, Ordering::Relaxed) {
                             log::warn!(
@@ -129,7 +132,8 @@ impl Calls {
         }
     }
 
-    /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in other ways.
+    /// The one user who has exactly this key. What Keycloak finds is compared here: it may fold case, or search in
+    /// other ways.
     async fn user_with_key(&self, key: &str) -> Result<User, DirectoryError> {
         let attribute = self.admin.api_key_attribute.as_deref().ok_or(Nobody::Unknown)?;
         let query = utf8_percent_encode(&format!("{attribute}:{key}"), ENCODED).to_string();
@@ -246,18 +250,15 @@ impl From<Fault> for DirectoryError {
 
 async fn send(request: RequestBuilder) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let unreachable = |error: reqwest::Error| Fault::Other(crate::identity::oidc::causes(&error.without_url()));
-    let mut answer = request.send().await.map_err(unreachable)?;
+    let answer = request.send().await.map_err(unreachable)?;
     if answer.status() != reqwest::StatusCode::OK {
         return Err(Fault::Status(answer.status().as_u16()));
     }
-    let mut body = Zeroizing::new(Vec::new());
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(Fault::Other("an answer longer than 1 MB".to_owned()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    let body = bounded_body::read(answer, MAX_ANSWER).await.map_err(|fault| match fault {
+        BodyFault::Broken(error) => unreachable(error),
+        too_long @ BodyFault::TooLong(_) => Fault::Other(too_long.to_string()),
+    })?;
+    Ok(Zeroizing::new(body))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {

@@ -1,8 +1,8 @@
 //! What was answered, for how long that counts, and what may be asked now.
 //!
-//! Good answers count for half a minute, and are asked again behind the requests' back in its second half. Nobody's keys are
-//! remembered too, so that a key that is shown again and again is asked for once, and a bucket keeps those who try many keys
-//! away: whoever is known already is not held up by them. All of it is bounded. Time is a parameter.
+//! Good answers count for half a minute, and are asked again behind the requests' back in its second half. Nobody's
+//! keys are remembered too, so that a key that is shown again and again is asked for once, and a bucket keeps those who
+//! try many keys away: whoever is known already is not held up by them. All of it is bounded. Time is a parameter.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -179,7 +179,7 @@ pub(super) struct Flight {
 
 impl Flight {
     /// Where its answer will be.
-    pub(super) fn clone_result(&self) -> Arc<Landing> {
+    pub(super) fn landing(&self) -> Arc<Landing> {
         self.landing.clone().unwrap_or_default()
     }
 

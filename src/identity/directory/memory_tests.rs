@@ -128,7 +128,7 @@ fn many_wait_for_one_answer_and_a_lost_flight_holds_up_nobody() {
     assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap() == Ok("jane".into())));
 
     let Next::Ask(flight) = memory.next(place(2), true, NOW) else { panic!() };
-    let landing = flight.clone_result();
+    let landing = flight.landing();
     drop(flight);
     assert_eq!(name(memory.wait(&landing, A_WHILE)), Err(DirectoryError::Busy));
     assert_eq!(at_once(&memory, 2, NOW), None, "asked again");

@@ -1,8 +1,9 @@
-//! What Keycloak's admin API says and tokens do not: whose an API key is, whether somebody is still there and with which roles,
-//! and which roles the realm has.
+//! What Keycloak's admin API says and tokens do not: whose an API key is, whether somebody is still there and with
+//! which roles, and which roles the realm has.
 //!
-//! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a bounded
-//! number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or of other credentials.
+//! Requests run on the background thread of `oidc`; whoever needs an answer waits for it, for a bounded time and with a
+//! bounded number of others. Answers are remembered for half a minute at most. Knows nothing of what roles may do, or
+//! of other credentials.
 //! `memory` remembers and decides what may be asked, `calls` asks.
 
 mod calls;
@@ -13,10 +14,11 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use tokio::runtime::Handle;
+use zeroize::Zeroizing;
 
 use super::oidc::Oidc;
+use crate::bytes::sha256;
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
 use crate::person::Person;
@@ -176,8 +178,9 @@ impl Directories {
         Some(directory.account("person", &person.subject, ask, now))
     }
 
-    /// The roles that somebody was seen with, without those that Keycloak has taken away since; none for whoever is disabled or
-    /// not there any more. While Keycloak cannot be asked, or if tokens say more than realm roles, what was seen counts.
+    /// The roles that somebody was seen with, without those that Keycloak has taken away since; none for whoever is
+    /// disabled or not there any more. While Keycloak cannot be asked, or if tokens say more than realm roles, what was
+    /// seen counts.
     #[must_use]
     pub fn still_held(&self, person: &Person, seen: Vec<String>, now: UnixTime) -> Vec<String> {
         match self.person(person, now) {
@@ -210,7 +213,8 @@ impl Directories {
         all
     }
 
-    /// Has each realm asked something small unless it was a moment ago, in the background: whether it answers is then known.
+    /// Has each realm asked something small unless it was a moment ago, in the background: whether it answers is then
+    /// known.
     pub fn look(&self, now: UnixTime) {
         for directory in &self.0 {
             if let Next::Ask(flight) | Next::AnswerAndAsk(_, flight) =
@@ -266,11 +270,11 @@ impl Directory {
                 answer
             }
             Next::Ask(flight) => {
-                let result = flight.clone_result();
+                let landing = flight.landing();
                 self.fly(question(), flight);
-                self.memory.wait(&result, patience)
+                self.memory.wait(&landing, patience)
             }
-            Next::Wait(result) => self.memory.wait(&result, patience),
+            Next::Wait(landing) => self.memory.wait(&landing, patience),
         }
     }
 
@@ -286,11 +290,5 @@ impl Directory {
 
 /// The SHA-256 of a question: no key is kept.
 fn place(kind: &str, what: &str) -> [u8; 32] {
-    let mut hash = digest::Context::new(&digest::SHA256);
-    hash.update(kind.as_bytes());
-    hash.update(b" ");
-    hash.update(what.as_bytes());
-    let mut place = [0; 32];
-    place.iter_mut().zip(hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    place
+    sha256(&Zeroizing::new(format!("{kind} {what}")))
 }

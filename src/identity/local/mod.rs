@@ -4,16 +4,20 @@
 //! Knows nothing of HTTP, of what roles may do, or of the cache that spares a client that comes again the hash.
 
 mod attempts;
+mod checks;
 pub mod pin;
 mod slots;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use argon2::password_hash::phc::{Output, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use attempts::Attempts;
+use checks::Checks;
+use pin::Pins;
 use slots::Slots;
 
 use crate::clock::UnixTime;
@@ -23,7 +27,7 @@ use crate::config::LocalUser;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// Hashes of the configuration may cost at most this, or one log-in would take the server's memory.
+/// Hashes of the configuration may cost at most this, or one login would take the server's memory.
 const MAX_MEMORY_KIB: u32 = 1024 * 1024;
 /// Longer passwords are wrong without being looked at, in bytes.
 const MAX_PASSWORD: usize = 1024;
@@ -78,8 +82,7 @@ pub struct LocalUsers {
     users: BTreeMap<String, Account>,
     /// Verified for user names that do not exist, so that these take as long.
     decoy: Option<PasswordHash>,
-    attempts: Attempts,
-    slots: Slots,
+    checks: Checks,
 }
 
 struct Account {
@@ -103,7 +106,14 @@ impl LocalUsers {
         };
         let costliest = accounts.values().map(|account| &account.hash).max_by_key(|hash| cost(hash));
         let decoy = costliest.map(decoy_like).transpose()?;
-        Ok(Self { users: accounts, decoy, attempts: Attempts::new(), slots: Slots::new() })
+        let checks = Checks { attempts: Attempts::new(), slots: Arc::new(Slots::new()) };
+        Ok(Self { users: accounts, decoy, checks })
+    }
+
+    /// Checks PINs of links at the same places as these passwords, and counts their failures apart.
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        Pins { checks: Checks { attempts: Attempts::of_pins(), slots: Arc::clone(&self.checks.slots) } }
     }
 
     /// Whether there are no accounts at all.
@@ -116,28 +126,19 @@ impl LocalUsers {
     /// keeps the outcome of a good one. `peer` is the client's IP address as text.
     ///
     /// # Errors
-    /// Why it is not accepted; the last two mean 429.
+    /// Why it is not accepted; the last two did not look at the password.
     pub fn check(&self, user: &str, password: &[u8], peer: &str, now: UnixTime) -> Result<LocalIdentity, LocalError> {
         let Some(decoy) = &self.decoy else { return Err(LocalError::UnknownUser) };
-        let attempt = self.attempts.of(user, peer);
-        // Asked before the wait, which must not cost a place when there is nothing to hope for, and after it, since
-        // those before us in the queue may have failed for the same user.
-        self.attempts.allowed(attempt, now)?;
-        let _slot = self.slots.take().ok_or(LocalError::Busy)?;
-        self.attempts.allowed(attempt, now)?;
-
         let account = self.users.get(user);
         let hash = account.map_or(decoy, |account| &account.hash);
-        let fits = password.len() <= MAX_PASSWORD && Argon2::default().verify_password(password, hash).is_ok();
+        let fits = self.checks.check(user, peer, now, || {
+            let fits = password.len() <= MAX_PASSWORD && Argon2::default().verify_password(password, hash).is_ok();
+            fits && account.is_some()
+        })?;
         match account {
-            Some(account) if fits => {
-                self.attempts.succeeded(attempt, now);
-                Ok(LocalIdentity { name: user.to_owned(), roles: account.roles.clone() })
-            }
-            _ => {
-                self.attempts.failed(attempt, now);
-                Err(if account.is_some() { LocalError::WrongPassword } else { LocalError::UnknownUser })
-            }
+            Some(account) if fits => Ok(LocalIdentity { name: user.to_owned(), roles: account.roles.clone() }),
+            Some(_) => Err(LocalError::WrongPassword),
+            None => Err(LocalError::UnknownUser),
         }
     }
 }

@@ -63,8 +63,19 @@ fn guessing_is_locked_out_for_known_and_unknown_users_alike_even_with_the_right_
 #[test]
 fn a_third_check_at_the_same_time_is_turned_away() {
     let users = users();
-    let _running = (users.slots.take(), users.slots.take());
+    let _running = (users.checks.slots.take(), users.checks.slots.take());
     assert_eq!(users.check("doctor", b"secret", "192.0.2.1", NOW), Err(LocalError::Busy));
+}
+
+#[test]
+fn pins_of_links_are_checked_at_the_same_places() {
+    let users = users();
+    let pins = users.pins();
+    let hash = cheap("1234").password_hash;
+    assert!(pins.check("link", "1234", &hash, "192.0.2.1", NOW).is_ok());
+    assert_eq!(pins.check("link", "4321", &hash, "192.0.2.1", NOW), Err(LocalError::WrongPassword));
+    let _running = (users.checks.slots.take(), users.checks.slots.take());
+    assert_eq!(pins.check("other", "1234", &hash, "192.0.2.1", NOW), Err(LocalError::Busy));
 }
 
 #[test]

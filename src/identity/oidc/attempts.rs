@@ -9,7 +9,8 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::monotonic;
 
-/// So many requests wait at a time; whoever comes beyond is answered at once. The server has 50 threads if nobody says otherwise.
+/// So many requests wait at a time; whoever comes beyond is answered at once. The server has 50 threads if nobody says
+/// otherwise.
 const MOST_WAITING: usize = 16;
 
 #[derive(Debug, Default)]
@@ -54,8 +55,8 @@ impl Attempts {
         self.news.notify_all();
     }
 
-    /// Waits until the attempt that somebody asked for has ended or `is_there`. Says whether it is worth looking again: not if
-    /// there is no such attempt, if too many wait already, or if the time is over.
+    /// Waits until the attempt that somebody asked for has ended or `is_there`. Says whether it is worth looking again:
+    /// not if there is no such attempt, if too many wait already, or if the time is over.
     pub(super) fn wait(&self, patience: Duration, is_there: impl Fn() -> bool) -> bool {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -123,7 +124,8 @@ mod tests {
         let waiters: Vec<_> = (0..MOST_WAITING)
             .map(|_| {
                 let (mine, looked) = (Arc::clone(&attempts), Arc::clone(&looked));
-                // A look is taken under the lock that only the sleep gives back: whoever has looked sleeps when the attempt ends.
+                // A look is taken under the lock that only the sleep gives back: whoever has looked sleeps when the
+                // attempt ends.
                 std::thread::spawn(move || {
                     mine.wait(LONG, || {
                         looked.fetch_add(1, Ordering::SeqCst);

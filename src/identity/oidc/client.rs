@@ -1,4 +1,5 @@
-//! This server as a client of its providers: where browsers log in, and what a code or a refresh token is exchanged for.
+//! This server as a client of its providers: where browsers log in, and what a code or a refresh token is exchanged
+//! for.
 //!
 //! Requests run on the background thread; whoever asked waits for the answer, for a bounded time. Knows nothing of
 //! sessions and cookies.
@@ -15,6 +16,7 @@ use tokio::runtime::Handle;
 use super::other_tokens::{self, LogoutToken};
 use super::token::{self, TokenError, VerifiedToken, printable};
 use super::{Oidc, ProviderState};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::UnixTime;
 use crate::config::Provider;
 use crate::secret::Secret;
@@ -136,8 +138,8 @@ impl Oidc {
         self.shared.providers.iter().position(|state| state.config.issuer == issuer)
     }
 
-    /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider of
-    /// several could get the code of another, with the verifier that fits it.
+    /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider
+    /// of several could get the code of another, with the verifier that fits it.
     #[must_use]
     pub fn is_issuer_of(&self, provider: usize, issuer: &str) -> bool {
         // With one provider there is nobody to mix it up with.
@@ -291,18 +293,14 @@ impl Oidc {
         let (sender, receiver) = sync_channel(1);
         line.runtime.spawn(async move {
             let outcome = async {
-                let mut answer = request.send().await?;
+                let answer = request.send().await?;
                 let status = answer.status().as_u16();
-                let mut body = Vec::new();
-                while let Some(chunk) = answer.chunk().await? {
-                    if body.len() + chunk.len() > MAX_ANSWER {
-                        break;
-                    }
-                    body.extend_from_slice(&chunk);
-                }
-                Ok::<_, reqwest::Error>((status, body))
+                Ok::<_, BodyFault>((status, bounded_body::read(answer, MAX_ANSWER).await?))
             };
-            let outcome = outcome.await.map_err(|error| super::fetch::causes(&error.without_url()));
+            let outcome = outcome.await.map_err(|fault| match fault {
+                BodyFault::Broken(error) => super::fetch::causes(&error.without_url()),
+                too_long @ BodyFault::TooLong(_) => too_long.to_string(),
+            });
             // Nobody waits any more: then nobody needs it.
             let _ = sender.send(outcome);
         });

@@ -22,8 +22,10 @@ use super::probe;
 use super::ring::Ring;
 use super::token::printable;
 use super::{OidcError, Pace, ProviderState, Shared, Snapshot};
+use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
+use crate::panics::supervised;
 
 /// Longer answers are refused, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -188,7 +190,7 @@ async fn observe(shared: Arc<Shared>) {
         shared.news.notified().await;
         let all_attempted = shared.providers.iter().all(|state| state.health.lock().attempted);
         if let (true, Some(observer)) = (all_attempted, shared.observer.get()) {
-            observer();
+            supervised("telling the doctor", observer);
         }
         tokio::time::sleep(shared.pace.news).await;
     }
@@ -287,8 +289,8 @@ async fn refresh(shared: &Shared, state: &ProviderState, client: &Client, known:
     complete
 }
 
-/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead nowhere
-/// from here.
+/// Where a provider is asked about clients: in Keycloak mode at the configured address, as browsers' one may lead
+/// nowhere from here.
 fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
     let config = &state.config;
     if config.keycloak {
@@ -296,7 +298,7 @@ fn asked_about_clients(state: &ProviderState) -> Option<(String, String)> {
         return Some((endpoint("auth"), endpoint("token")));
     }
     let endpoints = state.snapshot.load().endpoints.clone();
-    endpoints.authorization.filter(|url| safe_keys_address(&config.issuer, url)).zip(endpoints.token)
+    endpoints.authorization.filter(|url| is_safe_address(&config.issuer, url)).zip(endpoints.token)
 }
 
 /// In Keycloak mode: what the provider calls itself.
@@ -364,7 +366,7 @@ fn take_endpoints(state: &ProviderState, discovery: &Discovery) {
     let token = if config.keycloak {
         Some(format!("{}/protocol/openid-connect/token", config.issuer))
     } else {
-        usable(&discovery.token_endpoint).filter(|url| safe_keys_address(&config.issuer, url))
+        usable(&discovery.token_endpoint).filter(|url| is_safe_address(&config.issuer, url))
     };
     let endpoints = Endpoints {
         authorization: usable(&discovery.authorization_endpoint),
@@ -392,16 +394,16 @@ async fn fetch_keys(provider: &Provider, client: &Client) -> Result<Keys, (Strin
     }
     let address = discovery.jwks_uri.clone();
     let address = address.ok_or_else(|| at_discovery(FetchError::Unreadable("the discovery document")))?;
-    if !safe_keys_address(&provider.issuer, &address) {
+    if !is_safe_address(&provider.issuer, &address) {
         return Err(at_discovery(FetchError::KeysAddress(printable(&address))));
     }
     let (ring, _) = keys_at(client, &address).await.map_err(|error| (address.clone(), error))?;
     Ok(Keys { ring, discovery: Some(discovery), clock_ahead })
 }
 
-/// Whether keys may be fetched from an address that a discovery document names: over HTTPS anywhere, since the document
+/// Whether this server may ask at an address that a discovery document names: over HTTPS anywhere, since the document
 /// is the issuer's; without HTTPS only where the issuer itself has none, and only at its own host.
-fn safe_keys_address(issuer: &str, address: &str) -> bool {
+fn is_safe_address(issuer: &str, address: &str) -> bool {
     let (Ok(issuer), Ok(address)) = (Url::parse(issuer), Url::parse(address)) else { return false };
     if !address.username().is_empty() || address.password().is_some() {
         return false;
@@ -430,16 +432,13 @@ async fn keys_at(client: &Client, url: &str) -> Result<(Ring, Option<i64>), Fetc
 async fn get(client: &Client, url: &str, what: &'static str) -> Result<Fetched, FetchError> {
     let unreachable = |error: reqwest::Error| FetchError::Unreachable { what, cause: causes(&error.without_url()) };
     let asked_at = clock::now();
-    let mut answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
+    let answer = client.get(url).header("Accept", "application/json").send().await.map_err(unreachable)?;
     let clock_ahead = answer.headers().get(DATE).and_then(|date| clock_ahead(date.to_str().ok()?, asked_at));
     let status = answer.status();
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > MAX_ANSWER {
-            return Err(FetchError::TooLong(what));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = bounded_body::read(answer, MAX_ANSWER).await.map_err(|fault| match fault {
+        BodyFault::TooLong(_) => FetchError::TooLong(what),
+        BodyFault::Broken(error) => unreachable(error),
+    })?;
     if status != reqwest::StatusCode::OK {
         return Err(FetchError::Status { what, status: status.as_u16(), said: said(&body) });
     }
@@ -480,7 +479,7 @@ pub(in crate::identity) fn causes(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::safe_keys_address;
+    use super::is_safe_address;
 
     #[test]
     fn keys_are_fetched_only_from_safe_addresses() {
@@ -494,7 +493,7 @@ mod tests {
             ("http://idp:8080/x", "http://user:password@idp:8080/jwks", false),
             ("https://idp", "/jwks", false),
         ] {
-            assert_eq!(safe_keys_address(issuer, address), safe, "{issuer} {address}");
+            assert_eq!(is_safe_address(issuer, address), safe, "{issuer} {address}");
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn jwks(data: &[u8]) {
     assert!(ring.len() <= 64);
     // What is skipped in reading may be no UTF-8.
     let text = String::from_utf8_lossy(data);
-    // Of a member that stands twice, the reader that knows no better keeps the last; the ring must not take another.
+    // Of a member that appears twice, the reader that knows no better keeps the last; the ring must not take another.
     let Ok(Value::Object(set)) = serde_json::from_str(&text) else { panic!("keys from what is no object") };
     let keys = set.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
     let usable: Vec<&Value> = keys.iter().filter(|key| may_be_used(key)).collect();

@@ -192,9 +192,9 @@ impl Oidc {
         Ok(Self { shared, stop, thread: Mutex::new(thread) })
     }
 
-    /// Who a token speaks for. No I/O and no lock, but for a token with an unknown key: that wakes the background thread, at
-    /// most once in 10 seconds per provider, and waits for it, with a few others and for a second at most. So nobody is
-    /// refused because a provider has a new key.
+    /// Who a token speaks for. No I/O and no lock, but for a token with an unknown key: that wakes the background
+    /// thread, at most once in 10 seconds per provider, and waits for it, with a few others and for a second at most.
+    /// So nobody is refused because a provider has a new key.
     ///
     /// # Errors
     /// Why the token is refused.
@@ -269,10 +269,11 @@ impl Oidc {
         }
     }
 
-    /// Writes down that a login failed that a browser came back from. A text that the browser may have brought itself is
-    /// not kept.
+    /// Writes down that a login failed that a browser came back from. A text that the browser may have brought itself
+    /// is not kept.
     pub fn note_login(&self, issuer: &str, error: &GrantError, now: UnixTime) {
-        // RFC 6749, 4.1.2.1 and 5.2; what is missing says that a person changed their mind, or that a code was used twice.
+        // RFC 6749, 4.1.2.1 and 5.2; what is missing says that a person changed their mind, or that a code was used
+        // twice.
         const ABOUT_THE_SET_UP: [&str; 9] = [
             "invalid_request",
             "invalid_client",

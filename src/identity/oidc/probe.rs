@@ -1,6 +1,6 @@
 //! Asks a provider what it thinks of a client, as a browser and the login gate would, without anybody logging in:
-//! a login with `prompt=none`, which is answered by a redirection or by a page that says what is wrong, and the exchange
-//! of a code that is not good. Both leave a line in the provider's log, so neither is done often.
+//! a login with `prompt=none`, which is answered by a redirection or by a page that says what is wrong, and the
+//! exchange of a code that is not good. Both leave a line in the provider's log, so neither is done often.
 //!
 //! Standards: OpenID Connect Core 3.1.2.1 (`prompt`) and 3.1.2.6, RFC 6749 4.1.2.1 and 5.2. The texts of the pages are
 //! Keycloak's.

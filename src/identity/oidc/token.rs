@@ -46,6 +46,8 @@ pub struct VerifiedToken {
     pub groups: Vec<String>,
     /// Claim `iat`.
     pub issued_at: Option<UnixTime>,
+    /// By our clock it was issued then at the earliest: the provider's may be ahead by its leeway.
+    pub issued_after: Option<UnixTime>,
     /// The first moment at which the token is refused: claim `exp` plus the provider's leeway.
     pub expires_at: UnixTime,
     /// Claim `sid`: the provider's session.
@@ -123,7 +125,8 @@ pub enum TokenError {
     Audience,
 }
 
-/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling the administrator.
+/// A refusal, the provider whose keys are worth asking for again with what was known of it, and what is worth telling
+/// the administrator.
 pub(super) struct Refusal {
     pub(super) error: TokenError,
     pub(super) refetch: Option<(usize, Arc<Snapshot>)>,
@@ -286,9 +289,14 @@ pub(super) fn check_claims(
         roles: roles(provider, claims),
         groups: distinct(texts_at(claims, &provider.groups_claim)),
         issued_at,
+        issued_after: issued_at.map(|at| at.plus(-leeway(provider))),
         expires_at,
         session: optional("sid"),
     })
+}
+
+fn leeway(provider: &Provider) -> i64 {
+    i64::try_from(provider.leeway.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// The end, leeway included, and the claim `iat`, when a token counts now.
@@ -297,8 +305,7 @@ pub(super) fn check_times(
     claims: &Members<'_>,
     now: UnixTime,
 ) -> Result<(UnixTime, Option<UnixTime>), TokenError> {
-    let leeway = i64::try_from(provider.leeway.as_secs()).unwrap_or(i64::MAX);
-
+    let leeway = leeway(provider);
     let expires = time(claims, "exp", f64::floor)?.ok_or(TokenError::MissingClaim("exp"))?;
     let expires_at = expires.plus(leeway);
     if now >= expires_at {

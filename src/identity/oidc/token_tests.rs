@@ -53,6 +53,7 @@ fn a_good_token_says_who_it_speaks_for() {
         roles: vec!["doctor-role".to_owned(), "offline_access".to_owned()],
         groups: vec!["/radiology".to_owned()],
         issued_at: Some(NOW.plus(-5)),
+        issued_after: Some(NOW.plus(-15)),
         expires_at: NOW.plus(310),
         session: Some("s-1".to_owned()),
     };

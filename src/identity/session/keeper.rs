@@ -1,7 +1,7 @@
 //! The thread that asks providers for new tokens before the old ones end, and tells the state.
 //!
-//! A refresh token is used by one at a time: a provider that rotates them takes a second use for theft. Knows nothing of
-//! requests.
+//! A refresh token is used by one at a time: a provider that rotates them takes a second use for theft. Knows nothing
+//! of requests.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use crate::clock::{self, UnixTime, monotonic};
 use crate::identity::Epoch;
 use crate::identity::oidc::Oidc;
 use crate::identity::oidc::client::{GrantError, Granted};
+use crate::panics::supervised;
 use crate::seal::SealKey;
 use crate::store::{PersonRecord, SessionRecord, SessionRenewal, Store, WhichSessions};
 
@@ -28,8 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(6);
 const RETRY: i64 = 5;
 /// At most this long before the end a new one is asked for, in seconds; of shorter lives a third is left.
 const AHEAD: i64 = 60;
-/// More sessions than this are not kept in memory; their next request renews them.
-const MOST: usize = 50_000;
+/// More sessions than this are not kept in memory; the thread does not renew them, their next request does.
+pub(super) const MOST: usize = 50_000;
 /// How often sessions that are over are forgotten, in turns.
 const FORGET: u32 = 600;
 
@@ -42,6 +43,18 @@ struct Kept {
     busy: bool,
 }
 
+impl Kept {
+    fn new(record: &SessionRecord, key: SealKey, now: UnixTime) -> Self {
+        Self {
+            key: Arc::new(key),
+            valid_until: record.valid_until,
+            renew_at: due(record.valid_until, now),
+            expires_at: record.expires_at,
+            busy: false,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Book {
     kept: HashMap<[u8; 32], Kept>,
@@ -52,6 +65,8 @@ struct Shared {
     store: Arc<dyn Store>,
     oidc: Arc<Oidc>,
     epoch: Epoch,
+    /// How many are kept, [`MOST`].
+    most: usize,
     book: Mutex<Book>,
     /// Told when a renewal has ended, and when the thread is to end.
     changed: Condvar,
@@ -64,8 +79,9 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(store: Arc<dyn Store>, oidc: Arc<Oidc>, epoch: Epoch) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { store, oidc, epoch, book: Mutex::default(), changed: Condvar::new() });
+    /// Keeps `most` sessions at most.
+    pub(super) fn start(store: Arc<dyn Store>, oidc: Arc<Oidc>, epoch: Epoch, most: usize) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared { store, oidc, epoch, most, book: Mutex::default(), changed: Condvar::new() });
         let mine = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("gatehouse-renew".to_owned()).spawn(move || run(&mine))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
@@ -79,38 +95,30 @@ impl Keeper {
     /// Keeps a session alive from now on.
     pub(super) fn keep(&self, record: &SessionRecord, key: SealKey, now: UnixTime) {
         let mut book = self.shared.book.lock();
-        if book.kept.len() >= MOST || book.kept.contains_key(&record.hash) {
-            return;
+        if book.kept.len() < self.shared.most {
+            book.kept.entry(record.hash).or_insert_with(|| Kept::new(record, key, now));
         }
-        let kept = Kept {
-            key: Arc::new(key),
-            valid_until: record.valid_until,
-            renew_at: due(record.valid_until, now),
-            expires_at: record.expires_at,
-            busy: false,
-        };
-        book.kept.insert(record.hash, kept);
     }
 
     /// Renews a session and waits until that has ended, at most `patience`, whoever does it.
-    pub(super) fn renew_now(&self, hash: &[u8; 32], patience: Duration, now: UnixTime) {
+    pub(super) fn renew_now(&self, record: &SessionRecord, key: SealKey, patience: Duration, now: UnixTime) {
         let until = monotonic() + patience;
         let mut book = self.shared.book.lock();
-        match book.kept.get_mut(hash) {
-            None => return,
-            Some(kept) if kept.busy => {}
+        // Also without room for it, so that one at a time asks for it: it stays until it is renewed.
+        let kept = book.kept.entry(record.hash).or_insert_with(|| Kept::new(record, key, now));
+        if !kept.busy {
             // It was tried a moment ago, in vain: requests do not ask more often than the thread.
-            Some(kept) if kept.renew_at > now => return,
-            Some(kept) => {
-                kept.busy = true;
-                drop(book);
-                if let Some(job) = begin(&self.shared, *hash) {
-                    finish(&self.shared, job, patience);
-                }
+            if kept.renew_at > now {
                 return;
             }
+            kept.busy = true;
+            drop(book);
+            if let Some(job) = begin(Mark::new(&self.shared, record.hash)) {
+                finish(job, patience);
+            }
+            return;
         }
-        while book.kept.get(hash).is_some_and(|kept| kept.busy) {
+        while book.kept.get(&record.hash).is_some_and(|kept| kept.busy) {
             if self.shared.changed.wait_until(&mut book, until).timed_out() {
                 return;
             }
@@ -128,6 +136,13 @@ impl Keeper {
     }
 }
 
+impl Drop for Keeper {
+    /// A start that fails half-way leaves no thread behind.
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// When to ask for the next word, if the last one counts until then.
 fn due(valid_until: UnixTime, now: UnixTime) -> UnixTime {
     let left = valid_until.0.saturating_sub(now.0).max(0);
@@ -137,25 +152,8 @@ fn due(valid_until: UnixTime, now: UnixTime) -> UnixTime {
 fn run(shared: &Shared) {
     let mut turn: u32 = 0;
     loop {
-        let now = clock::now();
-        if turn.is_multiple_of(FORGET)
-            && let Err(error) = shared.store.forget_sessions_over(now)
-        {
-            log::warn!("sessions that are over could not be removed: {error}");
-        }
+        supervised("renewing sessions", || renew_due(shared, turn));
         turn = turn.wrapping_add(1);
-        loop {
-            let hashes = take_due(shared, now);
-            let some = !hashes.is_empty();
-            // All are asked for before the first answer is waited for.
-            let jobs: Vec<Job> = hashes.into_iter().filter_map(|hash| begin(shared, hash)).collect();
-            for job in jobs {
-                finish(shared, job, PATIENCE);
-            }
-            if !some {
-                break;
-            }
-        }
         let mut book = shared.book.lock();
         if !book.stopping {
             shared.changed.wait_for(&mut book, TURN);
@@ -166,8 +164,28 @@ fn run(shared: &Shared) {
     }
 }
 
-/// What is due, marked as being worked on; and what is over is let go.
-fn take_due(shared: &Shared, now: UnixTime) -> Vec<[u8; 32]> {
+fn renew_due(shared: &Shared, turn: u32) {
+    let now = clock::now();
+    if turn.is_multiple_of(FORGET)
+        && let Err(error) = shared.store.forget_sessions_over(now)
+    {
+        log::warn!("sessions that are over could not be removed: {error}");
+    }
+    loop {
+        let due = take_due(shared, now);
+        if due.is_empty() {
+            return;
+        }
+        // All are asked for before the first answer is waited for.
+        let jobs: Vec<Job<'_>> = due.into_iter().filter_map(begin).collect();
+        for job in jobs {
+            finish(job, PATIENCE);
+        }
+    }
+}
+
+/// What is due, marked as being worked on; expired sessions are dropped.
+fn take_due(shared: &Shared, now: UnixTime) -> Vec<Mark<'_>> {
     let mut book = shared.book.lock();
     if book.stopping {
         return Vec::new();
@@ -176,17 +194,60 @@ fn take_due(shared: &Shared, now: UnixTime) -> Vec<[u8; 32]> {
     let due = book.kept.iter_mut().filter(|(_, kept)| !kept.busy && kept.renew_at <= now).take(AT_ONCE);
     due.map(|(hash, kept)| {
         kept.busy = true;
-        *hash
+        Mark::new(shared, *hash)
     })
     .collect()
 }
 
-/// Until when the last word known counts, and when to ask for the next.
-type Next = (UnixTime, UnixTime);
+/// What is known after a renewal.
+enum Next {
+    /// The last word counts until the first; the next one is asked for at the second.
+    Renewed(UnixTime, UnixTime),
+    /// It is tried again.
+    Later,
+    /// There is nothing more to renew.
+    Over,
+}
+
+/// Whoever has it works on the session. Dropped, also by a panic, it says so to those who wait.
+struct Mark<'a> {
+    shared: &'a Shared,
+    hash: [u8; 32],
+    next: Next,
+}
+
+impl<'a> Mark<'a> {
+    /// For a session that has just been marked as busy.
+    const fn new(shared: &'a Shared, hash: [u8; 32]) -> Self {
+        Self { shared, hash, next: Next::Later }
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        let mut book = self.shared.book.lock();
+        let over = match (&self.next, book.kept.get_mut(&self.hash)) {
+            (Next::Renewed(valid_until, renew_at), Some(kept)) => {
+                (kept.valid_until, kept.renew_at, kept.busy) = (*valid_until, *renew_at, false);
+                book.kept.len() > self.shared.most
+            }
+            (Next::Later, Some(kept)) => {
+                (kept.renew_at, kept.busy) = (clock::now().plus(RETRY), false);
+                false
+            }
+            (Next::Over, _) | (_, None) => true,
+        };
+        if over {
+            book.kept.remove(&self.hash);
+        }
+        drop(book);
+        self.shared.changed.notify_all();
+    }
+}
 
 /// A renewal under way.
-struct Job {
-    hash: [u8; 32],
+struct Job<'a> {
+    mark: Mark<'a>,
     record: SessionRecord,
     key: Arc<SealKey>,
     provider: usize,
@@ -195,46 +256,47 @@ struct Job {
 }
 
 /// Asks for new tokens; `None`: there is nothing to ask for, and the session is no longer marked.
-fn begin(shared: &Shared, hash: [u8; 32]) -> Option<Job> {
-    let kept = shared.book.lock().kept.get(&hash).map(|kept| (Arc::clone(&kept.key), kept.valid_until));
-    let job = kept.and_then(|(key, known)| {
-        let record = match shared.store.session_by_hash(&hash) {
-            Ok(Some(record)) => record,
-            Ok(None) => return None,
-            Err(error) => {
-                log::warn!("a session could not be read for its renewal: {error}");
-                return Some(Err((known, clock::now().plus(RETRY))));
-            }
-        };
-        if record.valid_until > known {
-            // Another server with the same state was first.
-            return Some(Err((record.valid_until, due(record.valid_until, clock::now()))));
+fn begin(mut mark: Mark<'_>) -> Option<Job<'_>> {
+    let shared = mark.shared;
+    let kept = shared.book.lock().kept.get(&mark.hash).map(|kept| (Arc::clone(&kept.key), kept.valid_until));
+    let (key, known) = kept?;
+    let record = match shared.store.session_by_hash(&mark.hash) {
+        Ok(Some(record)) => record,
+        Ok(None) => {
+            mark.next = Next::Over;
+            return None;
         }
+        Err(error) => {
+            log::warn!("a session could not be read for its renewal: {error}");
+            return None;
+        }
+    };
+    if record.valid_until > known {
+        // Another server with the same state was first.
+        mark.next = Next::Renewed(record.valid_until, due(record.valid_until, clock::now()));
+        return None;
+    }
+    let asked = (|| {
         let tokens = sealed::open(&key, &record.id, &record.sealed).ok()?;
         let provider = shared.oidc.provider_of(&record.person.issuer)?;
         let pending = shared.oidc.refresh(provider, tokens.refresh.as_ref()?);
-        Some(Ok(Job { hash, record, key, provider, tokens, pending }))
-    });
-    match job {
-        Some(Ok(job)) => Some(job),
-        Some(Err(next)) => {
-            set_free(shared, &hash, Some(next));
-            None
-        }
-        None => {
-            set_free(shared, &hash, None);
-            None
-        }
-    }
+        Some((provider, tokens, pending))
+    })();
+    let Some((provider, tokens, pending)) = asked else {
+        mark.next = Next::Over;
+        return None;
+    };
+    Some(Job { mark, record, key, provider, tokens, pending })
 }
 
 /// Waits for new tokens and writes down what they say.
-fn finish(shared: &Shared, job: Job, patience: Duration) {
-    let Job { hash, record, key, provider, tokens, pending } = job;
+fn finish(job: Job<'_>, patience: Duration) {
+    let Job { mut mark, record, key, provider, tokens, pending } = job;
+    let shared = mark.shared;
     let answer = pending.and_then(|pending| pending.wait(patience));
     let now = clock::now();
     let granted = answer.and_then(|answer| shared.oidc.read(provider, answer, None, now));
-    let next = match granted {
+    mark.next = match granted {
         Ok(granted) if granted.token.subject == record.person.subject => {
             take_over(shared, &record, &key, tokens, granted, now)
         }
@@ -248,10 +310,9 @@ fn finish(shared: &Shared, job: Job, patience: Duration) {
         }
         Err(error) => {
             log::warn!("session {} could not be renewed, it is tried again: {error}", record.id);
-            Some((record.valid_until, now.plus(RETRY)))
+            Next::Later
         }
     };
-    set_free(shared, &hash, next);
 }
 
 fn take_over(
@@ -261,7 +322,7 @@ fn take_over(
     old: Tokens,
     granted: Granted,
     now: UnixTime,
-) -> Option<Next> {
+) -> Next {
     let tokens = Tokens { refresh: granted.refresh_token.or(old.refresh), id: granted.id_token.or(old.id) };
     let valid_until = granted.token.expires_at.min(record.expires_at);
     let sealed = match sealed::seal(key, &record.id, &tokens) {
@@ -280,8 +341,10 @@ fn take_over(
         roles: token.roles.clone(),
         seen_at: token.issued_at.unwrap_or(now),
     };
-    if let Err(error) = shared.store.remember_person(&person) {
-        log::warn!("the roles of somebody could not be remembered: {error}");
+    match shared.store.remember_person(&person) {
+        Ok(true) => shared.epoch.advance(),
+        Ok(false) => {}
+        Err(error) => log::warn!("the roles of somebody could not be remembered: {error}"),
     }
     let renewal = SessionRenewal { name: token.name, roles: token.roles, groups: token.groups, valid_until, sealed };
     match shared.store.renew_session(&record.id, &renewal) {
@@ -289,40 +352,24 @@ fn take_over(
             if (&renewal.roles, &renewal.groups) != (&record.roles, &record.groups) {
                 shared.epoch.advance();
             }
-            Some((valid_until, due(valid_until, now)))
+            Next::Renewed(valid_until, due(valid_until, now))
         }
-        Ok(false) => None,
+        Ok(false) => Next::Over,
         Err(error) => {
             log::error!("a renewed session could not be written down: {error}");
-            Some((record.valid_until, now.plus(RETRY)))
+            Next::Later
         }
     }
 }
 
-fn end(shared: &Shared, record: &SessionRecord) -> Option<Next> {
+fn end(shared: &Shared, record: &SessionRecord) -> Next {
     let ended = shared.store.end_sessions(&WhichSessions::One(&record.id));
     shared.epoch.advance();
     match ended {
-        Ok(_) => None,
+        Ok(_) => Next::Over,
         Err(error) => {
             log::error!("a session that is over could not be removed: {error}");
-            Some((record.valid_until, clock::now().plus(RETRY)))
+            Next::Later
         }
     }
-}
-
-/// A renewal has ended: when the next one is due, or that there will be none.
-fn set_free(shared: &Shared, hash: &[u8; 32], next: Option<Next>) {
-    let mut book = shared.book.lock();
-    match (next, book.kept.get_mut(hash)) {
-        (Some((valid_until, renew_at)), Some(kept)) => {
-            (kept.valid_until, kept.renew_at) = (valid_until, renew_at);
-            kept.busy = false;
-        }
-        _ => {
-            book.kept.remove(hash);
-        }
-    }
-    drop(book);
-    shared.changed.notify_all();
 }

@@ -1,8 +1,8 @@
 //! Sessions of browsers: opened by a login, kept alive with the provider's refresh token, ended by a logout.
 //!
-//! A session counts as long as the provider's last word does, and a thread asks for the next one before that. The key to
-//! the tokens is in memory for as long as this process has seen the session; after a restart its next request brings it.
-//! Knows nothing of cookies, pages and routes.
+//! A session counts as long as the provider's last word does, and a thread asks for the next one before that. The key
+//! to the tokens is in memory for as long as this process has seen the session; after a restart its next request brings
+//! it. Knows nothing of cookies, pages and routes.
 
 mod keeper;
 mod sealed;
@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use super::oidc::Oidc;
 use super::oidc::client::Granted;
-use super::{Epoch, Rejection, api_key};
+use super::{Epoch, Rejection};
+use crate::bytes;
 use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::seal::Unsealable;
@@ -35,7 +36,7 @@ pub enum SessionError {
     Store(#[from] StoreError),
     /// No random numbers.
     #[error("{0}")]
-    Random(#[from] api_key::NoRandom),
+    Random(#[from] bytes::NoRandom),
     /// The tokens cannot be encrypted.
     #[error("{0}")]
     Sealed(#[from] Unsealable),
@@ -52,6 +53,8 @@ pub struct Login {
     pub roles: Vec<String>,
     /// Their groups, as the provider said.
     pub groups: Vec<String>,
+    /// When the provider said so: the `iat` of its token.
+    pub issued_at: Option<UnixTime>,
     /// The provider's own session.
     pub provider_session: Option<String>,
     /// Until when the provider's word counts; `None` for a local account.
@@ -70,6 +73,7 @@ impl Login {
             name: token.name,
             roles: token.roles,
             groups: token.groups,
+            issued_at: token.issued_at,
             provider_session: token.session,
             valid_until: Some(token.expires_at),
             tokens: Tokens { refresh: refresh_token, id: id_token },
@@ -84,6 +88,7 @@ impl Login {
             name: user.to_owned(),
             roles: Vec::new(),
             groups: Vec::new(),
+            issued_at: None,
             provider_session: None,
             valid_until: None,
             tokens: Tokens::default(),
@@ -120,7 +125,18 @@ impl Sessions {
         epoch: Epoch,
         duration: Duration,
     ) -> std::io::Result<Self> {
-        let keeper = oidc.map(|oidc| Keeper::start(Arc::clone(&store), oidc, epoch.clone())).transpose()?;
+        Self::start_keeping(keeper::MOST, store, oidc, epoch, duration)
+    }
+
+    /// As [`Self::start`], with room for so many sessions in memory.
+    fn start_keeping(
+        most: usize,
+        store: Arc<dyn Store>,
+        oidc: Option<Arc<Oidc>>,
+        epoch: Epoch,
+        duration: Duration,
+    ) -> std::io::Result<Self> {
+        let keeper = oidc.map(|oidc| Keeper::start(Arc::clone(&store), oidc, epoch.clone(), most)).transpose()?;
         Ok(Self { store, epoch, keeper, duration: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX) })
     }
 
@@ -136,7 +152,7 @@ impl Sessions {
     /// Nothing was opened then.
     pub fn open(&self, login: Login, now: UnixTime) -> Result<(Secret, UnixTime), SessionError> {
         let text = sealed::generate()?;
-        let id = api_key::hex(&api_key::random::<16>()?);
+        let id = bytes::hex(&bytes::random::<16>()?);
         let key = sealed::key(text.expose())?;
         let expires_at = now.plus(self.duration);
         let record = SessionRecord {
@@ -177,13 +193,16 @@ impl Sessions {
         }
         let keeper = self.keeper.as_ref().filter(|keeper| keeper.knows(&record.person.issuer));
         let Some(keeper) = keeper else { return Err(Rejection::NoProvider) };
-        if let Ok(key) = sealed::key(text) {
-            keeper.keep(&record, key, now);
-        }
+        let key = sealed::key(text);
         if record.valid_until > now {
+            if let Ok(key) = key {
+                keeper.keep(&record, key, now);
+            }
             return Ok(record);
         }
-        keeper.renew_now(&record.hash, PATIENCE, now);
+        if let Ok(key) = key {
+            keeper.renew_now(&record, key, PATIENCE, now);
+        }
         // Whatever became of it, the state knows.
         let renewed = self.record(text)?;
         if renewed.valid_until > now { Ok(renewed) } else { Err(Rejection::Expired) }

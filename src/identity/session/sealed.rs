@@ -1,11 +1,10 @@
 //! The text that a browser holds for its session, and the box for the provider's tokens that only this text opens: the
 //! state alone, or a backup of it, gives neither a session nor a refresh token. Knows nothing of where they are kept.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::identity::api_key::{self, NoRandom};
+use crate::bytes::{self, NoRandom};
 use crate::seal::{SealKey, Unsealable};
 use crate::secret::Secret;
 
@@ -34,7 +33,7 @@ struct Written<'a> {
 /// # Errors
 /// No random numbers.
 pub fn generate() -> Result<Secret, NoRandom> {
-    Ok(Secret::new(api_key::hex(&api_key::random::<RANDOM_BYTES>()?)))
+    Ok(Secret::new(bytes::hex(&bytes::random::<RANDOM_BYTES>()?)))
 }
 
 /// Whether a text has the form of a session's.
@@ -46,9 +45,7 @@ pub fn is_well_formed(text: &str) -> bool {
 /// What the state knows a browser's text by.
 #[must_use]
 pub fn hash(text: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
-    hash
+    bytes::sha256(text)
 }
 
 /// The key that a browser's text gives to its session's box.

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::clock;
 use crate::identity::oidc::testing::{DISCOVERY, FakeProvider, P256, TOKEN, claims, eventually, keycloak};
-use crate::store::SqliteStore;
+use crate::store::faulty::{Fault, FaultyStore};
+use crate::store::{PersonRecord, SqliteStore};
 
 struct Bed {
     provider: FakeProvider,
@@ -68,6 +69,7 @@ impl Bed {
             name: "Dr. Grün".to_owned(),
             roles: vec!["doctor-role".to_owned()],
             groups: Vec::new(),
+            issued_at: None,
             provider_session: Some("s-1".to_owned()),
             valid_until: Some(valid_until),
             tokens: Tokens {
@@ -135,6 +137,25 @@ fn a_session_whose_word_is_over_asks_for_the_next_and_takes_the_roles_of_today()
 }
 
 #[test]
+fn what_a_renewal_says_of_somebody_counts_for_their_keys_too() {
+    let bed = Bed::new();
+    let now = clock::now();
+    let login = bed.login(now);
+    let roles = ["admin-role".to_owned(), "doctor-role".to_owned()].to_vec();
+    let (person, name) = (login.person.clone(), login.name.clone());
+    let seen = PersonRecord { person: person.clone(), name, groups: Vec::new(), roles, seen_at: now.plus(-60) };
+    bed.store.remember_person(&seen).unwrap();
+    bed.gives(&bed.token("Bearer", 300, json!({"realm_access": {"roles": ["doctor-role"]}})), "refresh-2");
+    let sessions = bed.sessions();
+    let epoch = bed.epoch.now();
+    let (text, _) = sessions.open(login, now).unwrap();
+    assert_eq!(sessions.find(text.expose(), now).unwrap().roles, ["doctor-role"], "those of the session are the same");
+    assert_eq!(bed.store.person(&person).unwrap().unwrap().roles, ["doctor-role"]);
+    assert!(bed.epoch.now() > epoch, "what keys gave is measured anew");
+    sessions.stop();
+}
+
+#[test]
 fn the_thread_asks_before_the_word_is_over_and_without_any_request() {
     let bed = Bed::new();
     bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-2");
@@ -144,6 +165,44 @@ fn the_thread_asks_before_the_word_is_over_and_without_any_request() {
     eventually("it is renewed", || bed.store.sessions(None).unwrap()[0].valid_until > now.plus(800));
     assert!(sessions.find(text.expose(), now).is_ok());
     sessions.stop();
+}
+
+#[test]
+fn a_session_without_room_in_memory_is_renewed_by_its_request() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 300, json!({})), "refresh-2");
+    let (store, oidc) = (Arc::clone(&bed.store), Arc::clone(&bed.oidc));
+    let sessions = Sessions::start_keeping(0, store, Some(oidc), Epoch::default(), Duration::from_secs(3_600)).unwrap();
+    let now = clock::now();
+    let (text, _) = sessions.open(bed.login(now), now).unwrap();
+    let found = sessions.find(text.expose(), now).unwrap();
+    assert!(found.valid_until > now.plus(200));
+    // And once more, when that is over: nothing of the first renewal is left behind.
+    bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-3");
+    assert!(sessions.find(text.expose(), found.valid_until).is_ok());
+    assert_eq!(bed.provider.count(TOKEN), 2);
+}
+
+#[test]
+fn sessions_that_are_dropped_leave_no_thread_behind() {
+    let bed = Bed::new();
+    drop(bed.sessions());
+    assert_eq!(Arc::strong_count(&bed.oidc), 1);
+}
+
+#[test]
+fn a_renewal_that_panics_is_tried_again() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-2");
+    let faulty = Arc::new(FaultyStore::new());
+    let store = Arc::clone(&faulty) as Arc<dyn Store>;
+    let oidc = Some(Arc::clone(&bed.oidc));
+    let sessions = Sessions::start(store, oidc, Epoch::default(), Duration::from_secs(3_600)).unwrap();
+    let now = clock::now();
+    faulty.fail("renew_session", Fault::Panic);
+    let (text, _) = sessions.open(bed.login(now), now).unwrap();
+    eventually("the thread has failed", || !faulty.will_fail());
+    eventually("it is renewed", || sessions.find(text.expose(), clock::now()).is_ok());
 }
 
 /// A session whose word is over, with what the provider now answers, is refused and ends.

@@ -2,7 +2,7 @@
 //! study of its own or in the one that it comes from.
 //!
 //! The body can rewrite the identifiers that say where an image belongs. A result must not enter a study that is here
-//! already (that is what merging is for, where the target is named and checked), nor a patient of whom not all studies are
+//! already (that is what merging is for, where the target is named and checked), nor a patient whose studies are not all
 //! allowed: Orthanc writes what it keeps of a patient anew from the results.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -181,7 +181,7 @@ impl Identifiers {
         Ok(found)
     }
 
-    /// The patients that results go to: new ones, or such of whom all studies are allowed.
+    /// The patients that results go to: new ones, or such whose studies are all allowed.
     fn check_patients(&self, asked: &Asked<'_>, actor: &Actor<'_>, change: Change) -> Result<(), HostError> {
         self.check_new_patients(asked, actor)?;
         let leaves_patient = !self.patients.is_empty() || (change == Change::Anonymize && !self.keeps_patient);
@@ -217,7 +217,7 @@ impl Identifiers {
             let patients = patients.map_err(|error| asked.refuse(&format!("the new PatientID: {error}")))?;
             let names: Vec<_> = patients.iter().map(|id| Named::Orthanc(Level::Patient, (&**id).into())).collect();
             if !asked.may_touch(actor.identity, &names) {
-                return Err(asked.refuse("the new PatientID is that of a patient of whom not all studies are allowed"));
+                return Err(asked.refuse("the new PatientID is that of a patient whose studies are not all allowed"));
             }
         }
         Ok(())

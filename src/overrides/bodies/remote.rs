@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::Asked;
 use crate::host::HostError;
 use crate::identity::Identity;
+use crate::json::Unique;
 use crate::overrides::core_call;
 use crate::ownership::Owned;
-use crate::policy::roles::Unique;
 use crate::request::Reply;
 use crate::resource::{Level, Named};
 use crate::route::{is_orthanc_id, is_uid};
@@ -112,7 +112,7 @@ fn check_answers(asked: &Asked<'_>, identity: &Identity, query: &str, index: Opt
     for answer in &answers {
         let uid = answer.get("StudyInstanceUID").and_then(Value::as_str).map(str::trim).filter(|uid| is_uid(uid));
         let Some(uid) = uid else {
-            return Err(asked.refuse("an answer to the query says not which study it is of"));
+            return Err(asked.refuse("an answer to the query does not say which study it belongs to"));
         };
         let resources = &asked.context.gate.resources;
         let known = resources.with_uid(Level::Study, uid);

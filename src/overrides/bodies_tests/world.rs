@@ -113,8 +113,6 @@ impl Host for Recorder {
     fn call(&self, _: Method, _: &str, _: &[(&str, &str)], _: &[u8]) -> Result<CoreAnswer, HostError> {
         Err(HostError::PLUGIN)
     }
-
-    fn set_metric(&self, _: &'static str, _: i64) {}
 }
 
 /// The plugin on such a server.

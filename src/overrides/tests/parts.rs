@@ -1,6 +1,7 @@
 //! Searches among more allowed studies than are named at once.
 
 use super::*;
+use crate::route::tags;
 use crate::testing::study;
 
 /// Two parts.
@@ -38,7 +39,7 @@ fn named(bed: &Bed) -> Vec<usize> {
     let calls = std::mem::take(&mut *bed.host.calls.lock());
     let searches = calls.iter().filter(|(call, _)| call == "POST /tools/find");
     let searches = searches.map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
-    let named = searches.filter_map(|body| Some(body["Query"]["StudyInstanceUID"].as_str()?.split('\\').count()));
+    let named = searches.filter_map(|body| Some(body["Query"][tags::STUDY_UID].as_str()?.split('\\').count()));
     named.collect()
 }
 

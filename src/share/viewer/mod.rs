@@ -94,8 +94,8 @@ pub fn viewer_url(
     Ok((!studies.is_empty()).then_some(url))
 }
 
-/// The same without any token, for a browser that holds a cookie for the link. `None` also for MedDream, which no cookie
-/// of ours lets in.
+/// The same without any token, for a browser that holds a cookie for the link. `None` also for MedDream, which no
+/// cookie of ours lets in.
 pub fn viewer_url_by_cookie(
     link_type: LinkType,
     shares: &Shares,

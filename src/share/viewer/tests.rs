@@ -9,7 +9,6 @@ fn shares() -> Shares {
     Shares {
         secret_key: None,
         previous_secret_keys: vec![],
-        server_id: None,
         public_orthanc_root: Some("http://localhost/orthanc/".to_owned()),
         public_landing_root: None,
         public_ohif_root: Some("http://localhost/ohif/".to_owned()),
@@ -21,7 +20,7 @@ fn shares() -> Shares {
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),
         inbox_labels: Vec::new(),
-        inbox_max_bytes: None,
+        inbox_max_bytes: 1 << 30,
         inbox_max_instances: None,
         viewers: crate::config::Viewers::default(),
         defaults: Default::default(),

@@ -8,9 +8,18 @@ use crate::store::LaunchRecord;
 const COLUMNS: &str = "id, link, client, redirect_uri, challenge, nonce, opened_at, session, until, code_hash, \
                        code_until, refresh_hash, revoked_at";
 
-/// Forgets what is over on the way: a code that nobody came for after its time, everything else at its end.
+/// So many launches of one link by one client go on at once, in one session for whoever is logged in: enough for all who
+/// share a link, and too few to fill a disk.
+const MOST: u32 = 500;
+
+pub(super) const TOO_MANY: &str = "DELETE FROM launches WHERE id IN (SELECT id FROM launches WHERE link = ?1 \
+                                   AND client = ?2 AND session IS ?3 ORDER BY code_until DESC LIMIT -1 OFFSET ?4)";
+
+/// Forgets what is over on the way: a code that nobody came for after its time, everything else at its end, and the oldest
+/// of those that are too many.
 pub(super) fn insert(connection: &Connection, launch: &LaunchRecord, now: UnixTime) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM launches WHERE forget_at <= ?1")?.execute([now])?;
+    connection.prepare_cached(TOO_MANY)?.execute(params![launch.link, launch.client, launch.session, MOST - 1])?;
     let sql = format!(
         "INSERT INTO launches ({COLUMNS}, forget_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?11)"

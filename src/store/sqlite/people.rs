@@ -7,11 +7,13 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::store::PersonRecord;
 
-pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqlite::Result<()> {
+/// Says whether somebody who was known has other roles by that.
+pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqlite::Result<bool> {
+    let before = by_name(connection, &record.person)?;
     let sql = "INSERT INTO people (issuer, subject, name, groups, roles, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, groups = excluded.groups, \
                roles = excluded.roles, seen_at = excluded.seen_at WHERE excluded.seen_at >= people.seen_at";
-    connection.prepare_cached(sql)?.execute(params![
+    let kept = connection.prepare_cached(sql)?.execute(params![
         record.person.issuer,
         record.person.subject,
         record.name,
@@ -19,7 +21,7 @@ pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqli
         texts(&record.roles),
         record.seen_at,
     ])?;
-    Ok(())
+    Ok(kept > 0 && before.is_some_and(|before| before.roles != record.roles))
 }
 
 pub(super) fn by_name(connection: &Connection, person: &Person) -> rusqlite::Result<Option<PersonRecord>> {

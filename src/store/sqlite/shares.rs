@@ -8,18 +8,25 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::store::{ShareFilter, ShareRecord, UploadLimits, Uploaded};
 
-const COLUMNS: &str = "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
-                       expires_at, options_json, revoked_at, uses, last_use, code_hash, openings";
+/// The columns of a record. A macro, so that statements that are run on requests' paths are put together by the compiler.
+macro_rules! columns {
+    () => {
+        "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
+         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings"
+    };
+}
 
 /// The identifiers of one link, as the last column of a query on `shares`.
 const RESOURCES: &str = "(SELECT json_group_array(resource ORDER BY resource) FROM share_resources \
                          WHERE share = shares.number)";
 
 pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::Result<()> {
-    let sql = format!(
-        "INSERT INTO shares ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+    let sql = concat!(
+        "INSERT INTO shares (",
+        columns!(),
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     );
-    connection.prepare_cached(&sql)?.execute(params![
+    connection.prepare_cached(sql)?.execute(params![
         share.id,
         share.kind,
         share.resources_json,
@@ -48,13 +55,13 @@ pub(super) fn insert_all(connection: &Connection, shares: &[ShareRecord]) -> rus
 }
 
 pub(super) fn by_id(connection: &Connection, id: &str) -> rusqlite::Result<Option<ShareRecord>> {
-    let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE id = ?1");
-    connection.prepare_cached(&sql)?.query_row([id], record).optional()
+    let sql = concat!("SELECT ", columns!(), " FROM shares WHERE id = ?1");
+    connection.prepare_cached(sql)?.query_row([id], record).optional()
 }
 
 pub(super) fn by_code(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<ShareRecord>> {
-    let sql = format!("SELECT {COLUMNS}, {RESOURCES} FROM shares WHERE code_hash = ?1");
-    connection.prepare_cached(&sql)?.query_row([hash], record).optional()
+    let sql = concat!("SELECT ", columns!(), " FROM shares WHERE code_hash = ?1");
+    connection.prepare_cached(sql)?.query_row([hash], record).optional()
 }
 
 /// In one statement, so that two who come at once are not both the last.
@@ -114,7 +121,7 @@ pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::R
     if let Some(after) = &filter.after {
         values.push((":after", after));
     }
-    connection.prepare_cached(&list_sql(filter))?.query_map(values.as_slice(), record)?.collect()
+    connection.prepare_cached(&list_sql(filter))?.query_map(values.as_slice(), listed)?.collect()
 }
 
 /// Each combination of filters is a statement of its own, so that each finds its index.
@@ -145,7 +152,8 @@ pub(super) fn list_sql(filter: &ShareFilter) -> String {
         conditions = vec![format!("shares.number IN ({by_subject} UNION {by_name})")];
     }
     let condition = if conditions.is_empty() { "TRUE".to_owned() } else { conditions.join(" AND ") };
-    format!("SELECT {COLUMNS}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")
+    let columns = columns!();
+    format!("SELECT {columns}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")
 }
 
 /// Whether there is such a link. The first date of revocation stays.
@@ -189,6 +197,10 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         last_use: row.get(12)?,
         code_hash: row.get(13)?,
         openings: count(row.get(14)?),
-        resource_ids: row.get::<_, Texts>(15)?.0,
+        resource_ids: Vec::new(),
     })
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
+    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(15)?.0, ..record(row)? })
 }

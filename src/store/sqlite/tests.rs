@@ -1,9 +1,9 @@
-//! What only a file can do: be damaged, foreign, newer, full, locked, or set back. What needs a process of its own is
+//! What only a file can do: be damaged, foreign, newer, full or locked. What needs a process of its own is
 //! in `tests/durability.rs` and `tests/store_faults.rs`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use super::*;
 use crate::store::migrations::{APPLICATION_ID, MIGRATIONS, migrate, version};
 use crate::store::tests::{anna, key, link, store_suite};
 
-fn fresh() -> (TempDir, SqliteStore) {
+pub(super) fn fresh() -> (TempDir, SqliteStore) {
     let directory = TempDir::new().unwrap();
     let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
     (directory, store)
@@ -28,30 +28,6 @@ fn failure(path: &Path) -> StoreError {
 fn foreign(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA journal_mode=wal; CREATE TABLE MainDicomTags (id INTEGER);").unwrap();
-}
-
-fn epoch_path(directory: &TempDir) -> PathBuf {
-    directory.path().join("authorization.db.epoch")
-}
-
-fn epoch_in_file(directory: &TempDir) -> String {
-    fs::read_to_string(epoch_path(directory)).unwrap()
-}
-
-/// Ends the store, keeps its file as a backup, and opens it again.
-fn back_up(directory: &TempDir, store: SqliteStore) -> SqliteStore {
-    drop(store);
-    let path = directory.path().join("authorization.db");
-    fs::copy(&path, directory.path().join("backup")).unwrap();
-    SqliteStore::open(&path).unwrap()
-}
-
-/// Ends the store, puts the backup in its place, and opens that.
-fn restore(directory: &TempDir, store: SqliteStore) -> SqliteStore {
-    drop(store);
-    let path = directory.path().join("authorization.db");
-    fs::copy(directory.path().join("backup"), &path).unwrap();
-    SqliteStore::open(&path).unwrap()
 }
 
 #[test]
@@ -103,12 +79,21 @@ fn what_was_stored_is_there_after_a_restart() {
     let (directory, store) = fresh();
     store.insert_api_key(&key(1)).unwrap();
     store.insert_share(&link("a")).unwrap();
-    let secret = store.secret("signing", &|| vec![7; 32]).unwrap();
+    let secret = store.secret("signing", &|| Ok(vec![7; 32])).unwrap();
     drop(store);
     let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
     assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), Some(key(1)));
     assert_eq!(store.share("a").unwrap(), Some(link("a")));
-    assert_eq!(store.secret("signing", &|| vec![8; 32]).unwrap(), secret);
+    assert_eq!(store.secret("signing", &|| Ok(vec![8; 32])).unwrap(), secret);
+}
+
+#[test]
+fn a_secret_that_was_cut_short_is_refused() {
+    let (_directory, store) = fresh();
+    store.secret("pepper", &|| Ok(vec![7; 32])).unwrap();
+    store.writer.lock().execute("UPDATE secrets SET value = x''", ()).unwrap();
+    let error = store.secret("pepper", &|| Ok(vec![8; 32])).unwrap_err();
+    assert!(error.to_string().contains("pepper"), "{error}");
 }
 
 #[test]
@@ -152,6 +137,22 @@ fn lists_of_links_use_an_index() {
             assert!(by_user_alone || !is_scan && !sorts, "{filter:?}: {steps:?}");
         }
     }
+}
+
+#[test]
+fn launches_of_one_link_are_found_by_an_index() {
+    let (_directory, store) = fresh();
+    let reader = store.reader.lock();
+    let mut explain = reader.prepare(&format!("EXPLAIN QUERY PLAN {}", super::launches::TOO_MANY)).unwrap();
+    let mut rows = explain.raw_query();
+    let mut steps: Vec<String> = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    assert!(
+        !steps.is_empty() && !steps.iter().any(|step| step.contains("SCAN") || step.contains("B-TREE")),
+        "{steps:?}"
+    );
 }
 
 #[test]
@@ -327,152 +328,4 @@ fn somebody_elses_lock_is_waited_for_and_then_named() {
     assert!(waited >= Duration::from_millis(PATIENCE_MS / 2) && waited < Duration::from_secs(20), "{waited:?}");
     other.execute_batch("COMMIT").unwrap();
     store.insert_api_key(&key(1)).unwrap();
-}
-
-#[test]
-fn a_restored_backup_stops_issuing_until_acknowledged() {
-    let (directory, store) = fresh();
-    store.insert_share(&link("a")).unwrap();
-    store.insert_api_key(&key(1)).unwrap();
-    let store = back_up(&directory, store);
-    assert!(store.revoke_share("a", None, UnixTime(1)).unwrap());
-    assert!(store.delete_api_key("key-1", None).unwrap());
-
-    let store = restore(&directory, store);
-    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 2 }));
-    assert!(store.share("a").unwrap().is_some(), "reading goes on");
-    assert!(matches!(store.insert_api_key(&key(2)), Err(StoreError::RolledBack { .. })));
-    let error = store.insert_share(&link("b")).unwrap_err();
-    assert!(error.to_string().contains("from epoch 2 to 0"), "{error}");
-    let opened = store.open_share("a", Some(3));
-    assert!(matches!(opened, Err(StoreError::RolledBack { .. })), "nobody knows how often it was opened: {opened:?}");
-    // Taking away goes on, and however much is taken away, a restart does not forget.
-    for at in 0..5 {
-        assert!(store.revoke_share("a", None, UnixTime(at)).unwrap());
-    }
-    drop(store);
-    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
-    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 2 }));
-
-    store.acknowledge_rollback().unwrap();
-    assert_eq!(store.rolled_back(), None);
-    store.insert_api_key(&key(2)).unwrap();
-    store.insert_share(&link("b")).unwrap();
-    drop(store);
-    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
-    assert_eq!((store.rolled_back(), store.warnings()), (None, vec![]));
-    // The same backup once more is seen once more.
-    let store = restore(&directory, store);
-    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 3 }));
-}
-
-#[test]
-fn each_way_of_taking_away_advances_the_epoch() {
-    let (directory, store) = fresh();
-    store.insert_share(&link("a")).unwrap();
-    store.insert_api_key(&key(1)).unwrap();
-    store.put_setting("a", "b").unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 0\n");
-    store.revoke_share("a", None, UnixTime(1)).unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n");
-    store.delete_api_key("key-1", None).unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 2\n");
-    store.set_not_before(&anna(), UnixTime(1)).unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n");
-    store.delete_api_key("key-1", None).unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n", "nothing was taken away");
-}
-
-#[test]
-fn a_database_that_is_gone_is_a_step_back() {
-    let (directory, store) = fresh();
-    store.set_not_before(&anna(), UnixTime(1)).unwrap();
-    drop(store);
-    let path = directory.path().join("authorization.db");
-    fs::remove_file(&path).unwrap();
-    let store = SqliteStore::open(&path).unwrap();
-    assert_eq!(store.rolled_back(), Some(Rollback { database_epoch: 0, file_epoch: 1 }));
-}
-
-#[test]
-fn a_crash_between_database_and_file_is_healed_in_silence() {
-    let (directory, store) = fresh();
-    store.set_not_before(&anna(), UnixTime(1)).unwrap();
-    let before = fs::read(epoch_path(&directory)).unwrap();
-    store.set_not_before(&anna(), UnixTime(2)).unwrap();
-    drop(store);
-    fs::write(epoch_path(&directory), before).unwrap();
-    // The crash may also have left a half-written successor.
-    fs::write(directory.path().join("authorization.db.epoch.new"), "gatehouse sta").unwrap();
-    let store = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
-    assert_eq!((store.rolled_back(), store.warnings()), (None, vec![]));
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 2\n");
-}
-
-#[test]
-fn a_missing_or_damaged_epoch_file_is_written_anew_with_a_warning() {
-    let (directory, store) = fresh();
-    store.set_not_before(&anna(), UnixTime(1)).unwrap();
-    drop(store);
-    let path = directory.path().join("authorization.db");
-    for (damage, word) in [(None, "missing"), (Some("gatehouse state epoch 1"), "damaged"), (Some("7\n"), "damaged")] {
-        match damage {
-            None => fs::remove_file(epoch_path(&directory)).unwrap(),
-            Some(text) => fs::write(epoch_path(&directory), text).unwrap(),
-        }
-        let store = SqliteStore::open(&path).unwrap();
-        assert_eq!(store.rolled_back(), None);
-        assert!(matches!(store.warnings().as_slice(), [warning] if warning.contains(word)), "{:?}", store.warnings());
-        assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n");
-    }
-    assert_eq!(SqliteStore::open(&path).unwrap().warnings(), Vec::<String>::new());
-}
-
-#[test]
-fn a_revocation_is_not_acknowledged_without_its_epoch_and_can_be_repeated() {
-    let (directory, store) = fresh();
-    store.insert_api_key(&key(1)).unwrap();
-    // A directory in the way of the file's successor.
-    let obstacle = directory.path().join("authorization.db.epoch.new");
-    fs::create_dir(&obstacle).unwrap();
-    let error = store.delete_api_key("key-1", None).unwrap_err();
-    assert!(matches!(error, StoreError::EpochFile { .. }), "{error}");
-    assert_eq!(store.api_key_by_hash(&[1; 32]).unwrap(), None, "but it is in force");
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 0\n");
-    fs::remove_dir(&obstacle).unwrap();
-    assert!(!store.delete_api_key("key-1", None).unwrap());
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 1\n", "the second try makes up for it");
-}
-
-#[test]
-fn one_process_sees_that_another_acknowledged() {
-    let (directory, store) = fresh();
-    let store = back_up(&directory, store);
-    store.set_not_before(&anna(), UnixTime(1)).unwrap();
-    let store = restore(&directory, store);
-    let other = SqliteStore::open(&directory.path().join("authorization.db")).unwrap();
-    assert!(store.rolled_back().is_some() && other.rolled_back().is_some());
-    other.acknowledge_rollback().unwrap();
-    store.insert_api_key(&key(1)).unwrap();
-    assert_eq!(store.rolled_back(), None);
-    store.set_not_before(&anna(), UnixTime(2)).unwrap();
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 3\n");
-}
-
-#[test]
-fn an_older_epoch_never_overwrites_a_newer_one() {
-    let (directory, store) = fresh();
-    let path = directory.path().join("authorization.db");
-    std::thread::scope(|scope| {
-        for thread in 0..3 {
-            let store = SqliteStore::open(&path).unwrap();
-            scope.spawn(move || {
-                for at in 0..10 {
-                    store.set_not_before(&Person::local(&format!("{thread}")), UnixTime(at)).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(epoch_in_file(&directory), "gatehouse state epoch 30\n");
-    assert_eq!(store.all_not_before().unwrap().len(), 3);
 }

@@ -191,8 +191,8 @@ impl Instance {
     }
 }
 
-/// DICOM PS3.5, 7.1.2: most VRs have a 16-bit length, some two reserved bytes and a 32-bit one. Values have even length,
-/// padded with a blank, UIDs and bytes with NUL.
+/// DICOM PS3.5, 7.1.2: most VRs have a 16-bit length, some two reserved bytes and a 32-bit one. Values have even
+/// length, padded with a blank, UIDs and bytes with NUL.
 fn write_element(out: &mut Vec<u8>, (group, element): (u16, u16), vr: [u8; 2], value: &[u8]) {
     out.extend_from_slice(&group.to_le_bytes());
     out.extend_from_slice(&element.to_le_bytes());

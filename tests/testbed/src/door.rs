@@ -1,5 +1,5 @@
-//! A port on loopback that can be shut and opened again at the same place, each connection on a thread of its own. It must
-//! not know what is said on them.
+//! A port on loopback that can be shut and opened again at the same place, each connection on a thread of its own. It
+//! must not know what is said on them.
 use crate::clock::pause;
 use anyhow::{Context, Result};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,5 @@
-//! A plugin that stands in for the server part of Orthanc Explorer 2 (`tests/testbed/explorer/server_part.c`), compiled for one
-//! version of Orthanc. It must not know who answers it.
+//! A plugin that stands in for the server part of Orthanc Explorer 2 (`tests/testbed/explorer/server_part.c`), compiled
+//! for one version of Orthanc. It must not know who answers it.
 use crate::orthanc::Version;
 use crate::workspace;
 use anyhow::{Context, Result, ensure};

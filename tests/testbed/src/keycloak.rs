@@ -1,8 +1,9 @@
-//! One real Keycloak with our own realm: started, watched, administered, stopped. It must not know what the plugin does.
+//! One real Keycloak with our own realm: started, watched, administered, stopped. It must not know what the plugin
+//! does.
 //!
-//! It runs from the realm file that is shipped (`docker/keycloak/orthanc-realm.json`), on loopback, with a database of its
-//! own in a temporary folder. The first start with a realm file imports it, which takes half a minute, and keeps the
-//! result below `.cache/`; the next ones begin there.
+//! It runs from the realm file that is shipped (`docker/keycloak/orthanc-realm.json`), on loopback, with a database of
+//! its own in a temporary folder. The first start with a realm file imports it, which takes half a minute, and keeps
+//! the result below `.cache/`; the next ones begin there.
 mod admin;
 
 use crate::clock::wait_until;
@@ -60,8 +61,8 @@ impl KeycloakBuilder {
         self
     }
 
-    /// The URL that it shows to the world, whatever it is reached by: `https://pacs.example/keycloak`. Without it, it shows the
-    /// one that it is asked by.
+    /// The URL that it shows to the world, whatever it is reached by: `https://pacs.example/keycloak`. Without it, it
+    /// shows the one that it is asked by.
     #[must_use]
     pub fn hostname(self, url: &str) -> Self {
         self.argument(&format!("--hostname={url}"))
@@ -133,8 +134,8 @@ impl KeycloakBuilder {
         self.launch_with(installation, home, more, &[&shared])
     }
 
-    /// Java is started by us, not by `kc.sh`, which stays between and leaves it behind when it is killed. The options are those
-    /// of that script, for a server that lives for minutes.
+    /// Java is started by us, not by `kc.sh`, which stays between and leaves it behind when it is killed. The options
+    /// are those of that script, for a server that lives for minutes.
     fn launch_with(
         &self,
         installation: &setup::keycloak::Keycloak,
@@ -188,8 +189,8 @@ impl KeycloakBuilder {
     }
 }
 
-/// Where this process keeps its servers' folders. Nobody drops a server that is shared by all tests of a process: the folders of
-/// processes that are gone are cleared away by the next.
+/// Where this process keeps its servers' folders. Nobody drops a server that is shared by all tests of a process: the
+/// folders of processes that are gone are cleared away by the next.
 fn homes() -> Result<PathBuf> {
     let all = std::env::temp_dir().join("testbed-keycloak");
     let own = all.join(std::process::id().to_string());
@@ -261,8 +262,8 @@ impl Keycloak {
         Self::builder().start()
     }
 
-    /// One for all tests of a process, started by the first that asks; `None` when there is none to be had, which is said
-    /// loudly for the test of this name, as by [`Keycloak::is_available`].
+    /// One for all tests of a process, started by the first that asks; `None` when there is none to be had, which is
+    /// said loudly for the test of this name, as by [`Keycloak::is_available`].
     #[must_use]
     pub fn shared(test: &str) -> Option<&'static Self> {
         static SHARED: OnceLock<Keycloak> = OnceLock::new();
@@ -270,8 +271,8 @@ impl Keycloak {
             .then(|| SHARED.get_or_init(|| Self::start().unwrap_or_else(|fault| panic!("{fault:#}"))))
     }
 
-    /// Whether tests against it can run. If not, it says so loudly on stderr; where the environment variable [`REQUIRED`] is
-    /// set, it panics instead.
+    /// Whether tests against it can run. If not, it says so loudly on stderr; where the environment variable
+    /// [`REQUIRED`] is set, it panics instead.
     #[must_use]
     pub fn is_available(test: &str) -> bool {
         match setup::ensure_keycloak() {

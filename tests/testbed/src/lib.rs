@@ -6,7 +6,8 @@
 //! - [`setup`]: what must be on the machine, and the extracted Orthancs below `.cache/`
 //! - [`Orthanc`]: one server, built, started, watched, stopped
 //! - [`http`]: a client that sends what it is told byte for byte
-//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no Keycloak
+//! - [`Keycloak`]: a real one with our realm; [`proxy`]: counts what it is asked; [`node_provider`]: one that is no
+//!   Keycloak
 //! - [`explorer`]: stands in for a part of Orthanc Explorer 2
 //! - [`mail`]: a real mail server; [`token_service`]: what MedDream's is said to be
 //! - [`nginx`]: a real one with the shipped configuration

@@ -1,6 +1,6 @@
-//! A real mail server on loopback (PyPI's `aiosmtpd`, by `tests/testbed/mail/server.py`) with a certificate of an authority
-//! of its own, and with faults on demand; and one that says what it is told, for what no real one would say. It must not
-//! know who sends what.
+//! A real mail server on loopback (PyPI's `aiosmtpd`, by `tests/testbed/mail/server.py`) with a certificate of an
+//! authority of its own, and with faults on demand; and one that says what it is told, for what no real one would say.
+//! It must not know who sends what.
 use crate::clock::wait_until;
 use crate::door::{Bound, Door};
 use crate::nginx::certificates;

@@ -1,5 +1,5 @@
-//! One real nginx with the configuration that is shipped (`docker/nginx/`), filled in as its container image does it, on
-//! loopback, with a certificate of an authority of its own. It must not know what is behind it.
+//! One real nginx with the configuration that is shipped (`docker/nginx/`), filled in as its container image does it,
+//! on loopback, with a certificate of an authority of its own. It must not know what is behind it.
 use crate::clock::wait_until;
 use crate::orthanc::{extracted, free_port};
 use crate::{setup, spawn, workspace};

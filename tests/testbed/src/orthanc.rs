@@ -392,8 +392,8 @@ pub(crate) fn command(folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// A program of extracted packages, run by its own loader on its own libraries: nothing of the machine's, whatever its age
-/// and architecture.
+/// A program of extracted packages, run by its own loader on its own libraries: nothing of the machine's, whatever its
+/// age and architecture.
 pub(crate) fn extracted(folder: &Path, program: &str) -> Result<Command> {
     let libraries = folder.join("usr/lib");
     let (triplet, loader) = find_loader(&libraries)?;

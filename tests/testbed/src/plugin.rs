@@ -44,7 +44,8 @@ fn build(release: bool, features: &[&str]) -> Result<PathBuf> {
     let name = if features.is_empty() { profile.to_owned() } else { format!("{profile}-{}", features.join("-")) };
     let place = workspace::target().join("testbed").join(&name);
     if !features.is_empty() {
-        // A cdylib's file name does not depend on its features: in one folder, cargo would take one variant for the other.
+        // A cdylib's file name does not depend on its features: in one folder, cargo would take one variant for the
+        // other.
         let folder = workspace::target().join("variants").join(features.join("-"));
         seed(&workspace::target().join(profile), &folder.join(profile))?;
         command.arg("--features").arg(features.join(",")).arg("--target-dir").arg(folder);

@@ -1,5 +1,5 @@
-//! A proxy on loopback that counts, and that can be down: what stands between the plugin and a provider whose requests are to
-//! be seen. It must not know who is behind it.
+//! A proxy on loopback that counts, and that can be down: what stands between the plugin and a provider whose requests
+//! are to be seen. It must not know who is behind it.
 //!
 //! One request on each connection, to see every one of them.
 use crate::door::{Bound, Door};
@@ -32,7 +32,8 @@ impl Proxy {
         Self::start_below("", target)
     }
 
-    /// One that shows the server below this path (`/pacs`), as nginx does with `proxy_pass …/`; nothing is there beside it.
+    /// One that shows the server below this path (`/pacs`), as nginx does with `proxy_pass …/`; nothing is there beside
+    /// it.
     pub fn start_below(prefix: &str, target: SocketAddr) -> Result<Self> {
         let shared = Arc::new(Shared { requests: Mutex::default(), target, prefix: prefix.to_owned() });
         let for_door = Arc::clone(&shared);

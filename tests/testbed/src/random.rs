@@ -1,5 +1,5 @@
-//! Numbers that follow from a seed, the same everywhere, so that a run can be repeated; and what the environment says of
-//! longer runs.
+//! Numbers that follow from a seed, the same everywhere, so that a run can be repeated; and what the environment says
+//! of longer runs.
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 #[derive(Clone, Debug)]

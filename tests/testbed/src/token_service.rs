@@ -1,5 +1,5 @@
-//! A token service as MedDream's is said to be (the real one is not to be had freely): a POST of studies as JSON, a token as
-//! text; and what it may answer when something is wrong with it. It must not know what the tokens are for.
+//! A token service as MedDream's is said to be (the real one is not to be had freely): a POST of studies as JSON, a
+//! token as text; and what it may answer when something is wrong with it. It must not know what the tokens are for.
 use crate::clock::pause;
 use crate::door::{Bound, Door};
 use anyhow::Result;

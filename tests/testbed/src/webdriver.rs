@@ -1,8 +1,8 @@
 //! A real Chromium, steered over the W3C WebDriver protocol by Debian's ChromeDriver: pages, forms, scripts, cookies,
 //! screenshots, and every request that it made. It must not know whose pages it shows.
 //!
-//! Each [`Browser`] is a process with a profile of its own: nothing that one knows is known to another. Whatever one waits
-//! for is a condition with a bound; a driver's answer that is no success is an error that shows it.
+//! Each [`Browser`] is a process with a profile of its own: nothing that one knows is known to another. Whatever one
+//! waits for is a condition with a bound; a driver's answer that is no success is an error that shows it.
 use crate::clock::wait_until;
 use crate::http::{Client, Request};
 use crate::keycloak::REQUIRED;
@@ -338,7 +338,8 @@ impl Drop for Browser {
     }
 }
 
-/// A redirect has the same identifier as the request before it; what was really sent is told by itself, sooner or later.
+/// A redirect has the same identifier as the request before it; what was really sent is told by itself, sooner or
+/// later.
 fn exchanges(events: &[Value]) -> Vec<Exchange> {
     let mut all: Vec<(&str, Exchange)> = Vec::new();
     let mut sent: Vec<(&str, &Value)> = Vec::new();

@@ -1,5 +1,5 @@
-//! Sends the same request to two servers, or as two callers, over a number of keep-alive connections, and takes the time
-//! of each answer. It must not know what is compared.
+//! Sends the same request to two servers, or as two callers, over a number of keep-alive connections, and takes the
+//! time of each answer. It must not know what is compared.
 use super::variants::Variant;
 use anyhow::{Result, anyhow, ensure};
 use std::sync::Barrier;
@@ -15,9 +15,9 @@ pub(super) struct Times {
     pub(super) theirs: Vec<Duration>,
 }
 
-/// Requests that one connection sends to one side before the other side's turn. Short, so that whatever else the machine
-/// does meets both; but not so short that each side finds the processor's caches full of the other: a server that has
-/// something to do does not.
+/// Requests that one connection sends to one side before the other side's turn. Short, so that whatever else the
+/// machine does meets both; but not so short that each side finds the processor's caches full of the other: a server
+/// that has something to do does not.
 const TURN_ALONE: usize = 20;
 const TURN_TOGETHER: usize = 6;
 

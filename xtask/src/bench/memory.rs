@@ -1,5 +1,5 @@
-//! The highest memory of a server while something large goes through it, beside a bare server's: whoever holds all labels
-//! uploads a file and fetches archives, and none of that may pass through the plugin's memory.
+//! The highest memory of a server while something large goes through it, beside a bare server's: whoever holds all
+//! labels uploads a file and fetches archives, and none of that may pass through the plugin's memory.
 use anyhow::{Context, Result};
 use serde_json::json;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Which processor runs what: the servers share the second, and the load has the first. Left to itself, the scheduler puts
-//! one server beside the load and the other on top of it, and that is measured then.
+//! Which processor runs what: the servers share the second, and the load has the first. Left to itself, the scheduler
+//! puts one server beside the load and the other on top of it, and that is measured then.
 use anyhow::{Context, Result};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 

@@ -1,8 +1,8 @@
-//! What a search costs somebody limited, by level, by how much is allowed and by how much there is: beside the same query
-//! on a bare Orthanc with the same studies.
+//! What a search costs somebody limited, by level, by how much is allowed and by how much there is: beside the same
+//! query on a bare Orthanc with the same studies.
 //!
-//! Two patterns are looked for: the cost grows with the allowed studies or the answer, never with the foreign ones, and at
-//! study level it is that of the same query with the label written into it (decision 16).
+//! Two patterns are looked for: the cost grows with the allowed studies or the answer, never with the foreign ones, and
+//! at study level it is that of the same query with the label written into it (decision 16).
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::fs;

@@ -205,7 +205,8 @@ impl Site {
         Ok(site)
     }
 
-    /// Stops and starts all servers: two processes of the same program differ by a few percent for as long as they live.
+    /// Stops and starts all servers: two processes of the same program differ by a few percent for as long as they
+    /// live.
     pub(super) fn restart(&mut self) -> Result<()> {
         for server in &mut self.servers {
             server.stop()?;

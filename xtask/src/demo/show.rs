@@ -64,8 +64,8 @@ enum Expected {
 
 use Expected::{All, Labelled, Member, Status};
 
-/// A request. In path and body, `{shared}` and `{private}` stand for Orthanc ids, `{shared-uid}` and `{private-uid}` for
-/// DICOM UIDs, `{link}` for the link's token.
+/// A request. In path and body, `{shared}` and `{private}` stand for Orthanc ids, `{shared-uid}` and `{private-uid}`
+/// for DICOM UIDs, `{link}` for the link's token.
 struct Act {
     who: Who,
     method: &'static str,

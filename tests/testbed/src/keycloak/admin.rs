@@ -4,7 +4,7 @@ use crate::http::{Answer, Client, Request};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// Somebody logged in who may do everything. The log-in lasts a minute: ask for a new one where time passes.
+/// Somebody logged in who may do everything. The login lasts a minute: ask for a new one where time passes.
 #[derive(Debug)]
 pub struct Admin {
     client: Client,
@@ -138,7 +138,8 @@ impl Admin {
         self.change(&format!("/clients/{}", self.client_id(name)?), changes)
     }
 
-    /// Makes a new signature key (RS256) that is used from now on; gives the identifier of its provider. The older keys stay.
+    /// Makes a new signature key (RS256) that is used from now on; gives the identifier of its provider. The older keys
+    /// stay.
     pub fn rotate_keys(&self) -> Result<String> {
         self.add_keys("rsa-generated", &json!({"keySize": ["2048"], "algorithm": ["RS256"]}))
     }

@@ -1,5 +1,5 @@
-//! PyPI's `aiosmtpd`, a mail server, fetched by pip as this machine's own settings have it, below `.cache/`. It must not know
-//! what mails are sent.
+//! PyPI's `aiosmtpd`, a mail server, fetched by pip as this machine's own settings have it, below `.cache/`. It must
+//! not know what mails are sent.
 use super::{lock, run};
 use crate::workspace;
 use anyhow::Result;

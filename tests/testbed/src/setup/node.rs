@@ -1,5 +1,5 @@
-//! The packages of `tests/testbed/provider`, installed by npm below `.cache/`, in the versions of its lock file and from wherever
-//! this machine's npm fetches. It must not know what they are for.
+//! The packages of `tests/testbed/provider`, installed by npm below `.cache/`, in the versions of its lock file and
+//! from wherever this machine's npm fetches. It must not know what they are for.
 use super::{lock, on_path, run};
 use crate::workspace;
 use anyhow::{Context, Result, ensure};
