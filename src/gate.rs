@@ -238,8 +238,8 @@ impl Gate {
         match handling {
             Handling::Upload(_) if request.header("x-file-size").is_some() => Err(Refusal::FileInPieces),
             Handling::Upload(_) => self.may_send_images(request, identity),
-            // Searches are open to many, and none is long.
-            Handling::Search if !is_bounded(request, !stranger) => Err(Refusal::BodyTooLong),
+            // Searches are open to many, and what is looked into is read whole and looked up piece by piece; neither is long.
+            Handling::Search | Handling::Body if !is_bounded(request, !stranger) => Err(Refusal::BodyTooLong),
             _ if stranger && !is_bounded(request, false) => Err(Refusal::BodyTooLong),
             _ => Ok(()),
         }
@@ -365,8 +365,14 @@ impl Gate {
     }
 }
 
-/// The longest body of our own routes, in bytes: the largest, a roles document, is far below.
+/// The longest body that we look into, in bytes: the largest of our own routes, a roles document, is far below.
 const LONGEST_OWN_BODY: u64 = 4 * 1024 * 1024;
+
+/// Whether a body that was read is longer than that: one in chunks has not said so before.
+#[must_use]
+pub fn is_too_long(body: &[u8]) -> bool {
+    u64::try_from(body.len()).map_or(true, |length| length > LONGEST_OWN_BODY)
+}
 
 /// The longest body that a link may send, in bytes, however much it may bring in.
 const LONGEST_UPLOAD: u64 = 4 * 1024 * 1024 * 1024;

@@ -250,3 +250,32 @@ fn the_order_of_credentials_does_not_matter() {
     }
     assert!(granted > 500 && refused > 500, "{granted} {refused}");
 }
+
+/// Before any of it could be looked at, the server has all of it in memory.
+#[test]
+fn a_body_that_is_looked_into_is_short() {
+    let role = |labels: &[&str]| json!({"permissions": ["all"], "authorized-labels": labels});
+    let roles = json!({"roles": {"ext": role(&["ext"]), "every": role(&["*"])}});
+    let bed = Bed::new(json!({}), &json!({"ext": ["ext"], "every": ["every"]}), &roles, world());
+    for path in [
+        "/tools/find".to_owned(),
+        "/tools/bulk-delete".to_owned(),
+        "/tools/bulk-modify".to_owned(),
+        format!("/studies/{}/modify", id("a1")),
+        "/modalities/a/store".to_owned(),
+    ] {
+        for (who, length, expected) in [
+            ("ext", "4194304", None),
+            ("ext", "4194305", Some(Refusal::BodyTooLong)),
+            ("ext", "-1", Some(Refusal::BodyTooLong)),
+            ("every", "4194305", None),
+        ] {
+            let authorization = basic(who);
+            let headers = vec![("authorization", authorization.as_str()), ("content-length", length)];
+            let request =
+                Request { method: Method::Post, path: &path, remote: "192.0.2.1", headers, arguments: Vec::new() };
+            let outcome = bed.gate.decide(&request, NOW);
+            assert_eq!(outcome.refusal, expected, "{path} {who} {length}");
+        }
+    }
+}

@@ -35,6 +35,7 @@ pub mod log_text;
 pub mod login;
 pub mod mail;
 pub mod meddream;
+pub mod nesting;
 pub mod orthanc;
 pub mod overrides;
 pub mod ownership;

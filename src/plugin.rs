@@ -31,6 +31,7 @@ use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
+use crate::nesting;
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::pages::Site;
@@ -393,7 +394,12 @@ impl Callbacks for Plugin {
         Uploads::must_look(slot::granted().as_deref())
     }
 
-    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict {
+    fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
+        // First of all: to read its tags would end the server.
+        if nesting::is_too_deep(file) {
+            log::info!("refused an instance whose sequences lie too deep in each other, or cannot be counted");
+            return Verdict::Failed;
+        }
         let granted = slot::granted().unwrap_or_default();
         self.uploads.look(&self.gate.resources, instance, &granted, clock::now())
     }

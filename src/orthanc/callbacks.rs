@@ -202,7 +202,10 @@ pub(super) unsafe extern "C" fn received(
         // SAFETY: the argument promise; the text that comes of it is our own.
         let tags = || unsafe { running.host.file_tags(file, size) };
         let received = ReceivedInstance { origin: Origin::Other, remote_aet: "", size, tags: &tags };
-        match running.callbacks.look(&received) {
+        // SAFETY: the argument promise; what is borrowed ends with this closure.
+        let bytes = unsafe { translate::bytes(file, size) };
+        let Some(bytes) = bytes else { return sdk::gh_received_discard };
+        match running.callbacks.look(&received, bytes) {
             Verdict::Taken => sdk::gh_received_keep,
             Verdict::Dropped => sdk::gh_received_discard,
             // SAFETY: the buffer promise: empty, and for us to fill during this call.

@@ -1,7 +1,7 @@
 //! C's arrays to the borrowed requests of `request`. What cannot be said in Rust (a text that is no UTF-8, a method
 //! that we do not know) is `None`, and the callback refuses without asking further. Must not know what a request means.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 
 use super::sdk;
 use crate::host::Method;
@@ -147,6 +147,15 @@ unsafe fn arrays<'a>(pairs: Pairs) -> Option<(Texts<'a>, Texts<'a>)> {
     // SAFETY: as above.
     let values = unsafe { slice(pairs.values, pairs.count) }?;
     Some((names, values))
+}
+
+/// A file, of at most the size that the server itself takes from us.
+///
+/// # Safety
+/// `start` is null or points to `size` bytes that stay valid and unchanged during `'a`.
+pub(super) unsafe fn bytes<'a>(start: *const c_void, size: u64) -> Option<&'a [u8]> {
+    // SAFETY: the caller's promise.
+    unsafe { slice(start.cast(), u32::try_from(size).ok()?) }
 }
 
 /// An empty array may come as a null pointer; null with a length is `None`.

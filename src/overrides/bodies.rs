@@ -7,9 +7,10 @@
 mod modification;
 mod remote;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::answers::strip;
@@ -115,10 +116,35 @@ pub fn handle(
     }
 }
 
+/// Orthanc Explorer 2 says the level beside the identifiers, or with each of them. The core is given the identifiers, which
+/// every version takes.
 fn bulk_delete(asked: &Asked<'_>) -> Result<Reply, HostError> {
-    let body = asked.body(&["Resources"])?;
-    asked.act(asked.resources(&body, "Resources")?)?;
-    let answer = asked.send(&body);
+    let body = asked.body(&["Level", "Resources"])?;
+    if let Some(level) = body.get("Level") {
+        read_level(level)?;
+    }
+    let (mut names, mut ids) = (Vec::new(), Vec::new());
+    let (mut named_before, mut ids_before) = (HashSet::new(), HashSet::new());
+    for resource in asked.list(&body, "Resources")? {
+        let (level, id) = match resource {
+            Value::String(id) => (None, id.as_str()),
+            Value::Object(resource) => {
+                asked.check_members(resource, &["ID", "Level"])?;
+                let level = read_level(resource.get("Level").unwrap_or(&Value::Null))?;
+                (Some(level), resource.get("ID").and_then(Value::as_str).ok_or(HostError::BAD_REQUEST)?)
+            }
+            _ => return Err(HostError::BAD_REQUEST),
+        };
+        if named_before.insert((level, id)) {
+            names.push(named(level, id));
+        }
+        if ids_before.insert(id) {
+            ids.push(id);
+        }
+    }
+    asked.act(names)?;
+    let ids = [("Resources".to_owned(), json!(ids))].into_iter().collect();
+    let answer = asked.send(&ids);
     // Also after a failure: it may have been one half way.
     asked.context.gate.resources.labels_changed();
     answer.map(|_| core_call::empty())
@@ -158,16 +184,28 @@ impl Asked<'_> {
         }
     }
 
-    fn known(&self, body: Map<String, Value>, members: &[&str]) -> Result<Map<String, Value>, HostError> {
-        match body.keys().find(|member| !members.contains(&member.as_str())) {
+    /// A body that has no other members, with each identifier in its lists once: each costs a look-up, and the core work.
+    fn known(&self, mut body: Map<String, Value>, members: &[&str]) -> Result<Map<String, Value>, HostError> {
+        self.check_members(&body, members)?;
+        for member in ["Resources", "Series", "Instances"] {
+            if let Some(Value::Array(list)) = body.get_mut(member) {
+                let mut seen = HashSet::new();
+                list.retain(|id| id.as_str().is_none_or(|id| seen.insert(id.to_owned())));
+            }
+        }
+        Ok(body)
+    }
+
+    fn check_members(&self, object: &Map<String, Value>, members: &[&str]) -> Result<(), HostError> {
+        match object.keys().find(|member| !members.contains(&member.as_str())) {
             Some(unknown) => Err(self.refuse(&format!("the member {unknown:?} of the body"))),
-            None => Ok(body),
+            None => Ok(()),
         }
     }
 
     /// The identifiers in a member of the body, of any level.
     fn resources<'b>(&self, body: &'b Map<String, Value>, member: &str) -> Result<Vec<Named<'b>>, HostError> {
-        self.identifiers(body, member, |id| Named::OrthancOfAnyLevel(id.into()))
+        self.identifiers(body, member, None)
     }
 
     /// The identifiers in a member of the body, of one level.
@@ -177,41 +215,44 @@ impl Asked<'_> {
         member: &str,
         level: Level,
     ) -> Result<Vec<Named<'b>>, HostError> {
-        self.identifiers(body, member, |id| Named::Orthanc(level, id.into()))
+        self.identifiers(body, member, Some(level))
     }
 
     fn identifiers<'b>(
         &self,
         body: &'b Map<String, Value>,
         member: &str,
-        name: impl Fn(&'b str) -> Named<'b>,
+        level: Option<Level>,
     ) -> Result<Vec<Named<'b>>, HostError> {
+        let list = self.list(body, member)?.iter();
+        list.map(|id| id.as_str().map(|id| named(level, id)).ok_or(HostError::BAD_REQUEST)).collect()
+    }
+
+    /// A list in the body, of a length that can be looked up.
+    fn list<'b>(&self, body: &'b Map<String, Value>, member: &str) -> Result<&'b [Value], HostError> {
         let list = body.get(member).and_then(Value::as_array).ok_or(HostError::BAD_REQUEST)?;
-        list.iter()
-            .map(|id| match id.as_str() {
-                Some(id) if is_orthanc_id(id) => Ok(name(id)),
-                Some(_) => Ok(Named::Malformed),
-                None => Err(HostError::BAD_REQUEST),
-            })
-            .collect()
+        if list.len() > MOST_RESOURCES {
+            self.refuse(&format!("more than {MOST_RESOURCES} resources in the member {member:?} of the body"));
+            return Err(HostError::BAD_REQUEST);
+        }
+        Ok(list)
     }
 
     /// The first identity that may touch everything that is named, with what that is (decision 3: one identity for the
     /// whole request). Links only read.
     fn find_actor(&self, names: &[Named<'_>], reads: bool) -> Result<(Vec<Located>, &Arc<Identity>), HostError> {
         let mut located = Vec::with_capacity(names.len());
+        let mut actors: Vec<_> = self.identities.iter().filter(|identity| reads || identity.link.is_none()).collect();
         for named in names {
-            match self.context.gate.resources.locate(named) {
-                Ok(found) => located.extend(found),
-                Err(error) => return Err(self.refuse(&format!("a resource in the body: {error}"))),
+            let found = self.context.gate.resources.locate(named);
+            let found = found.map_err(|error| self.refuse(&format!("a resource in the body: {error}")))?;
+            actors.retain(|identity| allows_all(identity, &found));
+            if actors.is_empty() {
+                break;
             }
+            located.extend(found);
         }
-        let actor = self
-            .identities
-            .iter()
-            .filter(|identity| reads || identity.link.is_none())
-            .find(|identity| allows_all(identity, &located));
-        match actor {
+        match actors.first() {
             Some(actor) => Ok((located, actor)),
             None => Err(self.refuse("a resource in the body lies outside the authorized labels")),
         }
@@ -263,6 +304,22 @@ impl Asked<'_> {
         self.context.gate.ownership.claim(kind, id, identity);
         (kind == Owned::Job).then(|| id.to_owned())
     }
+}
+
+/// More resources than this in one body are a mistake: each is looked up before anything is done.
+const MOST_RESOURCES: usize = 10_000;
+
+/// An identifier as a body names it; `None`: of any level.
+fn named(level: Option<Level>, id: &str) -> Named<'_> {
+    match level {
+        _ if !is_orthanc_id(id) => Named::Malformed,
+        Some(level) => Named::Orthanc(level, id.into()),
+        None => Named::OrthancOfAnyLevel(id.into()),
+    }
+}
+
+fn read_level(level: &Value) -> Result<Level, HostError> {
+    level.as_str().and_then(Level::parse).ok_or(HostError::BAD_REQUEST)
 }
 
 /// Who acts, on what.

@@ -5,7 +5,7 @@
 mod world;
 
 use serde_json::{Value, json};
-use testbed::dicom::uid;
+use testbed::dicom::{orthanc_id, uid};
 use world::{Recorder, World};
 
 use crate::host::{HostError, Method};
@@ -84,6 +84,111 @@ fn identifiers_in_bodies_are_all_checked() {
             assert!(matches!(answer, Err(HostError::BAD_REQUEST | HostError::FORBIDDEN)), "{path} {odd}: {answer:?}");
             assert_eq!(done, [], "{path} {odd}");
         }
+    }
+}
+
+/// As Orthanc Explorer 2 sends it, to servers before API 33 and since.
+#[test]
+fn what_is_deleted_may_be_named_with_its_level() {
+    const PATH: &str = "/tools/bulk-delete";
+    let world = World::new();
+    let World { own, other, foreign, mixed, .. } = &world;
+    let of = |level: &str, id: &str| json!({"Level": level, "ID": id});
+    let sent = json!({"Resources": [own.study, other.study]});
+    for resources in [
+        json!({"Resources": [own.study, other.study], "Level": "Study"}),
+        json!({"Resources": [of("Study", &own.study), of("Study", &other.study)]}),
+        json!({"Resources": [of("Study", &own.study), own.study, of("Study", &own.study), other.study]}),
+    ] {
+        world.hands_on(PATH, &resources, &sent);
+    }
+    world.hands_on(
+        PATH,
+        &json!({"Resources": [of("Patient", &own.patient), of("Series", &own.series), of("Instance", &own.instance)]}),
+        &json!({"Resources": [own.patient, own.series, own.instance]}),
+    );
+    for resources in [
+        json!([own.study, foreign.study]),
+        json!([of("Study", &own.study), of("Study", &foreign.study)]),
+        json!([of("Study", &foreign.study)]),
+        json!([of("Series", &foreign.series)]),
+        json!([of("Patient", &mixed.patient)]),
+        json!([of("Study", UNKNOWN)]),
+        json!([of("Study", "../changes")]),
+        // At another level.
+        json!([of("Series", &own.study)]),
+        json!([of("Study", &own.series)]),
+        json!([own.study, of("Patient", &own.study)]),
+        // With more than that.
+        json!([{"Level": "Study", "ID": own.study, "Resources": [foreign.study]}]),
+    ] {
+        world.refuses(PATH, &json!({"Resources": resources, "Level": "Study"}));
+    }
+    let (own, foreign) = (&own.study, &foreign.study);
+    for odd in [
+        format!(r#"{{"Resources": [{{"Level": "Study", "ID": "{own}", "ID": "{foreign}"}}]}}"#),
+        format!(r#"{{"Resources": [{{"Level": "Study", "Level": "Series", "ID": "{own}"}}]}}"#),
+        format!(r#"{{"Resources": [{{"Level": "Study"}}, "{own}"]}}"#),
+        format!(r#"{{"Resources": [{{"ID": "{own}"}}]}}"#),
+        format!(r#"{{"Resources": [{{"Level": "Frame", "ID": "{own}"}}]}}"#),
+        format!(r#"{{"Resources": [{{"Level": 1, "ID": "{own}"}}]}}"#),
+        format!(r#"{{"Resources": [{{"Level": "Study", "ID": ["{own}"]}}]}}"#),
+        format!(r#"{{"Resources": ["{own}"], "Level": "Frame"}}"#),
+        format!(r#"{{"Resources": ["{own}"], "Level": null}}"#),
+        format!(r#"{{"Resources": ["{own}"], "Level": "Study", "Level": "Study"}}"#),
+    ] {
+        let (answer, done) = world.post(&world.user, PATH, &odd);
+        assert_eq!((answer, done), (Err(HostError::BAD_REQUEST), vec![]), "{odd}");
+    }
+    // Other routes take identifiers only.
+    let (answer, _) =
+        world.post(&world.user, "/tools/bulk-content", &json!({"Resources": [of("Study", own)]}).to_string());
+    assert_eq!(answer, Err(HostError::BAD_REQUEST));
+}
+
+#[test]
+fn what_is_named_often_is_looked_up_once() {
+    let world = World::new();
+    let World { other, mixed, .. } = &world;
+    world.answers_next(json!({}));
+    let times = |id: &str, more: &str| json!([vec![id; 10_000], vec![more]].concat());
+    let reads = |uri: String| world.host.read.lock().unwrap().iter().filter(|read| **read == uri).count();
+    for (path, _) in listing_routes(&world).into_iter().filter(|(path, _)| !path.ends_with("content")) {
+        let body = json!({"KeepLabels": true, "Resources": times(&other.patient, &other.study)});
+        let body = if path.contains("bulk-a") || path.contains("bulk-m") { body } else { without_labels(body) };
+        let (answer, done) = world.post(&world.user, &path, &body.to_string());
+        assert!(answer.is_ok(), "{path}: {answer:?}");
+        assert_eq!(done[0].2["Resources"], json!([other.patient, other.study]), "{path}");
+        // For the body, and where a result would change the patient, for that.
+        assert!((1..=2).contains(&reads(format!("/patients/{}", other.patient))), "{path}");
+        // Refused at the first one that is not allowed, whatever comes after.
+        let body = without_labels(json!({"Resources": times(&mixed.patient, UNKNOWN)}));
+        let (answer, _) = world.post(&world.user, &path, &body.to_string());
+        assert_eq!(answer, Err(HostError::FORBIDDEN), "{path}");
+        assert_eq!(reads(format!("/patients/{}", mixed.patient)), 1, "{path}");
+        assert_eq!(reads(format!("/patients/{UNKNOWN}")), 0, "{path}");
+        let many: Vec<String> = (0..10_001).map(|at| orthanc_id(&[&at.to_string()])).collect();
+        let (answer, done) = world.post(&world.user, &path, &json!({"Resources": many}).to_string());
+        assert_eq!((answer, done), (Err(HostError::BAD_REQUEST), vec![]), "{path}");
+        assert!(world.host.read.lock().unwrap().is_empty() || path.contains("merge"), "{path}");
+    }
+}
+
+fn without_labels(mut body: Value) -> Value {
+    body.as_object_mut().unwrap().remove("KeepLabels");
+    body
+}
+
+/// In chunks, so that nobody has known before how long it is.
+#[test]
+fn a_body_that_turns_out_too_long_is_not_read() {
+    let world = World::new();
+    for path in ["/tools/bulk-delete", "/tools/find", "/tools/count-resources", "/tools/lookup"] {
+        let mut body = json!({"Level": "Study", "Query": {}, "Resources": [world.own.study]}).to_string();
+        body.push_str(&" ".repeat(4 * 1024 * 1024));
+        let (answer, done) = world.post(&world.user, path, &body);
+        assert_eq!((answer, done), (Err(HostError::FORBIDDEN), vec![]), "{path}");
+        assert!(world.host.read.lock().unwrap().is_empty(), "{path}");
     }
 }
 

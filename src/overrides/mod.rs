@@ -15,7 +15,7 @@ mod query;
 mod results;
 mod scope;
 
-use crate::gate::Gate;
+use crate::gate::{Gate, is_too_long};
 use crate::host::{Host, HostError, Method};
 use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
@@ -67,10 +67,15 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
     if crate::json::is_too_deep_for_the_core(call.body) {
         return Err(HostError::BAD_REQUEST);
     }
+    let path = call.request.path.trim_end_matches('/');
+    // An image that is made from a body may be large.
+    if matches!(scope, Scope::Limited(_)) && is_too_long(call.body) && path != "/tools/create-dicom" {
+        log::info!("a body of {} bytes is refused to somebody who does not hold all labels", call.body.len());
+        return Err(HostError::FORBIDDEN);
+    }
     if let Some(route) = bodies::route(&call.request) {
         return bodies::handle(context, call, scope, &route);
     }
-    let path = call.request.path.trim_end_matches('/');
     let mut segments = path.split('/').skip(1);
     let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());
     match (first, second, third) {

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of who asks or of which studies there are.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::host::HostError;
@@ -41,11 +43,49 @@ pub(super) struct Query {
     pub(super) body: Map<String, Value>,
     pub(super) level: Level,
     /// StudyInstanceUIDs that the query names completely.
-    pub(super) study_uids: Vec<String>,
+    pub(super) study_uids: BTreeSet<String>,
     /// How its constraint on the StudyInstanceUID is written, when it has one.
     pub(super) uid_tag: Option<String>,
+    /// Which studies that may mean.
+    meant: Meant,
     pub(super) labels: Option<Vec<String>>,
     pub(super) constraint: Constraint,
+}
+
+/// Which studies a constraint on the StudyInstanceUID may mean.
+#[derive(Clone)]
+enum Meant {
+    All,
+    These(BTreeSet<String>),
+    Like(String),
+}
+
+/// More UIDs than this in one query are a mistake: each is looked up before anything is searched.
+const MOST_UIDS: usize = 1_000;
+
+/// No UID is longer (DICOM PS3.5 9.1).
+const LONGEST_UID: usize = 64;
+
+impl Meant {
+    /// As the core reads it: the elements of a list are UIDs, wildcards or not.
+    fn read(text: &str) -> Result<Self, HostError> {
+        if text.is_empty() {
+            return Ok(Self::All);
+        }
+        if text.contains('\\') || !text.contains(['*', '?']) {
+            let uids: BTreeSet<String> = text.split('\\').map(str::to_owned).collect();
+            if uids.len() > MOST_UIDS {
+                log::info!("a search for more than {MOST_UIDS} studies by their UIDs is refused");
+                return Err(HostError::BAD_REQUEST);
+            }
+            return Ok(Self::These(uids));
+        }
+        let mut pattern: Vec<char> = text.chars().collect();
+        // Several in a row are one.
+        pattern.dedup_by(|one, before| (*one, *before) == ('*', '*'));
+        let is_too_long = pattern.iter().filter(|one| **one != '*').count() > LONGEST_UID;
+        Ok(if is_too_long { Self::These(BTreeSet::new()) } else { Self::Like(pattern.into_iter().collect()) })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +107,13 @@ impl Query {
             return Err(HostError::FORBIDDEN);
         }
         let level = body.get("Level").and_then(Value::as_str).and_then(level).ok_or(HostError::BAD_REQUEST)?;
-        let mut query =
-            Self { level, study_uids: Vec::new(), uid_tag: None, labels: None, constraint: Constraint::All, body };
+        let (study_uids, labels, constraint) = (BTreeSet::new(), None, Constraint::All);
+        let mut query = Self { level, study_uids, uid_tag: None, meant: Meant::All, labels, constraint, body };
         query.number_tags();
+        query.check_patient_tags()?;
         query.read_uids()?;
         query.read_labels()?;
         query.check_parents()?;
-        query.check_patient_tags()?;
         query.check_patient_metadata()?;
         if query.asks_for_sibling_counts()? {
             log::info!(
@@ -103,18 +143,21 @@ impl Query {
     fn read_uids(&mut self) -> Result<(), HostError> {
         let Some(Value::Object(tags)) = self.body.get("Query") else { return Err(HostError::BAD_REQUEST) };
         for (tag, value) in tags {
-            let hexadecimal: String = tag.chars().filter(char::is_ascii_hexdigit).collect();
-            if tag != "StudyInstanceUID"
-                && !(hexadecimal.eq_ignore_ascii_case("0020000d") && hexadecimal.len() + 1 >= tag.len())
-            {
+            // The core reads numbers in more ways than it writes them (`20,d` is one), and not all of them are ours.
+            if tags::is_oddly_written(tag) {
+                return Err(HostError::BAD_REQUEST);
+            }
+            if !tags::is_study_uid(tag) {
                 continue;
             }
             // Two spellings of one tag: which one counts is not ours to guess.
             if self.uid_tag.replace(tag.clone()).is_some() {
                 return Err(HostError::BAD_REQUEST);
             }
-            let text = value.as_str().ok_or(HostError::BAD_REQUEST)?;
-            self.study_uids.extend(text.split('\\').filter(|uid| is_uid(uid)).map(str::to_owned));
+            self.meant = Meant::read(value.as_str().ok_or(HostError::BAD_REQUEST)?)?;
+            if let Meant::These(uids) = &self.meant {
+                self.study_uids.extend(uids.iter().filter(|uid| is_uid(uid)).cloned());
+            }
         }
         Ok(())
     }
@@ -205,10 +248,11 @@ impl Query {
 
     /// Whether a study with this UID may be meant, as far as the UID goes.
     pub(super) fn may_mean(&self, uid: &str) -> bool {
-        let Some(tag) = &self.uid_tag else { return true };
-        let pattern = self.body.get("Query").and_then(|tags| tags.get(tag)).and_then(Value::as_str);
-        let pattern = pattern.unwrap_or_default();
-        pattern.is_empty() || pattern.split('\\').any(|pattern| matches(pattern, uid))
+        match &self.meant {
+            Meant::All => true,
+            Meant::These(uids) => uids.contains(uid),
+            Meant::Like(pattern) => matches(pattern, uid),
+        }
     }
 
     /// Whether the answer describes the resources, and is not a list of identifiers.

@@ -1,10 +1,10 @@
 //! Which studies one call may be answered from.
 
-use crate::identity::IdentityList;
+use crate::identity::{Identity, IdentityList};
 use crate::pieces::facts;
 use crate::policy::decision;
 use crate::policy::rights::Labels;
-use crate::resource::{Located, Resources};
+use crate::resource::{Located, Named, Resources};
 
 /// The studies that a call may be answered from: the union over the identities that were granted.
 #[derive(Clone, Debug)]
@@ -37,14 +37,28 @@ impl Scope {
         }
     }
 
+    /// Whether all of these may be shown, and there is any: of what was not found nothing is known.
+    #[must_use]
+    pub fn allows_all(&self, located: &[Located]) -> bool {
+        !located.is_empty() && located.iter().all(|resource| self.allows(resource))
+    }
+
     /// Whether everything that a name stands for may be shown, to one and the same identity; what is unknown may not.
     #[must_use]
-    pub fn allows_named(&self, resources: &Resources, named: &crate::resource::Named<'_>) -> bool {
+    pub fn allows_named(&self, resources: &Resources, named: &Named<'_>) -> bool {
         let Self::Limited(identities) = self else { return true };
         let Ok(located) = resources.locate(named) else { return false };
         identities.iter().any(|identity| {
             located.iter().all(|resource| decision::allow(&identity.holder(), &facts(resource)).is_ok())
         })
+    }
+
+    /// Whether nothing at all may be shown, whatever the server holds: no labels, and no link that opens anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self::Limited(identities) = self else { return false };
+        let opens = |identity: &Identity| identity.link.as_ref().is_some_and(|link| !link.resources.is_empty());
+        matches!(self.labels(), Labels::Only(own) if own.is_empty()) && !identities.iter().any(|one| opens(one))
     }
 
     /// The labels that may be shown.

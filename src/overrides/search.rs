@@ -43,6 +43,7 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
         Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
         Plan::Parts(parts) => pretty(&Value::Array(parts.find(context, scope, &query)?)),
+        Plan::Patients(patients) => pretty(&Value::Array(patients.find(context, scope, &query)?)),
     }))
 }
 
@@ -67,6 +68,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         }
         Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
         Plan::Parts(parts) => pretty(&json!({"Count": parts.find(context, scope, &query)?.len()})),
+        Plan::Patients(patients) => pretty(&json!({"Count": patients.find(context, scope, &query)?.len()})),
     }))
 }
 
@@ -85,6 +87,7 @@ fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pie
         Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
         Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
         Plan::Parts(parts) => parts.find(context, scope, query)?,
+        Plan::Patients(patients) => patients.find(context, scope, query)?,
     };
     let wanted = end - since;
     if answer.len() < wanted {
@@ -108,6 +111,7 @@ fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<us
         Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
         Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
         Plan::Parts(parts) => parts.find(context, scope, &all)?.len(),
+        Plan::Patients(patients) => patients.find(context, scope, &all)?.len(),
     })
 }
 
@@ -118,12 +122,14 @@ enum Plan {
     Nothing,
     /// By the core, from a query that finds nothing else.
     Narrowed(Value),
-    /// By the core without its paging, and then only these resources of the query's level count.
+    /// By the core without its paging, and then only these studies count.
     Picked { body: Value, ids: BTreeSet<String> },
     /// By the core in several queries without its paging, one after the other.
     Several(Vec<Value>),
     /// By the core in several queries, each of which names a part of the allowed studies.
     Parts(parts::Parts),
+    /// By the core in several queries, each of which names some of the patients of allowed studies.
+    Patients(patients::Patients),
 }
 
 /// `finds`: resources are wanted, and not only how many there are.
@@ -136,7 +142,7 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
         Labels::Only(own) => own.iter().cloned().collect(),
         Labels::All => return Err(HostError::PLUGIN),
     };
-    if own_labels.is_empty() && !has_links {
+    if scope.is_empty() {
         return Ok(Plan::Nothing);
     }
     if query.level == Level::Study && !has_links {
@@ -154,10 +160,12 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
     for (member, level) in [("ParentStudy", Level::Study), ("ParentSeries", Level::Series)] {
         if let Some(id) = query.text(member)?.filter(|_| below_a_study) {
             // Of a study that is seen in part, what may be seen is found elsewhere.
-            let located = context.gate.resources.locate(&Named::Orthanc(level, id.into())).unwrap_or_default();
-            let is_whole = located
-                .iter()
-                .all(|inner| scope.allows(&Located { study: inner.study.clone(), series: None, instance: None }));
+            let located = context.gate.resources.locate(&Named::Orthanc(level, id.into()));
+            let mut located = located.map_err(|_| HostError::FORBIDDEN)?;
+            for inner in &mut located {
+                (inner.series, inner.instance) = (None, None);
+            }
+            let is_whole = scope.allows_all(&located);
             return Ok(if is_whole { Plan::Narrowed(Value::Object(query.with_labels(labels))) } else { Plan::Nothing });
         }
     }
@@ -197,10 +205,7 @@ fn among_allowed(
     let mut body = query.with_labels(labels);
     if query.level == Level::Patient {
         // Which tags a patient is found by is the core's to say; which patients count is ours.
-        body.remove("Since");
-        body.remove("Limit");
-        let ids = allowed.into_values().map(|listed| listed.patient.to_string()).collect();
-        return Ok(Plan::Picked { body: Value::Object(body), ids });
+        return Ok(Plan::Patients(patients::Patients::of(body, allowed)));
     }
     // The core compares each answer with each UID of the list, and pages nothing that is case-sensitive.
     let is_case_sensitive = body.get("CaseSensitive") == Some(&Value::Bool(true));
@@ -435,6 +440,7 @@ fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u
 }
 
 mod parts;
+mod patients;
 
 #[cfg(test)]
 #[path = "search_tests.rs"]

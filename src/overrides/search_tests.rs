@@ -21,6 +21,30 @@ fn wildcards_match_as_dicom_has_them() {
     }
 }
 
+/// In a list nothing is a wildcard, as the core has it.
+#[test]
+fn a_constraint_on_the_study_means_what_the_core_takes_it_for() {
+    let long = "*".repeat(1_000_000);
+    for (text, uid, expected) in [
+        ("", "1.2", true),
+        ("1.2", "1.2", true),
+        ("1.2", "1.23", false),
+        ("1.*", "1.2", true),
+        ("1.3\\1.2", "1.2", true),
+        ("1.*\\1.3", "1.2", false),
+        ("1.*\\1.*", "1.*", true),
+        (&format!("1.{long}3"), "1.2.3", true),
+        (&"?".repeat(64), &"1".repeat(64), true),
+        (&"?".repeat(1_000_000), &"1".repeat(64), false),
+        (&"1*".repeat(500_000), "1.2", false),
+    ] {
+        let query = json!({"Level": "Series", "Query": {"0020-000D": text}}).to_string();
+        let query = Query::read(query.as_bytes()).unwrap();
+        // As often as there may be studies.
+        assert!((0..20_000).all(|_| query.may_mean(uid) == expected), "{:.20} {uid}", text);
+    }
+}
+
 fn read(body: serde_json::Value) -> Result<(), HostError> {
     Query::read(body.to_string().as_bytes()).map(|_| ())
 }

@@ -13,8 +13,10 @@ use crate::slot::Staleness;
 use crate::testing::{Bed, FakeHost, FakeStudy, NOW, Random, basic, canary, decode, id, uid, world, worlds};
 
 mod askers;
+mod failures;
 mod kept_lists;
 mod parts;
+mod patients;
 mod pieces;
 
 use askers::*;
@@ -113,6 +115,42 @@ fn queries_that_are_not_understood_are_not_passed_on() {
     }
 }
 
+/// What would be looked up study by study, or compared with each of them, is bounded before that.
+#[test]
+fn study_uids_in_odd_spellings_and_numbers_are_refused_at_once() {
+    let (bed, askers) = bed(world());
+    let many: Vec<String> = (0..1_001).map(|number| format!("1.2.{number}")).collect();
+    let own = vec![uid("a1"); 50_000].join("\\");
+    for (tag, value, expected) in [
+        ("20,d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020/000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("(0020000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020 000d", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("0020,000d ", uid("a1"), Some(HostError::BAD_REQUEST)),
+        ("8,1030", "x".to_owned(), Some(HostError::BAD_REQUEST)),
+        ("0020,000d", many.join("\\"), Some(HostError::BAD_REQUEST)),
+        ("0020,000d", own, None),
+    ] {
+        for level in ["Study", "Series", "Instance"] {
+            for path in ["/tools/find", "/tools/count-resources"] {
+                let query = json!({"Level": level, "Query": {tag: value}}).to_string();
+                bed.host.calls.lock().clear();
+                let reply = askers[6].call(&bed, Method::Post, path, query.as_bytes()).unwrap();
+                match expected {
+                    Some(error) => {
+                        assert_eq!(reply, Reply::HostError(error), "{tag} {level}");
+                        assert_eq!(*bed.host.calls.lock(), [], "{tag} {level}");
+                    }
+                    None => {
+                        assert!(matches!(reply, Reply::Answer { .. }), "{tag} {level}: {reply:?}");
+                        assert!(bed.host.count("POST /tools/lookup") <= 3, "{tag} {level}");
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn the_core_does_the_work_where_the_query_can_say_it() {
     let (bed, askers) = bed(world());
@@ -174,15 +212,29 @@ fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {
     let (bed, askers) = bed(world());
     let context = Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default() };
     let scope = Scope::of(bed.gate.decide(&askers[0].request(Method::Post, "/tools/find", &[]), NOW).granted);
-    let shown = |patient: &str, kind: &str| {
-        let mut answer =
-            json!({"ID": id(patient), "Type": kind, "Metadata": {"note": "x"}, "Attachments": [{"Uuid": "y"}]});
+    let shown = |resource: &str, kind: &str, attached: Value| {
+        let mut whole = json!({"ID": id(resource), "Type": kind, "MainDicomTags": {"PatientID": "z"}});
+        whole.as_object_mut().unwrap().append(attached.clone().as_object_mut().unwrap());
+        let mut answer = whole.clone();
         answers::strip(&context, &scope, &scope.labels(), &mut answer);
-        (answer["Metadata"] == json!({"note": "x"}), answer["Attachments"] == json!([{"Uuid": "y"}]))
+        assert_eq!(answer["MainDicomTags"], whole["MainDicomTags"]);
+        (answer == whole, answer)
     };
-    assert_eq!(shown("ph", "Patient"), (true, true));
-    assert_eq!(shown("pc", "Patient"), (false, false), "of whom a study is foreign");
-    assert_eq!(shown("c1", "Study"), (true, true));
+    let forms = [
+        json!({"Metadata": {"note": "x"}, "Attachments": [{"Uuid": "y"}]}),
+        // As a single description and an expanded search have it.
+        json!({"LastUpdate": "20240101T010101", "IsStable": true, "IsProtected": false, "AnonymizedFrom": id("b1"),
+            "ModifiedFrom": id("b1")}),
+    ];
+    for attached in forms {
+        assert!(shown("ph", "Patient", attached.clone()).0);
+        assert!(shown("c1", "Study", attached.clone()).0);
+        // Of whom a study is foreign.
+        let left = shown("pc", "Patient", attached.clone()).1;
+        for (member, value) in attached.as_object().unwrap() {
+            assert!(left.get(member).is_none_or(|left| left != value && left.as_array().is_none_or(Vec::is_empty)));
+        }
+    }
 }
 
 #[test]
@@ -209,6 +261,27 @@ fn a_lookup_finds_only_what_may_be_seen() {
     ] {
         let expected: Vec<Value> = expected.into_iter().map(|name| json!(id(name))).collect();
         assert_eq!(found(asker, name), expected, "{name}");
+    }
+}
+
+/// The core walks through all tags that it keeps for a lookup, and strangers may ask for one.
+#[test]
+fn whoever_may_see_nothing_makes_no_lookup() {
+    let (bed, askers) = bed(world());
+    let inbox = bed.make_link("inbox", Some("both"), LinkType::Inbox, Vec::new(), |_| ());
+    let inbox = Asker { headers: vec![("token", inbox)], labels: vec![], linked: vec![] };
+    let stranger = Asker { headers: vec![], labels: vec![], linked: vec![] };
+    for asker in [&stranger, &inbox, &askers[3]] {
+        for text in [uid("a1"), uid("none"), String::new()] {
+            bed.host.calls.lock().clear();
+            // A link says how long its bodies are.
+            let mut request = asker.request(Method::Post, "/tools/lookup", &[]);
+            request.headers.push(("content-length", "10"));
+            assert!(asker.filter(&bed, &request));
+            let reply = answer_of(&bed, RestRequest { request, body: text.as_bytes() });
+            assert_eq!(value(&reply), json!([]));
+            assert_eq!(*bed.host.calls.lock(), []);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ const PAGE: usize = 10_000;
 /// How long a list is kept at most, if there are as many studies still.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How many studies are kept at most, in all lists together; about 250 bytes each.
+/// How many studies are kept at most, in all lists together; about 300 bytes each.
 const KEPT: usize = 100_000;
 
 /// A study of a list.
@@ -31,6 +31,8 @@ pub struct Listed {
     pub study: Study,
     /// The patient's Orthanc identifier.
     pub patient: Arc<str>,
+    /// The PatientID, if the server said it.
+    pub patient_id: Option<Arc<str>>,
 }
 
 /// All studies that carry one of several labels.
@@ -181,7 +183,9 @@ fn listed(study: &Value, label_sets: &mut BTreeSet<Arc<BTreeSet<String>>>) -> Op
     let uid = study.get("MainDicomTags")?.get("StudyInstanceUID")?.as_str()?;
     let id = study.get("ID")?.as_str()?;
     let patient = study.get("ParentPatient")?.as_str()?.into();
-    Some(Listed { study: Study { id: id.into(), uid: uid.into(), labels }, patient })
+    let patient_id = study.get("PatientMainDicomTags").and_then(|tags| tags.get("PatientID"));
+    let patient_id = patient_id.and_then(Value::as_str).map(Arc::from);
+    Some(Listed { study: Study { id: id.into(), uid: uid.into(), labels }, patient, patient_id })
 }
 
 #[cfg(test)]

@@ -65,6 +65,33 @@ fn find(table: &[(&'static str, &'static str)], tag: &str) -> Option<(&'static s
     table.iter().copied().find(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
 }
 
+/// Whether it is the StudyInstanceUID, in one of the ways in which Orthanc is known to read it.
+#[must_use]
+pub fn is_study_uid(tag: &str) -> bool {
+    tag == "StudyInstanceUID" || digits(tag).is_some_and(|digits| digits.eq_ignore_ascii_case("0020000d"))
+}
+
+/// Whether it looks like a number and is written otherwise than `0020000d`, `0020,000d` or `0020-000d`. Before a comma
+/// DCMTK takes blanks, signs and fewer or more digits, and behind the number whatever comes.
+#[must_use]
+pub fn is_oddly_written(tag: &str) -> bool {
+    let looks_like_a_uid = || {
+        let hexadecimal: String = tag.chars().filter(char::is_ascii_hexdigit).collect();
+        hexadecimal.eq_ignore_ascii_case("0020000d")
+    };
+    digits(tag).is_none() && (tag.contains(',') || looks_like_a_uid())
+}
+
+/// The eight digits of a number that is written as Orthanc writes it, or with a dash, or with nothing between.
+fn digits(tag: &str) -> Option<String> {
+    let digits = match tag.split_once([',', '-']) {
+        Some((group, element)) if group.len() == 4 => [group, element].concat(),
+        Some(_) => return None,
+        None => tag.to_owned(),
+    };
+    (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
+}
+
 /// Whether it is kept of a study itself, or of its patient.
 #[must_use]
 pub fn is_of_study(tag: &str) -> bool {
@@ -141,6 +168,31 @@ mod tests {
         }
         for tag in ["StudyDescription", "0008,1030", "00080060", "SeriesNumber", "0020,0011"] {
             assert!(!is_computed(tag), "{tag}");
+        }
+        for tag in ["StudyInstanceUID", "0020000d", "0020000D", "0020,000d", "0020,000D", "0020-000d"] {
+            assert!(is_study_uid(tag) && !is_oddly_written(tag), "{tag}");
+        }
+        // The first row the core reads as the same (1.12.7, 1.13.0); the second it does not know.
+        for tag in [
+            ["20,d", "0x20,0xd", " 0020,000d", "+20,d", "0020, 000d", "0020,000d)", "10020,d", "-ffe0,d", "\n20,d"],
+            [
+                "0020/000d",
+                "(0020000d",
+                "0020 000d",
+                "0020000d ",
+                "0020.000d",
+                "00200-00d",
+                "(0020,000d)",
+                "0020 ,000d",
+                "0-0-20000d",
+            ],
+        ]
+        .concat()
+        {
+            assert!(is_oddly_written(tag) && !is_study_uid(tag), "{tag}");
+        }
+        for tag in ["PatientID", "0008,1030", "00081030", "dEADbEEF", "ReferencedStudySequence", "", "Nonsense-1"] {
+            assert!(!is_oddly_written(tag) && !is_study_uid(tag), "{tag}");
         }
         assert!(is_of_study("0020,000d") && is_of_study("0020000D") && !is_of_study("SeriesDescription"));
         assert!(is_of_series("SeriesDescription") && !is_of_series("ImageComments"));

@@ -28,6 +28,9 @@ const LONGEST_TEXT: usize = 2048;
 /// Longest body, in bytes: what [`MOST_RESOURCES`] may take, and some air.
 const LONGEST_BODY: usize = 1024 * 1024;
 
+/// Longest name of an unknown member for which a known one is suggested, in bytes.
+const LONGEST_MISTAKE: usize = 64;
+
 /// Longest `ValidityDuration` in seconds: a hundred years. Whoever wants more wants an endless link, and should say so.
 const LONGEST_VALIDITY: u64 = 100 * 365 * 86_400;
 
@@ -230,6 +233,10 @@ fn members<'a, const N: usize>(
     let at = |name: &str| if place.is_empty() { name.to_owned() } else { format!("{place}.{name}") };
     if let Some(unknown) = object.keys().find(|name| !known.iter().any(|spellings| spellings.contains(&name.as_str())))
     {
+        // To compare takes time with the length; what is longer than this resembles none.
+        if unknown.len() > LONGEST_MISTAKE {
+            return Err(bad(&at(&shown(unknown)), "unknown member"));
+        }
         let distance = |name: &&&str| strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase());
         let nearest = known.iter().filter_map(|spellings| spellings.first()).min_by_key(distance).unwrap_or(&"");
         return Err(bad(&at(&shown(unknown)), format_args!("unknown member; is {nearest} meant?")));

@@ -21,6 +21,8 @@ pub struct FakeHost {
     pub calls: Mutex<Vec<(String, String)>>,
     /// Every call fails in this way.
     pub failure: Mutex<Option<HostError>>,
+    /// So many calls from now, one fails.
+    pub fails_at: Mutex<Option<usize>>,
     /// Called once, after the next answer was made and before it is given.
     pub meanwhile: Mutex<Option<Hook>>,
 }
@@ -46,6 +48,15 @@ impl FakeHost {
         if let Some(failure) = *self.failure.lock() {
             return Err(failure);
         }
+        let mut fails_at = self.fails_at.lock();
+        *fails_at = match *fails_at {
+            Some(0) => {
+                *fails_at = None;
+                return Err(HostError::PLUGIN);
+            }
+            left => left.map(|left| left - 1),
+        };
+        drop(fails_at);
         let answer = self.core(method, uri, body);
         let hook = self.meanwhile.lock().take();
         if let Some(hook) = hook {
@@ -166,6 +177,9 @@ fn describe(node: &FakeNode) -> Value {
     if let Some(member) = node.level.parent_member() {
         description[member] = json!(node.parent);
     }
+    if node.level == Level::Study {
+        description["PatientMainDicomTags"] = json!({"PatientID": uid(&node.studies[0].patient)});
+    }
     description
 }
 
@@ -205,13 +219,16 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
         let tags = query["Query"].as_object().into_iter().flatten();
         tags.into_iter().all(|(tag, value)| {
             let value = value.as_str().unwrap_or_default();
-            let fits =
-                |text: &str| value.is_empty() || value.split('\\').any(|one| wildcard(one.as_bytes(), text.as_bytes()));
+            // The elements of a list are compared as they are, wildcards too.
+            let fits = |text: &str| match value.contains('\\') {
+                true => value.split('\\').any(|one| one == text),
+                false => value.is_empty() || wildcard(value.as_bytes(), text.as_bytes()),
+            };
             match tag.as_str() {
                 "StudyInstanceUID" | "0020,000d" | "0020-000D" | "0020000d" => {
                     node.studies.iter().any(|study| fits(&uid(&study.twin)))
                 }
-                "PatientID" | "0010,0020" => fits(&uid(&node.studies[0].patient)),
+                "PatientID" | "0010,0020" | "0010-0020" | "00100020" => fits(&uid(&node.studies[0].patient)),
                 "SeriesInstanceUID" | "0020,000e" => node.level < Level::Series || fits(&node.uid),
                 _ => true,
             }

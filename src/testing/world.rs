@@ -80,6 +80,7 @@ pub fn nodes(studies: &[FakeStudy]) -> Vec<FakeNode> {
     for (patient, studies) in patients {
         found.push(node(Level::Patient, patient, patient, "", &[], studies));
     }
+    let patients = found.len();
     for study in studies {
         let lies_in = vec![study.clone()];
         let labels: Vec<&str> = study.labels.iter().map(String::as_str).collect();
@@ -92,6 +93,8 @@ pub fn nodes(studies: &[FakeStudy]) -> Vec<FakeNode> {
         }
     }
     found.sort_by_key(|node| node.level);
+    // As Orthanc answers them.
+    found[..patients].sort_by(|one, other| one.id.cmp(&other.id));
     found
 }
 

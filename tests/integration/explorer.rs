@@ -124,6 +124,7 @@ fn site(version: Version, server: &MailServer) -> (Site, BTreeMap<String, String
             "admin-role": {"permissions": ["all", "admin-permissions", "upload", "edit-labels"], "authorized-labels": ["*"]},
             "sharer-role": {"permissions": ["view", "download", "share", "create-inbox-links"], "authorized-labels": ["external"]},
             "viewer-role": {"permissions": ["view"], "authorized-labels": ["external"]},
+            "cleaner-role": {"permissions": ["view", "delete"], "authorized-labels": ["external"]},
         },
         "available-labels": [],
     });
@@ -150,6 +151,7 @@ fn site(version: Version, server: &MailServer) -> (Site, BTreeMap<String, String
         |name: &str, label: &str| site.upload(&Instance::named("Explored", name, "series", "instance"), &[label]);
     let images: [Image; 2] = [upload("study", "external"), upload("other", "external")];
     let foreign = site.upload(&Instance::named("Foreign", "study", "series", "instance"), &["internal"]);
+    let old = ["old-1", "old-2", "old-3"].map(|name| (name, upload(name, "external").ids.study));
     let [study, other] = images;
     let mut names = BTreeMap::new();
     for (name, value) in [
@@ -163,6 +165,11 @@ fn site(version: Version, server: &MailServer) -> (Site, BTreeMap<String, String
         ("foreign-uid", &foreign.study_uid),
         ("sharer", &site.token("jane", &["sharer-role"])),
         ("viewer", &site.token("vera", &["viewer-role"])),
+        ("cleaner", &site.token("clea", &["cleaner-role"])),
+        ("admin", &site.token("anna", &["admin-role"])),
+        (old[0].0, &old[0].1),
+        (old[1].0, &old[1].1),
+        (old[2].0, &old[2].1),
     ] {
         names.insert(name.to_owned(), value.clone());
     }

@@ -21,6 +21,8 @@ mod login;
 mod logs;
 mod mail;
 mod meddream;
+mod nested;
+mod patients;
 mod roles;
 mod search;
 mod shares;

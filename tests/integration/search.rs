@@ -100,6 +100,8 @@ fn without_times(mut value: Value, reference: &Orthanc, site: &Orthanc) -> Value
                 for name in ["LastUpdate", "IsStable", "ReceptionDate", "Metadata", "FileUuid", "Attachments"] {
                     members.remove(name);
                 }
+                // A patient of whom not all studies are allowed is shown without it.
+                members.remove("IsProtected");
                 members.values_mut().for_each(|member| walk(member, from, to));
             }
             Value::Array(list) => list.iter_mut().for_each(|element| walk(element, from, to)),

@@ -5,7 +5,7 @@
 //! already (that is what merging is for, where the target is named and checked), nor a patient whose studies are not all
 //! allowed: Orthanc writes what it keeps of a patient anew from the results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -188,10 +188,15 @@ impl Identifiers {
         if leaves_patient {
             return Ok(());
         }
+        let mut patients = BTreeSet::new();
         for study in sources(actor).keys() {
             let description = asked.context.host.get(&format!("/studies/{study}"))?;
             let description: Value = crate::json::from_slice(&description).map_err(|_| HostError::PLUGIN)?;
             let patient = description.get("ParentPatient").and_then(Value::as_str).ok_or(HostError::PLUGIN)?;
+            patients.insert(patient.to_owned());
+        }
+        // Each once: a patient is all its studies.
+        for patient in patients {
             if !asked.may_touch(actor.identity, &[Named::Orthanc(Level::Patient, patient.into())]) {
                 return Err(asked.refuse(
                     "what is kept of the patient would be written anew, and not all studies of the patient are allowed",

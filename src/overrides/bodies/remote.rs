@@ -37,9 +37,10 @@ pub(super) fn store(asked: &Asked<'_>, members: &[&str]) -> Result<Reply, HostEr
     let body = match body {
         Value::String(id) => wrapped(Value::Array(vec![id.into()])),
         list @ Value::Array(_) => wrapped(list),
-        Value::Object(body) => asked.known(body, members)?,
+        Value::Object(body) => body,
         _ => return Err(HostError::BAD_REQUEST),
     };
+    let body = asked.known(body, members)?;
     let actor = asked.act(asked.resources(&body, "Resources")?)?;
     answer(asked, actor.identity, asked.send(&body)?)
 }

@@ -16,6 +16,8 @@ pub(super) struct Recorder {
     pub(super) resources: BTreeMap<String, Value>,
     /// Answers to GET.
     pub(super) answers: Mutex<BTreeMap<String, Value>>,
+    /// What was read.
+    pub(super) read: Mutex<Vec<String>>,
     /// What was changed or sent.
     pub(super) done: Mutex<Vec<(Method, String, Value)>>,
     /// What the next POST answers.
@@ -73,6 +75,7 @@ impl Host for Recorder {
     }
 
     fn get(&self, uri: &str) -> Result<Vec<u8>, HostError> {
+        self.read.lock().unwrap().push(uri.to_owned());
         let special = self.answers.lock().unwrap().get(uri).cloned();
         let found = special.or_else(|| self.resources.get(uri).cloned());
         found.map(|found| found.to_string().into_bytes()).ok_or(HostError::UNKNOWN_RESOURCE)
@@ -192,6 +195,7 @@ impl World {
     /// The answer to a POST, with what was done because of it.
     pub(super) fn post(&self, who: &str, path: &str, body: &str) -> (Result<Value, HostError>, Vec<Sent>) {
         self.host.done.lock().unwrap().clear();
+        self.host.read.lock().unwrap().clear();
         if !self.passes(Method::Post, path, who) {
             return (Err(HostError::FORBIDDEN), Vec::new());
         }

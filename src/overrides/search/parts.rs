@@ -91,10 +91,14 @@ fn among(
                 found.extend(found_by(context, &body)?);
             }
         }
-        let is_little = (found.len() - before) * 4 < part.len();
-        size = if is_little { (size * 2).min(MOST) } else { NEXT };
+        size = next_size(size, found.len() - before, part.len());
     }
     Ok(Ok(found))
+}
+
+/// How many are named after a part of this size, when so much was found among so many.
+pub(super) fn next_size(size: usize, found: usize, named: usize) -> usize {
+    if found * 4 < named { (size * 2).min(MOST) } else { NEXT }
 }
 
 /// Where a part ends: studies with one UID stay together.

@@ -1,0 +1,164 @@
+use super::*;
+
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+
+fn short_element(tag: [u8; 4], vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
+    [&tag[..], vr, &u16::try_from(value.len()).unwrap().to_le_bytes(), value].concat()
+}
+
+fn file(syntax: &str, data: &[u8]) -> Vec<u8> {
+    let mut syntax = syntax.as_bytes().to_vec();
+    syntax.resize(syntax.len().next_multiple_of(2), 0);
+    let meta = short_element([2, 0, 0x10, 0], b"UI", &syntax);
+    let length = u32::try_from(meta.len()).unwrap().to_le_bytes();
+    [&[0; 128][..], b"DICM", &short_element([2, 0, 0, 0], b"UL", &length), &meta, data].concat()
+}
+
+/// How a sequence is written.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    is_explicit: bool,
+    is_defined: bool,
+}
+
+const WAYS: [Way; 4] = [
+    Way { is_explicit: true, is_defined: true },
+    Way { is_explicit: true, is_defined: false },
+    Way { is_explicit: false, is_defined: true },
+    Way { is_explicit: false, is_defined: false },
+];
+
+impl Way {
+    fn syntax(self) -> &'static str {
+        if self.is_explicit { EXPLICIT } else { IMPLICIT }
+    }
+
+    fn length(self, value: &[u8]) -> [u8; 4] {
+        if self.is_defined { u32::try_from(value.len()).unwrap().to_le_bytes() } else { UNDEFINED.to_le_bytes() }
+    }
+
+    fn item(self, value: &[u8]) -> Vec<u8> {
+        let end: &[u8] = if self.is_defined { &[] } else { &[0xfe, 0xff, 0x0d, 0xe0, 0, 0, 0, 0] };
+        [&ITEM[..], &self.length(value), value, end].concat()
+    }
+
+    fn sequence(self, items: &[u8]) -> Vec<u8> {
+        let vr: &[u8] = if self.is_explicit { b"SQ\0\0" } else { &[] };
+        let end: &[u8] = if self.is_defined { &[] } else { &[0xfe, 0xff, 0xdd, 0xe0, 0, 0, 0, 0] };
+        [&[0x40, 0, 0x30, 0xa7][..], vr, &self.length(items), items, end].concat()
+    }
+
+    fn nested(self, levels: usize) -> Vec<u8> {
+        (0..levels).fold(Vec::new(), |inner, _| self.sequence(&self.item(&inner)))
+    }
+}
+
+#[test]
+fn levels_are_counted_however_they_are_written() {
+    for way in WAYS {
+        for (levels, expected) in [(0, false), (1, false), (16, false), (17, true), (50, true), (3_000, true)] {
+            let file = file(way.syntax(), &way.nested(levels));
+            assert_eq!(is_too_deep(&file), expected, "{way:?} {levels}");
+            // Behind much that is flat.
+            let flat = way.sequence(&way.item(&[]).repeat(100));
+            let behind = [file, flat.clone(), way.nested(levels), flat].concat();
+            assert_eq!(is_too_deep(&behind), expected, "{way:?} {levels}, behind");
+        }
+    }
+    // Without a representation within one that has one.
+    let unknown = |items: &[u8]| {
+        [&[0x41, 0, 0x30, 0xa7][..], b"UN\0\0\xff\xff\xff\xff", items, &WAYS[3].sequence(&[])[8..]].concat()
+    };
+    for (levels, expected) in [(15, false), (16, true)] {
+        let inner = [WAYS[3].item(&WAYS[3].nested(levels)), WAYS[3].item(&[]).repeat(20)].concat();
+        assert_eq!(is_too_deep(&file(EXPLICIT, &unknown(&inner))), expected, "{levels}");
+    }
+}
+
+/// The server's threads have little stack, and so has this one.
+#[test]
+fn depth_takes_no_stack() {
+    let deep: Vec<Vec<u8>> = WAYS
+        .map(|way| {
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            if !way.is_defined {
+                before = [&way.sequence(&[])[..if way.is_explicit { 12 } else { 8 }], &way.item(&[])[..8]].concat();
+                after = [&way.item(&[])[8..], &way.sequence(&[])[if way.is_explicit { 12 } else { 8 }..]].concat();
+            }
+            file(way.syntax(), &[before.repeat(200_000), after.repeat(200_000)].concat())
+        })
+        .to_vec();
+    let thread = std::thread::Builder::new().stack_size(64 * 1024);
+    let found = thread.spawn(move || deep.iter().map(|file| is_too_deep(file)).collect::<Vec<_>>()).unwrap();
+    assert_eq!(found.join().unwrap(), [false, true, false, true]);
+}
+
+#[test]
+fn what_is_not_read_for_sure_is_too_deep() {
+    let way = WAYS[1];
+    let flat = way.sequence(&way.item(&[]).repeat(100));
+    assert!(!is_too_deep(&file(EXPLICIT, &flat)));
+    // Compressed pixels come in many pieces.
+    let pieces = [
+        &[0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0][..],
+        &UNDEFINED.to_le_bytes(),
+        &WAYS[0].item(&[0xfe; 10]).repeat(100),
+        &way.sequence(&[])[12..],
+    ]
+    .concat();
+    assert!(!is_too_deep(&file("1.2.840.10008.1.2.4.50", &pieces)));
+    for (what, odd) in [
+        ("big endian", file("1.2.840.10008.1.2.2", &ITEM_OF_BIG_ENDIAN.repeat(100))),
+        ("deflated", file("1.2.840.10008.1.2.1.99", &[1, 2, 3])),
+        ("of JPIP, deflated", file("1.2.840.10008.1.2.4.95", &[])),
+        ("no head", flat.clone()),
+        ("a head without a syntax", file("", &flat)),
+        (
+            "a value that ends beyond the file",
+            [file(EXPLICIT, &flat), short_element([0x50, 0, 0, 0], b"LO", b"x")[..8].to_vec()].concat(),
+        ),
+        ("an unknown representation", [file(EXPLICIT, &flat), short_element([0x50, 0, 0, 0], b"XX", b"")].concat()),
+        ("a delimiter where none is due", [file(EXPLICIT, &flat), flat[flat.len() - 8..].to_vec()].concat()),
+        (
+            "a value that could be a sequence",
+            [
+                file(IMPLICIT, &WAYS[3].sequence(&WAYS[3].item(&[]).repeat(100))),
+                [&[0x50, 0, 0, 0, 14, 0, 0, 0, 1, 2][..], &WAYS[2].item(&[]), &[0; 4]].concat(),
+            ]
+            .concat(),
+        ),
+        (
+            "an item beyond its sequence",
+            file(
+                EXPLICIT,
+                &[&flat[..], &[0x40, 0, 0x30, 0xa7, b'S', b'Q', 0, 0, 8, 0, 0, 0], &ITEM, &[9, 0, 0, 0], &[0; 9]]
+                    .concat(),
+            ),
+        ),
+    ] {
+        assert!(is_too_deep(&odd), "{what}");
+    }
+    // Cut off anywhere, and with any byte changed: no panic, and never less than what is there for sure.
+    let whole = file(EXPLICIT, &way.nested(40));
+    for end in 0..whole.len() {
+        let cut = &whole[..end];
+        let items = cut.windows(4).filter(|four| **four == ITEM).count();
+        assert_eq!(is_too_deep(cut), items > DEEPEST, "{end}");
+    }
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x20;
+        let _any = is_too_deep(&changed);
+    }
+}
+
+#[test]
+fn real_images_are_not_too_deep() {
+    for name in testbed::dicom::REAL_IMAGES {
+        let file = std::fs::read(testbed::dicom::real_image(name).unwrap()).unwrap();
+        assert!(!is_too_deep(&file), "{name}");
+        // Nor if they had more items.
+        assert!(depth(&file, meta(&file)).is_some(), "{name}");
+    }
+}

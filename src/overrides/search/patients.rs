@@ -1,0 +1,105 @@
+//! Searches for patients: those of whom a study is allowed are named in the query, some of them at a time, so that the core
+//! looks at no others, however many there are.
+//!
+//! Knows nothing of how the allowed studies are found.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::super::Context;
+use super::super::query::Query;
+use super::super::scope::Scope;
+use super::parts::{FIRST, next_size};
+use super::{Allowed, found_by, is_one_of, page, paged};
+use crate::host::HostError;
+
+/// How Orthanc lets the PatientID be written. A constraint in one spelling holds beside one in another.
+const SPELLINGS: [&str; 4] = ["0010,0020", "0010-0020", "00100020", "PatientID"];
+
+/// A search among patients.
+#[derive(Debug, PartialEq)]
+pub(super) struct Patients {
+    /// The query, its labels already put right.
+    body: Map<String, Value>,
+    /// By Orthanc identifier, in the order in which the core answers them; with the PatientID, if it can be named.
+    named: BTreeMap<Arc<str>, Option<Arc<str>>>,
+}
+
+/// An Orthanc identifier with the PatientID.
+type One<'a> = (&'a str, Option<&'a str>);
+
+impl Patients {
+    pub(super) fn of(body: Map<String, Value>, allowed: Allowed) -> Self {
+        let named = allowed.into_values().map(|listed| {
+            // A list is compared letter by letter, wildcards too; only what parts it cannot stand in it.
+            (listed.patient, listed.patient_id.filter(|id| !id.contains('\\')))
+        });
+        let mut named: BTreeMap<_, _> = named.collect();
+        if let Some(parent) = body.get("ParentPatient").and_then(Value::as_str) {
+            named.retain(|id, _| **id == *parent);
+        }
+        Self { body, named }
+    }
+
+    /// The query's page of the answers, without what may not be known.
+    pub(super) fn find(self, context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<Value>, HostError> {
+        let (wanted, _) = page(query)?;
+        let all: Vec<One<'_>> = self.named.iter().map(|(id, patient_id)| (&**id, patient_id.as_deref())).collect();
+        let is_ordered = self.body.contains_key("OrderBy");
+        let (mut found, mut rest) = (Vec::new(), all.as_slice());
+        let mut size = if is_ordered { all.len() } else { FIRST };
+        while !rest.is_empty() && found.len() < wanted {
+            let part;
+            (part, rest) = rest.split_at_checked(size).unwrap_or((rest, &[]));
+            let mut answer = self.among(context, part)?;
+            if !is_ordered {
+                answer.sort_by(|one, other| id_of(one).cmp(id_of(other)));
+            }
+            size = next_size(size, answer.len(), part.len());
+            found.extend(answer);
+        }
+        paged(context, scope, query, found)
+    }
+
+    /// What is found among some patients. Those that cannot be named together come last, whatever the order.
+    fn among(&self, context: &Context<'_>, part: &[One<'_>]) -> Result<Vec<Value>, HostError> {
+        let is_single =
+            part.len() == 1 && !["ParentSeries", "ParentStudy"].iter().any(|one| self.body.contains_key(*one));
+        let list: Vec<&str> = match is_single {
+            true => Vec::new(),
+            false => part.iter().filter_map(|(_, patient_id)| *patient_id).collect(),
+        };
+        let mut found = Vec::new();
+        if let [first, ..] = *list {
+            let mut body = self.unpaged();
+            let Some(Value::Object(tags)) = body.get_mut("Query") else { return Err(HostError::BAD_REQUEST) };
+            let free = SPELLINGS.iter().find(|tag| !tags.contains_key(**tag)).ok_or(HostError::BAD_REQUEST)?;
+            // Twice: one alone would be no list, and its wildcards would be some.
+            tags.insert((*free).to_owned(), json!(format!("{first}\\{}", list.join("\\"))));
+            found = found_by(context, &Value::Object(body))?;
+        }
+        for (id, _) in part.iter().filter(|(_, patient_id)| is_single || patient_id.is_none()) {
+            let mut body = self.unpaged();
+            body.insert("ParentPatient".to_owned(), json!(id));
+            found.extend(found_by(context, &Value::Object(body))?);
+        }
+        // The core compares without regard to case, and versions that do not know the parent ignore it.
+        found.retain(|resource| is_one_of(resource, |id| self.named.contains_key(id)));
+        Ok(found)
+    }
+
+    /// The query for everything: without `Since` the core ends at the limit that the site has set (`LimitFindResults`),
+    /// which is for what somebody asked for, and not for a part of it.
+    fn unpaged(&self) -> Map<String, Value> {
+        let mut body = self.body.clone();
+        body.remove("Limit");
+        body.insert("Since".to_owned(), json!(0));
+        body
+    }
+}
+
+fn id_of(resource: &Value) -> &str {
+    resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).unwrap_or_default()
+}
