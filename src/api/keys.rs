@@ -6,12 +6,13 @@ use serde_json::{Map, Value, json};
 
 use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
+use crate::bytes::{hex, random};
 use crate::clock::UnixTime;
 use crate::host::Method;
 use crate::identity::Identity;
-use crate::identity::api_key::{self, hex, random};
+use crate::identity::api_key;
+use crate::json::Unique;
 use crate::policy::rights::{ADMIN, Labels, Rights};
-use crate::policy::roles::Unique;
 use crate::share::{bad, date};
 use crate::store::{ApiKeyRecord, PersonRecord};
 

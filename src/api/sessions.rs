@@ -126,7 +126,7 @@ fn end(call: &Call<'_>, person: &Person) -> Answer {
         }
         None => call.api.gate.identities.forget(),
     }
-    log::warn!("everything that {:?} of {} had was ended", crate::gate::shorten(&person.subject), person.issuer);
+    log::warn!("everything that {:?} of {} had was ended", crate::log_text::shorten(&person.subject), person.issuer);
     Ok(ok(&json!({})))
 }
 

@@ -7,7 +7,7 @@
 use aws_lc_rs::hmac;
 
 use crate::bytes::sha256;
-pub use crate::bytes::{NoRandom, hex, random};
+use crate::bytes::{NoRandom, hex, random};
 use crate::secret::Secret;
 
 /// What every key begins with.

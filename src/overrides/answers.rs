@@ -6,7 +6,7 @@ use super::core_call::{self, pass_on};
 use super::pieces::{self, Sight};
 use super::{Context, Scope};
 use crate::host::{HostError, Method};
-pub(super) use crate::json::pretty;
+use crate::json::pretty;
 use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, Request, RestRequest};

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::answers::{pretty, strip};
+use super::answers::strip;
 use super::core_call::{self, pass_on};
 use super::pieces::{self, Sight};
 use super::query::{Constraint, PARENTS, Query};
 use super::scope::Scope;
 use crate::host::{HostError, Method};
+use crate::json::pretty;
 use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::rights::{KNOWN_PERMISSIONS, Labels, Rights};
-pub use crate::json::Unique;
+use crate::json::Unique;
 
 /// One role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::kind::LinkType;
 use super::{ShareResource, date};
 use crate::clock::UnixTime;
-use crate::policy::roles::Unique;
+use crate::json::Unique;
 use crate::resource::Level;
 use crate::secret::Secret;
 

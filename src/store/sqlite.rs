@@ -136,7 +136,7 @@ impl SqliteStore {
             let found = self.sql(body(transaction))?;
             if found {
                 self.sql(count_change(transaction))?;
-                // While rolled back the database's epoch stays: it would else catch up with the file, and the next start
+                // While rolled back the database's epoch stays: it would otherwise catch up with the file, and the next start
                 // would take the restored backup for the real thing. The file is ahead already.
                 if self.still_rolled_back(transaction)?.is_none() {
                     self.sql(transaction.execute("UPDATE state SET epoch = epoch + 1", ()))?;

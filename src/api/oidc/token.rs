@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::super::{Answer, ApiError, Call, ok};
 use super::{Desk, private, refusal};
-use crate::gate::shorten;
 use crate::identity::{Identity, launched};
 use crate::launch::{self, TokenFault, TokenRequest};
+use crate::log_text::shorten;
 use crate::request::Reply;
 use crate::store::{LaunchRecord, StoreError};
 
@@ -39,7 +39,7 @@ where
 trait Internal {}
 impl Internal for StoreError {}
 impl Internal for crate::seal::Unsealable {}
-impl Internal for crate::identity::api_key::NoRandom {}
+impl Internal for crate::bytes::NoRandom {}
 
 /// Answers a client, readable by its origin whatever comes of it.
 pub fn token(call: &Call<'_>) -> Answer {
