@@ -18,7 +18,7 @@ use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, 
 const STUDIES: usize = 100;
 /// Requests per round for what can be repeated, and for what can be used once only.
 const MANY: usize = 240;
-const FRESH: usize = 40;
+const FRESH: usize = 120;
 /// How many browsers are logged in. Each of a session's requests is another one's.
 const SESSIONS: usize = 2_000;
 
@@ -62,6 +62,11 @@ const METADATA: &str = "GET /studies/{id}/metadata";
 const FIND: &str = "POST /tools/find";
 const FIND_LABELLED: &str = "POST /tools/find with the label";
 const QIDO: &str = "GET /dicom-web/studies";
+/// What OHIF asks first, and what it asks of each study or series that it shows.
+const QIDO_STUDY: &str = "GET /dicom-web/studies?StudyInstanceUID={uid}";
+const WADO_METADATA: &str = "GET /dicom-web/studies/{uid}/metadata";
+
+const FIRST_USE: &str = "first use of a link";
 
 const ROWS: &[Row] = &[
     row(SYSTEM, "API key", "bare", 1.03, 1.03, MANY),
@@ -79,7 +84,11 @@ const ROWS: &[Row] = &[
     row(FIND_LABELLED, "limited user", "bare", 1.05, f64::INFINITY, MANY),
     row(METADATA, "first use of a key", "bare", 1.15, 1.15, FRESH),
     row(METADATA, "unknown key", "bare", 1.0, 1.0, FRESH),
-    row(METADATA, "first use of a link", "bare", 1.2, 1.2, FRESH),
+    row(METADATA, FIRST_USE, "bare", 1.2, 1.2, FRESH),
+    row(WADO_METADATA, FIRST_USE, "bare", 1.2, 1.2, FRESH),
+    row(WADO_METADATA, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
+    row(QIDO_STUDY, FIRST_USE, "link", 1.2, 1.2, FRESH),
+    row(QIDO_STUDY, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
     row(METADATA, "session", "API key beside the gate", f64::INFINITY, 1.05, SESSIONS),
     row(METADATA, "limited user", "local user", 1.05, 1.05, MANY),
     row(METADATA, "limited user, label miss", "local user", f64::INFINITY, f64::INFINITY, MANY),
@@ -139,7 +148,8 @@ impl Site {
 
         eprintln!("bench: making keys and links");
         let admin = admin(gated);
-        let fresh = (rounds + 1) * FRESH * 2;
+        // Each is used once: with one connection and with eight, in each round of each row.
+        let fresh = |variant: &str| rounds * 2 * FRESH * ROWS.iter().filter(|row| row.variant == variant).count();
         let key = || -> Result<String> {
             let answer = admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
             Ok(answer["Key"].as_str().context("no Key")?.to_owned())
@@ -151,8 +161,8 @@ impl Site {
                 admin.put_json("/auth/tokens/stone-viewer-publication", &wanted)?.expect_status(200)?.json()?;
             Ok(answer["Token"].as_str().context("no Token")?.to_owned())
         };
-        let keys = (0..fresh).map(|_| key()).collect::<Result<Vec<_>>>()?;
-        let links = (0..fresh).map(|_| link()).collect::<Result<Vec<_>>>()?;
+        let keys = (0..fresh("first use of a key")).map(|_| key()).collect::<Result<Vec<_>>>()?;
+        let links = (0..fresh(FIRST_USE)).map(|_| link()).collect::<Result<Vec<_>>>()?;
         let unknown = keys.iter().map(|key| spoil(key)).collect();
         let jwt = format!("Bearer {}", provider.token("bench", &["admin-role"])?);
 
@@ -175,7 +185,7 @@ impl Site {
             always("link", gate, Some(("token", link()?))),
             each("first use of a key", gate, "api-key", keys, 200),
             each("unknown key", gate, "api-key", unknown, 403),
-            each("first use of a link", gate, "token", links, 200),
+            each(FIRST_USE, gate, "token", links, 200),
             always("API key beside the gate", login.address(), Some(("api-key", beside))),
             each("session", login.address(), "Cookie", sessions, 200),
         ];
@@ -190,6 +200,8 @@ impl Site {
             (FIND, post(&find)),
             (FIND_LABELLED, post(&labelled)),
             (QIDO, Request::get("/dicom-web/studies?PatientID=bench-1*&limit=20")),
+            (QIDO_STUDY, Request::get(&format!("/dicom-web/studies?StudyInstanceUID={study_uid}"))),
+            (WADO_METADATA, Request::get(&format!("/dicom-web/studies/{study_uid}/metadata"))),
         ];
         let site = Self {
             variants,
