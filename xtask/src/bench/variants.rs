@@ -149,7 +149,8 @@ impl Site {
         eprintln!("bench: making keys and links");
         let admin = admin(gated);
         // Each is used once: with one connection and with eight, in each round of each row.
-        let fresh = |variant: &str| rounds * 2 * FRESH * ROWS.iter().filter(|row| row.variant == variant).count();
+        let fresh =
+            |variant: &str| rounds.max(1) * 2 * FRESH * ROWS.iter().filter(|row| row.variant == variant).count();
         let key = || -> Result<String> {
             let answer = admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
             Ok(answer["Key"].as_str().context("no Key")?.to_owned())
