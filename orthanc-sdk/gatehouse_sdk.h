@@ -1,5 +1,5 @@
 /*
- * The slice of Orthanc's plugin interface that Gatehouse calls or is called through, for hosts 1.12.0 and later.
+ * The slice of Orthanc's plugin interface that Gatehouse calls or is called through, for hosts 1.12.5 and later.
  *
  * Only facts are here: layouts, numbers and signatures. `tests/abi.rs` compares each of them with the official header of
  * every supported Orthanc; whoever adds a name here adds its line in `tests/abi/assertions.cpp`, or that test fails.

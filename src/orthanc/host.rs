@@ -83,7 +83,7 @@ impl OrthancHost {
         }
     }
 
-    /// One line in the server's log, with its place in our source where the server has room for that.
+    /// One line in the server's log, with its place in our source.
     pub(super) fn log(&self, level: log::Level, file: &str, line: u32, message: String) {
         let level = match level {
             log::Level::Error => sdk::gh_log_level_error,
@@ -91,16 +91,10 @@ impl OrthancHost {
             log::Level::Info | log::Level::Debug | log::Level::Trace => sdk::gh_log_level_info,
         };
         let (Ok(file), Ok(message)) = (CString::new(file), CString::new(message)) else { return };
-        let named = self.version >= HostVersion::new(1, 12, 4);
         // Without a server there is no log to complain in.
         let _logged = self.with(|context| {
-            if named {
-                // SAFETY: the context promise; the texts outlive the call.
-                unsafe { sdk::gh_log_named(context, level, NAME.as_ptr(), file.as_ptr(), line, message.as_ptr()) };
-            } else {
-                // SAFETY: as above.
-                unsafe { sdk::gh_log(context, level, message.as_ptr()) };
-            }
+            // SAFETY: the context promise; the texts outlive the call.
+            unsafe { sdk::gh_log_named(context, level, NAME.as_ptr(), file.as_ptr(), line, message.as_ptr()) };
             Ok(())
         });
     }

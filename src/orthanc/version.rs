@@ -2,8 +2,9 @@
 
 use crate::host::HostVersion;
 
-/// Labels came with 1.12.0; nothing older can be protected by them.
-pub(super) const MINIMUM: HostVersion = HostVersion::new(1, 12, 0);
+/// `ParentStudy` and its like came to `/tools/find` with 1.12.5, and `/tools/count-resources` too. An older server ignores what
+/// it does not know of a query, and would find what it is to be kept from finding.
+pub(super) const MINIMUM: HostVersion = HostVersion::new(1, 12, 5);
 
 /// Reads `1.12.7`, with or without something behind it (`1.12.7+dfsg`), `1.13` and `mainline`, which counts as newest.
 pub(super) fn parse(text: &str) -> Option<HostVersion> {
@@ -33,9 +34,15 @@ mod tests {
     #[test]
     fn versions_are_ordered_by_number_and_not_by_text() {
         assert!(parse("1.12.10") > parse("1.12.9"));
-        assert!(parse("1.9.7") < Some(MINIMUM));
         assert!(parse("mainline").is_some_and(|mainline| mainline > HostVersion::new(99, 0, 0)));
         assert!(parse("mainline").is_some_and(HostVersion::has_http_authentication));
+    }
+
+    #[test]
+    fn servers_that_ignore_parts_of_a_query_are_too_old() {
+        for (text, is_enough) in [("1.9.7", false), ("1.12.4", false), ("1.12.5", true), ("1.13.0", true)] {
+            assert_eq!(parse(text).unwrap() >= MINIMUM, is_enough, "{text}");
+        }
     }
 
     #[test]

@@ -127,7 +127,6 @@ impl Resources {
     pub fn list(&self, mut query: Map<String, Value>) -> Result<Vec<Listed>, HostError> {
         query.insert("Level".to_owned(), json!("Study"));
         query.insert("Expand".to_owned(), json!(true));
-        // Servers before 1.12.5 do not know it, and describe all.
         query.insert("ResponseContent".to_owned(), json!(["Labels", "MainDicomTags", "Parent"]));
         query.insert("Limit".to_owned(), json!(PAGE));
         let mut found = Vec::new();
