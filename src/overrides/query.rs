@@ -246,6 +246,11 @@ impl Query {
         all
     }
 
+    /// Whether it says which studies it is for, each by its whole UID.
+    pub(super) fn names_its_studies(&self) -> bool {
+        matches!(&self.meant, Meant::These(uids) if !uids.is_empty() && uids.len() == self.study_uids.len())
+    }
+
     /// Whether a study with this UID may be meant, as far as the UID goes.
     pub(super) fn may_mean(&self, uid: &str) -> bool {
         match &self.meant {

@@ -199,6 +199,11 @@ fn among_allowed(
     labels: Option<(Vec<String>, Constraint)>,
     finds: bool,
 ) -> Result<Plan, HostError> {
+    if query.level != Level::Patient
+        && let Some(list) = allowed_and_alone(context, query, scope)?
+    {
+        return Ok(named_alone(query.with_labels(labels), query, &list));
+    }
     let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
         return Ok(Plan::Nothing);
@@ -229,15 +234,10 @@ fn among_allowed(
         list = uids(allowed.values());
         is_alone = carriers(context, &list, None)? == allowed.len();
     }
-    let can_be_paged = name_studies(&mut body, query, &list);
     if is_alone {
-        if can_be_paged {
-            return Ok(Plan::Narrowed(Value::Object(body)));
-        }
-        body.remove("Since");
-        body.remove("Limit");
-        return Ok(Plan::Several(vec![Value::Object(body)]));
+        return Ok(named_alone(body, query, &list));
     }
+    name_studies(&mut body, query, &list);
     body.remove("Since");
     body.remove("Limit");
     if query.level == Level::Study {
@@ -245,6 +245,37 @@ fn among_allowed(
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
     Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
+}
+
+/// The UIDs of the studies that a query names, if all of these are allowed and no other study carries one: then there is
+/// nothing else that it could find, and nothing has to be listed.
+fn allowed_and_alone(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Option<String>, HostError> {
+    if !query.names_its_studies() {
+        return Ok(None);
+    }
+    let mut studies = BTreeSet::new();
+    for uid in &query.study_uids {
+        let Ok(located) = context.gate.resources.locate(&Named::Uid(Level::Study, uid.as_str().into())) else {
+            return Ok(None);
+        };
+        if !scope.allows_all(&located) {
+            return Ok(None);
+        }
+        studies.extend(located.into_iter().map(|located| located.study.id));
+    }
+    let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
+    // What was looked up may be some seconds old: another study may have come since.
+    Ok((carriers(context, &list, None)? == studies.len()).then_some(list))
+}
+
+/// How a query is answered among studies whose UIDs nobody else's study carries.
+fn named_alone(mut body: Map<String, Value>, query: &Query, list: &str) -> Plan {
+    if name_studies(&mut body, query, list) {
+        return Plan::Narrowed(Value::Object(body));
+    }
+    body.remove("Since");
+    body.remove("Limit");
+    Plan::Several(vec![Value::Object(body)])
 }
 
 /// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.

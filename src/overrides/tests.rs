@@ -178,6 +178,9 @@ fn the_core_does_the_work_where_the_query_can_say_it() {
         asked(json!({"Level": "Study", "Query": {}, "Labels": ["ext", "int"], "LabelsConstraint": "Any"})),
         [own]
     );
+    // Nothing is listed where a query names its study.
+    let named = |tag: &str| json!({"Level": "Series", "Query": {tag: uid("a1"), "0008,0060": "CT"}});
+    assert_eq!(asked(named("StudyInstanceUID")), [named("0020,000d")]);
     let below = json!({"Level": "Series", "Query": {}, "ParentStudy": id("a1")});
     assert_eq!(asked(below.clone()), [below]);
 }
