@@ -324,7 +324,7 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
     if facts.reach != (Reach::Part { linked: true }) && !is_opened() {
         return Err(Refusal::OutsideLink);
     }
-    // Nothing can be given away that the giver does not have (invariant 4): the maker must see the study today.
+    // Nothing can be given away that the giver does not have (invariant 5): the maker must see the study today.
     match &link.maker {
         Some(maker) if !maker.labels.allow(facts.labels) => Err(Refusal::ForeignStudy),
         _ => Ok(()),
