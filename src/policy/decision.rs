@@ -77,7 +77,7 @@ pub const ANNOTATING: [&str; 2] = ["all", "upload"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedResource {
     /// Study, series or instance.
-    pub level: crate::resource::Level,
+    pub level: crate::level::Level,
     /// Orthanc identifier.
     pub orthanc_id: Option<String>,
     /// DICOM UID.
@@ -334,7 +334,7 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
 /// Whether a link's resource is this resource or holds it. All identifiers that the link carries must agree, and it
 /// must carry one.
 fn opens(linked: &LinkedResource, facts: &Facts<'_>) -> bool {
-    use crate::resource::Level;
+    use crate::level::Level;
     let target = match linked.level {
         Level::Study => Some(facts.study),
         Level::Series => facts.series,
