@@ -207,6 +207,9 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
+    /// By any other way the server takes files apart before we see them, and some end it.
+    #[error("an inbox link brings files and archives in by POST /instances only")]
+    InboxByInstancesOnly,
     /// The server would call the route once for each part of the form, with the part's headers in place of the
     /// request's.
     #[error("forms with files (multipart/form-data) are taken at /instances only, and not from links")]
