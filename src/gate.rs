@@ -12,13 +12,13 @@ use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::log_text::shorten;
-use crate::ownership::{Owned, Ownership};
+use crate::ownership::Ownership;
 use crate::pieces::{Pieces, facts, has_pieces};
 use crate::policy::decision::{self, Decision, Demand, Facts, FirstGate, Holder, Reach, Refusal, UploadTarget};
 use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
-use crate::route::{Access, Handling, RouteModel, Row};
+use crate::route::{Access, Handling, Owned, RouteModel, Row};
 
 /// Proof that a request was decided and may pass. Only [`Gate::decide`] makes one.
 #[must_use]

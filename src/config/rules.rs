@@ -12,7 +12,7 @@ use super::patterns::{Roots, SINGLE_RESOURCE_PATTERNS, compile, expand};
 use super::section::{Reader, Section, kind};
 use super::values::{nearest, shown};
 use crate::host::Method;
-use crate::resource::Level;
+use crate::level::Level;
 
 const METHODS: &str = "\"get\", \"post\", \"put\" or \"delete\"";
 

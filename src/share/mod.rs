@@ -14,8 +14,8 @@ pub mod request;
 pub mod token;
 pub mod viewer;
 
+use crate::level::Level;
 use crate::policy::decision::LinkedResource;
-use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid};
 
 /// One resource that a link opens. At least one of the identifiers is there, and each is well formed.

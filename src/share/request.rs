@@ -12,7 +12,7 @@ use super::{BadRequest, ShareResource, bad, date};
 use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::json::Unique;
-use crate::resource::Level;
+use crate::level::Level;
 use crate::route::{is_orthanc_id, is_uid};
 use crate::secret::Secret;
 

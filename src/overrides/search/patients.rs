@@ -80,8 +80,7 @@ impl Patients {
             body.insert("ParentPatient".to_owned(), json!(id));
             found.extend(found_by(context, &Value::Object(body))?);
         }
-        // The core compares without regard to case, which may find one of another part too, and before 1.12.5 it does not
-        // know the parent. (What is named is in order.)
+        // The core compares without regard to case, which may find one of another part too. (What is named is in order.)
         found.retain(|resource| is_one_of(resource, |id| part.binary_search_by(|(one, _)| (*one).cmp(id)).is_ok()));
         Ok(found)
     }
