@@ -11,8 +11,8 @@ const OPEN: &[u8] = b"\x40\0\x30\xa7SQ\0\0\xff\xff\xff\xff\xfe\xff\0\xe0\xff\xff
 /// A data set: however odd it is, the count comes to an end, and what lies around it counts whatever is in it.
 pub fn files(data: &[u8]) {
     let head = [&[0; 128], HEAD].concat();
-    let _whatever = nesting::is_too_deep(data);
-    let _whatever = nesting::is_too_deep(&[&head, data].concat());
+    let _whatever = nesting::is_too_much(data);
+    let _whatever = nesting::is_too_much(&[&head, data].concat());
     let deep = OPEN.repeat(17);
-    assert!(nesting::is_too_deep(&[&head[..], &deep, data].concat()), "17 levels around it");
+    assert!(nesting::is_too_much(&[&head[..], &deep, data].concat()), "17 levels around it");
 }
