@@ -143,6 +143,12 @@ impl Resources {
         Self { finds_all, ..self }
     }
 
+    /// Whether the server is known to answer a search with all that it finds.
+    #[must_use]
+    pub fn finds_all(&self) -> bool {
+        self.finds_all
+    }
+
     /// Forgets all labels: some changed, on this server, just now.
     pub fn labels_changed(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);

@@ -202,7 +202,7 @@ fn among_allowed(
     if query.level != Level::Patient
         && let Some(list) = allowed_and_alone(context, query, scope)?
     {
-        return Ok(named_alone(query.with_labels(labels), query, &list));
+        return Ok(named_alone(context, query.with_labels(labels), query, &list));
     }
     let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
@@ -235,11 +235,10 @@ fn among_allowed(
         is_alone = carriers(context, &list, None)? == allowed.len();
     }
     if is_alone {
-        return Ok(named_alone(body, query, &list));
+        return Ok(named_alone(context, body, query, &list));
     }
     name_studies(&mut body, query, &list);
-    body.remove("Since");
-    body.remove("Limit");
+    unpage(context, &mut body);
     if query.level == Level::Study {
         let ids = allowed.into_keys().map(|id| id.to_string()).collect();
         return Ok(Plan::Picked { body: Value::Object(body), ids });
@@ -269,13 +268,26 @@ fn allowed_and_alone(context: &Context<'_>, query: &Query, scope: &Scope) -> Res
 }
 
 /// How a query is answered among studies whose UIDs nobody else's study carries.
-fn named_alone(mut body: Map<String, Value>, query: &Query, list: &str) -> Plan {
+fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Query, list: &str) -> Plan {
     if name_studies(&mut body, query, list) {
         return Plan::Narrowed(Value::Object(body));
     }
+    unpage(context, &mut body);
+    Plan::Several(vec![Value::Object(body)])
+}
+
+/// Makes of a query one for all that it finds: what is paged then is the answer. A server that is configured to answer less
+/// (`LimitFindResults`) does so unless `Since` is said, and refuses that where it compares what is not in its index.
+fn unpage(context: &Context<'_>, body: &mut Map<String, Value>) {
     body.remove("Since");
     body.remove("Limit");
-    Plan::Several(vec![Value::Object(body)])
+    let compared = body.get("Query").and_then(Value::as_object).into_iter().flatten();
+    let mut compared = compared.filter(|(_, value)| value.as_str() != Some(""));
+    let is_in_index = body.get("CaseSensitive") != Some(&Value::Bool(true))
+        && compared.all(|(tag, _)| tags::is_of_study(tag) || tags::is_of_series(tag));
+    if is_in_index && !context.gate.resources.finds_all() {
+        body.insert("Since".to_owned(), json!(0));
+    }
 }
 
 /// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.

@@ -79,6 +79,48 @@ fn ones_own_patients_are_found_among_more_than_a_search_may_answer() {
     }
 }
 
+/// Among more studies than are named at once, and among those of which one shares its UID with somebody else's.
+#[test]
+fn ones_own_series_are_found_among_more_than_a_search_may_answer() {
+    for version in Version::tested() {
+        let site = Plan::new(version).server(&json!({"LimitFindResults": 3})).start();
+        let external = Who::user("external");
+        let pages = |level: &str| -> BTreeSet<String> {
+            let mut found = Vec::new();
+            loop {
+                let query = json!({"Level": level, "Query": {}, "Since": found.len(), "Limit": 3});
+                let answer = site.post(&external, "/tools/find", &query).expect_status(200).unwrap();
+                let page: Vec<String> = serde_json::from_slice(&answer.body).unwrap();
+                if page.is_empty() {
+                    return found.into_iter().collect();
+                }
+                found.extend(page);
+            }
+        };
+        let upload = |number: usize| {
+            let name = format!("number {number}");
+            let image = Instance::named("Many", &name, &name, &name).text((0x0010, 0x0020), "LO", &name);
+            (site.upload(&image, &["external"]).ids, image)
+        };
+        let mut own: Vec<_> = (0..8).map(|number| upload(number).0).collect();
+        let (twin, image) = upload(8);
+        own.push(twin);
+        for is_alone in [true, false] {
+            if !is_alone {
+                site.upload(&image.clone().text((0x0010, 0x0020), "LO", "somebody else"), &["internal"]);
+            }
+            let all = own.iter().map(|ids| ids.series.clone()).collect();
+            assert_eq!(pages("Series"), all, "{version:?}");
+        }
+        own.extend((9..120).map(|number| upload(number).0));
+        assert_eq!(pages("Series"), own.iter().map(|ids| ids.series.clone()).collect(), "{version:?}");
+        assert_eq!(pages("Study"), own.iter().map(|ids| ids.study.clone()).collect(), "{version:?}");
+        let query = json!({"Level": "Series", "Query": {}});
+        let count = site.post(&external, "/tools/count-resources", &query).json().unwrap()["Count"].clone();
+        assert_eq!(count, json!(own.len()), "{version:?}");
+    }
+}
+
 /// When something last came in, whether more is expected, and where something comes from are of all studies of a patient.
 #[test]
 fn a_patient_is_described_alike_whatever_comes_in_of_others() {

@@ -10,6 +10,7 @@ use super::super::query::Query;
 use super::super::scope::Scope;
 use super::{
     Allowed, LabelSet, allowed_studies, carriers, found_by, is_one_of, name_studies, page, paged, study_by_study, uids,
+    unpage,
 };
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
@@ -74,11 +75,11 @@ fn among(
         };
         let before = found.len();
         let mut body = body.clone();
-        body.remove("Since");
-        body.remove("Limit");
         let can_be_paged = name_studies(&mut body, query, &list);
+        unpage(context, &mut body);
         if is_alone {
-            if can_be_paged && wanted < usize::MAX {
+            // A server that answers less than is asked for would not say that there is more.
+            if can_be_paged && wanted < usize::MAX && context.gate.resources.finds_all() {
                 body.insert("Limit".to_owned(), json!(wanted - before));
             }
             found.extend(found_by(context, &Value::Object(body))?);
