@@ -21,12 +21,18 @@ pub fn collection(call: &Call<'_>) -> Answer {
     }
     let (mut user, mut issuer) = (None, None);
     for (name, value) in &call.rest.request.arguments {
-        match *name {
-            "user" => user = Some(call.argument(value)),
-            "issuer" => issuer = Some(call.argument(value)),
-            name if call.api.gate.places.is_credential_argument(name) => {}
+        let known = match *name {
+            "user" => &mut user,
+            "issuer" => &mut issuer,
+            name if call.api.gate.places.is_credential_argument(name) => continue,
             name => return Err(ApiError::bad(format!("{name}: unknown argument; these are known: user, issuer"))),
+        };
+        if known.replace(call.argument(value)).is_some() {
+            return Err(ApiError::bad(format!("{name}: said twice")));
         }
+    }
+    if user.is_none() && issuer.is_some() {
+        return Err(ApiError::bad("issuer: says of which provider the user is, and there is no user"));
     }
     let person = match (user, is_admin(call)) {
         (None, true) => None,

@@ -89,7 +89,7 @@ faulty! {
     renew_session(id: &str, renewal: &SessionRenewal) -> bool;
     end_sessions(which: &WhichSessions<'_>) -> bool;
     forget_sessions_over(now: UnixTime) -> ();
-    insert_launch(launch: &LaunchRecord, now: UnixTime) -> ();
+    insert_launch(launch: &LaunchRecord, now: UnixTime) -> bool;
     take_launch_code(hash: &[u8; 32]) -> Option<(LaunchRecord, bool)>;
     start_launch(id: &str, refresh_hash: &[u8; 32]) -> bool;
     launch(id: &str) -> Option<LaunchRecord>;

@@ -295,8 +295,8 @@ pub trait Store: Send + Sync {
     fn forget_sessions_over(&self, now: UnixTime) -> Result<(), StoreError>;
 
     /// Stores a new launch, whose code nobody has come with yet; the oldest of very many of one link, client and
-    /// session makes room for it. Refused while a rollback is unacknowledged.
-    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError>;
+    /// session makes room for it, and then that is said. Refused while a rollback is unacknowledged.
+    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<bool, StoreError>;
     /// The launch with this hash of its code, over or not, and whether this is the first that comes with it: there is
     /// one first. Refused while a rollback is unacknowledged.
     fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError>;

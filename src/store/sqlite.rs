@@ -266,8 +266,13 @@ impl Store for SqliteStore {
         self.write(|transaction| self.sql(sessions::forget_over(transaction, now)))
     }
 
-    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<(), StoreError> {
-        self.issue(|transaction| launches::insert(transaction, launch, now))
+    fn insert_launch(&self, launch: &LaunchRecord, now: UnixTime) -> Result<bool, StoreError> {
+        let mut made_room = false;
+        self.issue(|transaction| {
+            made_room = launches::insert(transaction, launch, now)?;
+            if made_room { count_change(transaction).map(drop) } else { Ok(()) }
+        })?;
+        Ok(made_room)
     }
 
     fn take_launch_code(&self, hash: &[u8; 32]) -> Result<Option<(LaunchRecord, bool)>, StoreError> {

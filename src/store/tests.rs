@@ -712,5 +712,9 @@ pub(crate) fn launches_of_one_link_do_not_fill_the_disk(store: &dyn Store) {
     let goes_on = |id: &str| store.launch(id).unwrap().is_some();
     let left: Vec<u16> = (0..520).filter(|number| goes_on(&format!("launch-{number}"))).collect();
     assert_eq!(left, (20..520).collect::<Vec<_>>(), "the newest");
+    // That one had to make room is said.
+    let made_room = |launch: LaunchRecord| store.insert_launch(&launch, UnixTime(100)).unwrap();
+    assert!(made_room(numbered(600)) && !goes_on("launch-20") && goes_on("launch-600"));
+    assert!(!made_room(LaunchRecord { link: "another".to_owned(), ..numbered(601) }));
     assert!(others.iter().all(|other| goes_on(&other.id)), "others have no part in it");
 }

@@ -107,7 +107,10 @@ fn code(desk: &Desk<'_>, asked: &Authorization, opened: OpenedLink) -> Result<Re
         revoked_at: None,
     };
     let verifiers = call.api.gate.identities.verifiers();
-    verifiers.store.insert_launch(&launch, call.now).map_err(Failure::Store)?;
+    if verifiers.store.insert_launch(&launch, call.now).map_err(Failure::Store)? {
+        // The one that made room ended: its token is not to count any longer.
+        call.api.gate.identities.forget();
+    }
     log::info!("the viewer {} is launched for the link {} from {}", asked.client, launch.link, shorten(&call.remote));
     Ok(pages::redirect(asked.back.with_code(code.expose(), &desk.issuer), Vec::new()))
 }

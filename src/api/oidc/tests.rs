@@ -187,6 +187,24 @@ fn nothing_of_a_launch_outlives_the_link_or_the_opening() {
     }
 }
 
+/// A link's holder may launch more viewers than are kept: the oldest ends then, its warm token too.
+#[test]
+fn a_launch_that_makes_room_ends_at_once() {
+    let scene = Scene::new();
+    let cookie = scene.open("link", None);
+    let launch = |now: UnixTime| scene.exchange(&scene.code(&cookie, now).unwrap(), now).1;
+    let [first, second] = [NOW, NOW.plus(1)].map(launch);
+    let now = NOW.plus(2);
+    for _ in 0..498 {
+        scene.code(&cookie, now).unwrap();
+    }
+    scene.counts(&first, now).unwrap();
+    scene.code(&cookie, now).unwrap();
+    assert!(scene.counts(&first, now).is_err());
+    assert_eq!(scene.renew(&first, now).0, 400);
+    scene.counts(&second, now).unwrap();
+}
+
 #[test]
 fn a_viewers_token_ends_with_all_that_its_links_maker_has() {
     let scene = Scene::new();

@@ -16,10 +16,11 @@ pub(super) const TOO_MANY: &str = "DELETE FROM launches WHERE id IN (SELECT id F
                                    AND client = ?2 AND session IS ?3 ORDER BY code_until DESC LIMIT -1 OFFSET ?4)";
 
 /// Forgets what is over on the way: a code that nobody came for after its time, everything else at its end, and the oldest
-/// of those that are too many.
-pub(super) fn insert(connection: &Connection, launch: &LaunchRecord, now: UnixTime) -> rusqlite::Result<()> {
+/// of those that are too many; says whether there was one.
+pub(super) fn insert(connection: &Connection, launch: &LaunchRecord, now: UnixTime) -> rusqlite::Result<bool> {
     connection.prepare_cached("DELETE FROM launches WHERE forget_at <= ?1")?.execute([now])?;
-    connection.prepare_cached(TOO_MANY)?.execute(params![launch.link, launch.client, launch.session, MOST - 1])?;
+    let too_many = params![launch.link, launch.client, launch.session, MOST - 1];
+    let made_room = connection.prepare_cached(TOO_MANY)?.execute(too_many)? > 0;
     let sql = format!(
         "INSERT INTO launches ({COLUMNS}, forget_at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?11)"
@@ -41,7 +42,7 @@ pub(super) fn insert(connection: &Connection, launch: &LaunchRecord, now: UnixTi
             launch.refresh_hash,
             launch.revoked_at,
         ])
-        .map(drop)
+        .map(|_| made_room)
 }
 
 pub(super) fn by_code(connection: &Connection, hash: &[u8; 32]) -> rusqlite::Result<Option<LaunchRecord>> {
