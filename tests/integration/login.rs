@@ -245,6 +245,11 @@ fn a_session_ends_by_logout_by_its_owner_and_by_an_administrator() {
             answer.expect_status(200).unwrap().json().unwrap().as_array().unwrap().clone()
         };
 
+        for half in ["?issuer=local", "?user=admin&user=doctor", "?subject=admin"] {
+            let answer = send(&site, script(Request::get(&format!("/auth/sessions{half}")), &admin));
+            assert_eq!(answer.status, 400, "{version:?} {half}: {}", answer.text());
+        }
+
         // Only a page of ours logs anybody out.
         let doctor = log_in(&site, "doctor");
         let logout = || Request::post("/auth/logout", "").header("Cookie", &doctor);
