@@ -31,6 +31,7 @@ pub mod host;
 pub mod identity;
 pub mod json;
 pub mod launch;
+mod likeness;
 pub mod log_text;
 pub mod login;
 pub mod mail;

@@ -296,7 +296,7 @@ fn read_pin(value: &Value) -> Result<Pin, BadRequest> {
         Value::String(pin) if PIN_LENGTH.contains(&pin.chars().count()) && !pin.chars().any(char::is_control) => {
             Ok(Pin::Given(Secret::new(pin.clone())))
         }
-        _ => Err(bad("Pin", "true, false or a text of 4 to 128 characters is expected")),
+        _ => Err(bad("Pin", "true, false or a string of 4 to 128 characters is expected")),
     }
 }
 
@@ -413,11 +413,14 @@ fn read_resource(place: &str, value: &Value) -> Result<ShareResource, BadRequest
     let orthanc_id = text(&at("OrthancId"), orthanc_id, LONGEST_TEXT)?;
     let dicom_uid = text(&at("DicomUid"), dicom_uid, LONGEST_TEXT)?;
     if let Some(id) = orthanc_id.as_deref().filter(|id| !is_orthanc_id(id)) {
-        let message = "is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case";
+        let message = "is not an Orthanc identifier, which is five groups of eight hexadecimal digits in lower case";
         return Err(bad(&at("OrthancId"), format_args!("{} {message}", shown(id))));
     }
     if let Some(uid) = dicom_uid.as_deref().filter(|uid| !is_uid(uid)) {
-        return Err(bad(&at("DicomUid"), format_args!("{} is no UID, which is up to 64 digits and dots", shown(uid))));
+        return Err(bad(
+            &at("DicomUid"),
+            format_args!("{} is not a UID, which is up to 64 digits and dots", shown(uid)),
+        ));
     }
     if orthanc_id.is_none() && dicom_uid.is_none() {
         return Err(bad(place, "OrthancId or DicomUid is needed"));
@@ -458,7 +461,7 @@ fn expiration_date(value: Option<&Value>, now: UnixTime) -> Result<Option<UnixTi
 fn moment(place: &str, value: Option<&Value>) -> Result<Option<UnixTime>, BadRequest> {
     let Some(text) = text(place, value, LONGEST_TEXT)? else { return Ok(None) };
     let date = date::parse(&text).ok_or_else(|| {
-        bad(place, format_args!("{} is no ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
+        bad(place, format_args!("{} is not a valid ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
     })?;
     Ok(Some(date))
 }

@@ -127,7 +127,7 @@ fn when_a_link_ends() {
         (
             r#", "ExpirationDate": "tomorrow""#,
             None,
-            Err(r#"ExpirationDate: "tomorrow" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#),
+            Err(r#"ExpirationDate: "tomorrow" is not a valid ISO 8601 date, such as 2030-01-31T12:00:00Z"#),
         ),
         (r#", "ExpirationDate": 1893456000"#, None, Err("ExpirationDate: a string is expected")),
         (
@@ -180,7 +180,7 @@ fn a_link_begins_before_it_ends() {
         ),
         (
             r#", "NotBefore": "soon""#.to_owned(),
-            r#"NotBefore: "soon" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#,
+            r#"NotBefore: "soon" is not a valid ISO 8601 date, such as 2030-01-31T12:00:00Z"#,
         ),
     ] {
         assert_eq!(asked(&members), Err(expected.to_owned()));
@@ -231,16 +231,16 @@ fn what_is_wrong_and_where() {
         ),
         (
             resource(r#""DicomUid": "1.2\\3", "Level": "study""#),
-            r#"Resources[0].DicomUid: "1.2\\3" is no UID, which is up to 64 digits and dots"#,
+            r#"Resources[0].DicomUid: "1.2\\3" is not a UID, which is up to 64 digits and dots"#,
         ),
         (
             resource(r#""DicomUid": "", "Level": "study""#),
-            r#"Resources[0].DicomUid: "" is no UID, which is up to 64 digits and dots"#,
+            r#"Resources[0].DicomUid: "" is not a UID, which is up to 64 digits and dots"#,
         ),
         (resource(r#""DicomUid": "1.2", "Url": 5, "Level": "study""#), "Resources[0].Url: a string is expected"),
         (
             resource(&format!(r#""OrthancId": "{}", "Level": "study""#, ID.to_uppercase())),
-            r#"Resources[0].OrthancId: "4A949531-84554D1E-EAE57D5D-F1BE60B6-B9395212" is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case"#,
+            r#"Resources[0].OrthancId: "4A949531-84554D1E-EAE57D5D-F1BE60B6-B9395212" is not an Orthanc identifier, which is five groups of eight hexadecimal digits in lower case"#,
         ),
     ] {
         assert_eq!(parse_as(LinkType::Stone, None, &body), Err(expected.to_owned()), "{body}");
@@ -345,8 +345,8 @@ fn what_a_link_asks_for_when_it_is_opened() {
     assert_eq!(stone(r#""Pin": true"#).unwrap().pin, Some(Pin::Generated));
     assert_eq!(stone(r#""Pin": null"#).unwrap().pin, None);
     for (more, message) in [
-        (r#""Pin": "123""#, "Pin: true, false or a text of 4 to 128 characters is expected"),
-        (r#""Pin": 1234"#, "Pin: true, false or a text of 4 to 128 characters is expected"),
+        (r#""Pin": "123""#, "Pin: true, false or a string of 4 to 128 characters is expected"),
+        (r#""Pin": 1234"#, "Pin: true, false or a string of 4 to 128 characters is expected"),
         (r#""MaxOpenings": 0"#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
         (r#""MaxOpenings": "3""#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
         (r#""Download": "no""#, "Download: true or false is expected"),
