@@ -51,7 +51,7 @@ impl KeyRequest {
             return Err(bad(unknown, format_args!("unknown member; these are known: {}", KNOWN.join(", "))).into());
         }
         let name = body.get("Name").and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| bad("Name", "a text is expected, so that the key can be told from others"))?;
+        let name = name.ok_or_else(|| bad("Name", "a string is expected, so that the key can be told from others"))?;
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(
                 bad("Name", format_args!("at most {LONGEST_NAME} characters, and no control characters")).into()
@@ -69,10 +69,10 @@ impl KeyRequest {
 
 fn strings(body: &Map<String, Value>, member: &str) -> Result<Option<Vec<String>>, ApiError> {
     let Some(value) = body.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
-    let list = value.as_array().ok_or_else(|| bad(member, "a list of texts is expected"))?;
+    let list = value.as_array().ok_or_else(|| bad(member, "a list of strings is expected"))?;
     let texts: BTreeSet<String> = list
         .iter()
-        .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| bad(member, "a list of texts is expected")))
+        .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| bad(member, "a list of strings is expected")))
         .collect::<Result<_, _>>()?;
     Ok(Some(texts.into_iter().collect()))
 }
