@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::identity::api_key;
 use crate::json::Unique;
 use crate::policy::rights::{ADMIN, Labels, Rights};
+use crate::policy::roles::{is_known_permission, unknown_permission};
 use crate::share::{bad, date};
 use crate::store::{ApiKeyRecord, PersonRecord};
 
@@ -126,6 +127,10 @@ fn create(call: &Call<'_>) -> Answer {
             roles.rights(names.iter().map(String::as_str))
         }
     };
+    let in_rules = verifiers.roles.permissions_in_rules();
+    if let Some(unknown) = request.permissions.iter().flatten().find(|name| !is_known_permission(name, in_rules)) {
+        return Err(bad("Permissions", unknown_permission(unknown, in_rules)).into());
+    }
     let foreign = request.permissions.iter().flatten().find(|name| !base.holds(name));
     if let Some(foreign) = foreign {
         return Err(call.refuse(format_args!("the permission {foreign:?} is more than you can give")));
@@ -219,6 +224,6 @@ pub fn delete(call: &Call<'_>, id: &str) -> Answer {
         return Err(ApiError::new(404, "there is no such key"));
     }
     call.api.gate.identities.forget();
-    log::warn!("the API key {id} was removed");
+    log::warn!("the API key {id} was removed by {}", call.names());
     Ok(ok(&json!({})))
 }
