@@ -70,8 +70,9 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
             return Ok(ask(call, text, &options, None));
         }
     } else {
-        if !browser::is_own_form(&call.rest.request, call.api.front.address.origin().as_deref()) {
-            not_opened(call, &record, "the form was not sent from its own page (Sec-Fetch-Site, Origin)");
+        let origin = call.api.front.address.origin();
+        if !browser::is_own_form(&call.rest.request, origin.as_deref()) {
+            not_opened(call, &record, browser::why_not_own_form(&call.rest.request, origin.as_deref()));
             return Ok(ask(call, text, &options, Some(Text::FromElsewhere)));
         }
         if let Some(hash) = &options.pin_hash {

@@ -137,7 +137,7 @@ fn links_lead_to_ohif_and_end_when_they_are_taken_back() {
     let refused = browser.fetch(&frame, &uncached()).unwrap();
     assert!([401, 403].contains(&refused), "{refused}");
     browser.open(&link.short).unwrap();
-    assert!(browser.text().unwrap().contains("taken back"), "{}", browser.text().unwrap());
+    assert!(browser.text().unwrap().contains("revoked by its sender"), "{}", browser.text().unwrap());
     let log = scene.orthanc.log();
     assert!(!log.contains(&link.token) && !log.contains(&held), "a token stands in the log");
 
