@@ -12,13 +12,13 @@ use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
 use crate::log_text::shorten;
-use crate::ownership::{Owned, Ownership};
+use crate::ownership::Ownership;
 use crate::pieces::{Pieces, facts, has_pieces};
-use crate::policy::decision::{self, Decision, Demand, Facts, FirstGate, Holder, Reach, Refusal};
+use crate::policy::decision::{self, Decision, Demand, Facts, FirstGate, Holder, Reach, Refusal, UploadTarget};
 use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
-use crate::route::{Access, Handling, RouteModel, Row};
+use crate::route::{Access, Handling, Owned, RouteModel, Row};
 
 /// Proof that a request was decided and may pass. Only [`Gate::decide`] makes one.
 #[must_use]
@@ -247,6 +247,9 @@ impl Gate {
     /// The same for what a link brings in.
     fn may_send_images(&self, request: &Request<'_>, identity: &Identity) -> Result<(), Refusal> {
         let Some(uploads) = identity.link.as_ref().and_then(|link| link.uploads.as_ref()) else { return Ok(()) };
+        if matches!(uploads.into, UploadTarget::New(_)) && request.path.trim_end_matches('/') != "/instances" {
+            return Err(Refusal::InboxByInstancesOnly);
+        }
         if request.header("content-encoding").is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity"))
         {
             return Err(Refusal::EncodedBody);

@@ -1,9 +1,9 @@
 //! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing
 //! else.
 //!
-//! A request walks from left to right; rooms to the right never import rooms to the left:
-//! `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` → `policy` → back out. Only
-//! `gate` knows that order.
+//! A request walks from left to right: `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` →
+//! `policy` → back out. Only `gate` knows that order: rooms to the right never import rooms to the left, but for a
+//! credential's type, and `tests/rooms.rs` holds that.
 #![deny(unsafe_code)]
 #![warn(
     clippy::unwrap_used,
@@ -31,6 +31,7 @@ pub mod host;
 pub mod identity;
 pub mod json;
 pub mod launch;
+pub mod level;
 mod likeness;
 pub mod log_text;
 pub mod login;

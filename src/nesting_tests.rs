@@ -59,11 +59,11 @@ fn levels_are_counted_however_they_are_written() {
     for way in WAYS {
         for (levels, expected) in [(0, false), (1, false), (16, false), (17, true), (50, true), (3_000, true)] {
             let file = file(way.syntax(), &way.nested(levels));
-            assert_eq!(is_too_deep(&file), expected, "{way:?} {levels}");
+            assert_eq!(is_too_much(&file), expected, "{way:?} {levels}");
             // Behind much that is flat.
             let flat = way.sequence(&way.item(&[]).repeat(100));
             let behind = [file, flat.clone(), way.nested(levels), flat].concat();
-            assert_eq!(is_too_deep(&behind), expected, "{way:?} {levels}, behind");
+            assert_eq!(is_too_much(&behind), expected, "{way:?} {levels}, behind");
         }
     }
     // Without a representation within one that has one.
@@ -72,7 +72,7 @@ fn levels_are_counted_however_they_are_written() {
     };
     for (levels, expected) in [(15, false), (16, true)] {
         let inner = [WAYS[3].item(&WAYS[3].nested(levels)), WAYS[3].item(&[]).repeat(20)].concat();
-        assert_eq!(is_too_deep(&file(EXPLICIT, &unknown(&inner))), expected, "{levels}");
+        assert_eq!(is_too_much(&file(EXPLICIT, &unknown(&inner))), expected, "{levels}");
     }
 }
 
@@ -90,15 +90,15 @@ fn depth_takes_no_stack() {
         })
         .to_vec();
     let thread = std::thread::Builder::new().stack_size(64 * 1024);
-    let found = thread.spawn(move || deep.iter().map(|file| is_too_deep(file)).collect::<Vec<_>>()).unwrap();
+    let found = thread.spawn(move || deep.iter().map(|file| is_too_much(file)).collect::<Vec<_>>()).unwrap();
     assert_eq!(found.join().unwrap(), [false, true, false, true]);
 }
 
 #[test]
-fn what_is_not_read_for_sure_is_too_deep() {
+fn what_is_not_read_for_sure_is_too_much() {
     let way = WAYS[1];
     let flat = way.sequence(&way.item(&[]).repeat(100));
-    assert!(!is_too_deep(&file(EXPLICIT, &flat)));
+    assert!(!is_too_much(&file(EXPLICIT, &flat)));
     // Compressed pixels come in many pieces.
     let pieces = [
         &[0xe0, 0x7f, 0x10, 0, b'O', b'B', 0, 0][..],
@@ -107,7 +107,7 @@ fn what_is_not_read_for_sure_is_too_deep() {
         &way.sequence(&[])[12..],
     ]
     .concat();
-    assert!(!is_too_deep(&file("1.2.840.10008.1.2.4.50", &pieces)));
+    assert!(!is_too_much(&file("1.2.840.10008.1.2.4.50", &pieces)));
     for (what, odd) in [
         ("big endian", file("1.2.840.10008.1.2.2", &ITEM_OF_BIG_ENDIAN.repeat(100))),
         ("deflated", file("1.2.840.10008.1.2.1.99", &[1, 2, 3])),
@@ -137,28 +137,73 @@ fn what_is_not_read_for_sure_is_too_deep() {
             ),
         ),
     ] {
-        assert!(is_too_deep(&odd), "{what}");
+        assert!(is_too_much(&odd), "{what}");
     }
     // Cut off anywhere, and with any byte changed: no panic, and never less than what is there for sure.
     let whole = file(EXPLICIT, &way.nested(40));
     for end in 0..whole.len() {
         let cut = &whole[..end];
         let items = cut.windows(4).filter(|four| **four == ITEM).count();
-        assert_eq!(is_too_deep(cut), items > DEEPEST, "{end}");
+        assert_eq!(is_too_much(cut), items > DEEPEST, "{end}");
     }
     for at in 0..whole.len() {
         let mut changed = whole.clone();
         changed[at] ^= 0x20;
-        let _any = is_too_deep(&changed);
+        let _any = is_too_much(&changed);
     }
 }
 
 #[test]
-fn real_images_are_not_too_deep() {
+fn real_images_are_not_too_much() {
     for name in testbed::dicom::REAL_IMAGES {
         let file = std::fs::read(testbed::dicom::real_image(name).unwrap()).unwrap();
-        assert!(!is_too_deep(&file), "{name}");
+        assert!(!is_too_much(&file), "{name}");
         // Nor if they had more items.
-        assert!(depth(&file, meta(&file)).is_some(), "{name}");
+        assert!(is_harmless(&file, meta(&file)), "{name}");
+    }
+}
+
+/// Where DCMTK does not know how a file is written, it finds out from the bytes, and sees sequences where we skip a value.
+#[test]
+fn what_dcmtk_would_find_out_by_itself_is_too_much() {
+    let hidden = |levels: usize| {
+        let level =
+            [&[0, 0x40, 0xa7, 0x30, b'S', b'Q', 0, 0][..], &[0xff; 4], &ITEM_OF_BIG_ENDIAN, &[0xff; 4]].concat();
+        let value = level.repeat(levels);
+        // In little endian 2560 bytes, in big endian 10.
+        let mut data = [&[0, 8, 0, 5, b'C', b'S', 0, 0x0a][..], b"ISO_IR 100", &value].concat();
+        data.resize(data.len().max(8 + 0x0a00), 0);
+        data
+    };
+    let way = WAYS[1];
+    let flat = way.sequence(&way.item(&[]).repeat(100));
+    for syntax in ["", ".1", ".4.999", ".4.206", ".4.201", ".4.", ".4", ".6", ".7.1", ".2"] {
+        let syntax = format!("1.2.840.10008.1.2{syntax}");
+        assert!(is_too_much(&file(&syntax, &hidden(60))), "{syntax}");
+        assert_eq!(is_too_much(&file(&syntax, &flat)), syntax != "1.2.840.10008.1.2.1", "{syntax}");
+    }
+    // A syntax that is no UID is none to DCMTK.
+    for vr in [b"LO", b"UN", b"OB", b"CS"] {
+        let mut odd = file(EXPLICIT, &flat);
+        let at = odd.windows(6).position(|six| six == [2, 0, 0x10, 0, b'U', b'I']).unwrap() + 4;
+        odd[at..at + 2].copy_from_slice(vr);
+        assert!(is_too_much(&odd), "{vr:?}");
+    }
+}
+
+#[test]
+fn sequences_are_not_longer_than_the_server_can_take() {
+    for way in WAYS {
+        let of = |items: usize| way.sequence(&way.item(&[]).repeat(items));
+        for (data, expected) in [
+            (of(3_000), false),
+            (of(3_200), true),
+            (of(60_000), true),
+            (of(1_000).repeat(9), false),
+            (of(1_000).repeat(11), true),
+            (of(1).repeat(20_000), false),
+        ] {
+            assert_eq!(is_too_much(&file(way.syntax(), &data)), expected, "{way:?} {} bytes", data.len());
+        }
     }
 }

@@ -8,15 +8,7 @@ use quick_cache::sync::Cache;
 
 use crate::identity::Identity;
 use crate::person::Person;
-
-/// What can be owned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Owned {
-    /// A job of Orthanc's.
-    Job,
-    /// A query to another system, with its answers.
-    Query,
-}
+use crate::route::Owned;
 
 /// How many jobs and queries are remembered; about 200 bytes each.
 const CAPACITY: usize = 100_000;

@@ -396,8 +396,10 @@ impl Callbacks for Plugin {
 
     fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
         // First of all: to read its tags would end the server.
-        if nesting::is_too_deep(file) {
-            log::info!("refused an instance whose sequences lie too deep in each other, or cannot be counted");
+        if nesting::is_too_much(file) {
+            log::info!(
+                "refused an instance whose sequences lie too deep in each other, are too long, or cannot be counted"
+            );
             return Verdict::Failed;
         }
         let granted = slot::granted().unwrap_or_default();

@@ -259,7 +259,7 @@ pub enum RuleTouches {
     /// `{"Resource": {"Level": "study", "Group": 1}}`: the Orthanc identifier in this group of the pattern.
     Resource {
         /// Level of the identifier.
-        level: crate::resource::Level,
+        level: crate::level::Level,
         /// Group of the pattern, from 1.
         group: usize,
     },

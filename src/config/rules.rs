@@ -12,8 +12,8 @@ use super::patterns::{Roots, SINGLE_RESOURCE_PATTERNS, compile, expand};
 use super::section::{Reader, Section, kind};
 use super::values::shown;
 use crate::host::Method;
+use crate::level::Level;
 use crate::likeness::nearest;
-use crate::resource::Level;
 
 const METHODS: &str = "\"get\", \"post\", \"put\" or \"delete\"";
 

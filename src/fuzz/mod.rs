@@ -8,6 +8,7 @@
 mod bodies;
 mod configuration;
 mod credentials;
+mod files;
 mod paths;
 mod site;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tests;
 pub use bodies::bodies;
 pub use configuration::configuration;
 pub use credentials::credentials;
+pub use files::files;
 pub use paths::{arguments, path};
 
 /// A provider's key set: whatever it is, no key is taken that is weak, odd or not for signatures.

@@ -305,3 +305,9 @@ fn key_sets() {
     ];
     run("jwks", super::jwks, 20_000, &words);
 }
+
+#[test]
+fn dicom_files() {
+    let words = ["SQ", "UN", "OB", "OW", "UI", "UL", "UT", "DICM", "1.2.840.10008.1.2", "\0\0", "\0\0\0\0", "@\x000"];
+    run("files", super::files, 20_000, &words);
+}

@@ -266,7 +266,7 @@ impl Identities {
     }
 }
 
-/// The SHA-256 of the whole credential, and its kind (invariant 6).
+/// The SHA-256 of the whole credential, and its kind (invariant 7).
 type CacheKey = (CredentialKind, [u8; 32]);
 
 fn cache_key(credential: &Credential<'_>) -> CacheKey {

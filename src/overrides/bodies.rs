@@ -20,12 +20,11 @@ use crate::host::{HostError, Method};
 use crate::identity::Identity;
 use crate::json::{Unique, pretty};
 use crate::log_text::shorten;
-use crate::ownership::Owned;
 use crate::pieces::facts;
 use crate::policy::decision;
 use crate::request::{Reply, Request, RestRequest};
 use crate::resource::{Level, Located, Named};
-use crate::route::is_orthanc_id;
+use crate::route::{Owned, is_orthanc_id};
 
 /// A route whose body is looked into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,7 +77,7 @@ pub const ANNOTATING: [&str; 2] = ["all", "upload"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkedResource {
     /// Study, series or instance.
-    pub level: crate::resource::Level,
+    pub level: crate::level::Level,
     /// Orthanc identifier.
     pub orthanc_id: Option<String>,
     /// DICOM UID.
@@ -207,6 +207,9 @@ pub enum Refusal {
     /// The server would unpack it into memory before anybody could measure it.
     #[error("a body that a link sends must not be compressed")]
     EncodedBody,
+    /// By any other way the server takes files apart before we see them, and some end it.
+    #[error("an inbox link brings files and archives in by POST /instances only")]
+    InboxByInstancesOnly,
     /// The server would call the route once for each part of the form, with the part's headers in place of the
     /// request's.
     #[error("forms with files (multipart/form-data) are taken at /instances only, and not from links")]
@@ -321,7 +324,7 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
     if facts.reach != (Reach::Part { linked: true }) && !is_opened() {
         return Err(Refusal::OutsideLink);
     }
-    // Nothing can be given away that the giver does not have (invariant 4): the maker must see the study today.
+    // Nothing can be given away that the giver does not have (invariant 5): the maker must see the study today.
     match &link.maker {
         Some(maker) if !maker.labels.allow(facts.labels) => Err(Refusal::ForeignStudy),
         _ => Ok(()),
@@ -331,7 +334,7 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
 /// Whether a link's resource is this resource or holds it. All identifiers that the link carries must agree, and it
 /// must carry one.
 fn opens(linked: &LinkedResource, facts: &Facts<'_>) -> bool {
-    use crate::resource::Level;
+    use crate::level::Level;
     let target = match linked.level {
         Level::Study => Some(facts.study),
         Level::Series => facts.series,

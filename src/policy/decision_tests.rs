@@ -1,4 +1,4 @@
-//! The policy against a second one, written from decisions.md in the plainest way: lists, loops and texts.
+//! The policy against a second one, written from docs/decisions.md in the plainest way: lists, loops and texts.
 //!
 //! `GATEHOUSE_WORLDS=100000000 cargo test --release --lib policy::` looks at that many random worlds.
 

@@ -13,9 +13,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::host::Method;
-use crate::ownership::Owned;
 use crate::request::UploadWay;
 use crate::resource::{Level, Named};
+
+/// What can be owned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Owned {
+    /// A job of Orthanc's.
+    Job,
+    /// A query to another system, with its answers.
+    Query,
+}
 
 /// How a route treats somebody who may not see all studies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,8 +15,8 @@ pub mod token;
 mod validity;
 pub mod viewer;
 
+use crate::level::Level;
 use crate::policy::decision::LinkedResource;
-use crate::resource::Level;
 use crate::route::{is_orthanc_id, is_uid};
 
 /// One resource that a link opens. At least one of the identifiers is there, and each is well formed.

@@ -11,7 +11,7 @@ use super::{BadRequest, ShareResource, bad};
 use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::json::Unique;
-use crate::resource::Level;
+use crate::level::Level;
 use crate::route::{is_orthanc_id, is_uid};
 use crate::secret::Secret;
 

@@ -13,7 +13,7 @@ use super::kind::LinkType;
 use super::{ShareResource, date};
 use crate::clock::UnixTime;
 use crate::json::Unique;
-use crate::resource::Level;
+use crate::level::Level;
 use crate::secret::Secret;
 
 /// A token longer than this, in characters, is neither made nor read: it would fit into no request.

@@ -17,6 +17,20 @@ fn image(name: &str, levels: usize, beside: usize) -> Instance {
     Instance::named("Nested", name, "series", "instance").raw((0x0040, 0xa730), "SQ", value)
 }
 
+/// The same in big endian, behind a value that hides it from whoever reads little endian, and with a transfer syntax that
+/// nobody knows.
+fn hidden_in_big_endian(name: &str, levels: usize) -> Vec<u8> {
+    let mut file = Instance::named("Nested", name, "series", "instance").to_bytes();
+    let at = file.windows(19).position(|window| window == b"1.2.840.10008.1.2.1").expect("explicit VR little endian");
+    file[at + 17..at + 20].copy_from_slice(b".4.");
+    let length = u32::from_le_bytes(file[140..144].try_into().unwrap());
+    file.truncate(144 + length as usize);
+    let level = [&[0, 0x40, 0xa7, 0x30, b'S', b'Q', 0, 0][..], &[0xff; 4], &[0xff, 0xfe, 0xe0, 0], &[0xff; 4]].concat();
+    let mut data = [&[0, 8, 0, 5, b'C', b'S', 0, 0x0a][..], b"ISO_IR 100", &level.repeat(levels)].concat();
+    data.resize(data.len().max(8 + 0x0a00), 0);
+    [file, data].concat()
+}
+
 fn lives(site: &Site) -> bool {
     site.get(&site.admin(), "/system").status == 200
 }
@@ -43,8 +57,14 @@ fn deep_sequences_do_not_end_the_server() {
                 let _whatever = site.send(who, Request::post("/instances", archive));
                 assert!(lives(&site) && !is_there(&site, &deep), "{told}");
             }
+            // Written so that the server would have to find out how.
+            for levels in [60, 300] {
+                let hidden = hidden_in_big_endian(&format!("{whose} {levels}"), levels);
+                let answer = site.send(who, Request::post("/instances", hidden));
+                assert!(answer.status == 400 && lives(&site), "{version:?} {whose} {levels}: {}", answer.status);
+            }
             // What is as deep as may be, and what is long.
-            for (name, levels, beside) in [("deep", 16, 0), ("long", 2, 5_000)] {
+            for (name, levels, beside) in [("deep", 16, 0), ("long", 2, 3_000)] {
                 let instance = image(&format!("{whose} {name}"), levels, beside);
                 assert_eq!(send(&instance).status, 200, "{version:?} {whose} {name}");
                 assert!(lives(&site) && is_there(&site, &instance), "{version:?} {whose} {name}");

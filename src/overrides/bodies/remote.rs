@@ -8,10 +8,9 @@ use crate::host::HostError;
 use crate::identity::Identity;
 use crate::json::Unique;
 use crate::overrides::core_call;
-use crate::ownership::Owned;
 use crate::request::Reply;
 use crate::resource::{Level, Named};
-use crate::route::{is_orthanc_id, is_uid};
+use crate::route::{Owned, is_orthanc_id, is_uid};
 
 /// Members of a C-STORE. `Host`, `Port`, `CalledAet`, `LocalAet` and `MoveOriginator…` are left out: where the server
 /// connects to, and as whom, is the site's to say.

@@ -65,12 +65,7 @@ impl Patients {
 
     /// What is found among some patients. Those that cannot be named together come last, whatever the order.
     fn among(&self, context: &Context<'_>, part: &[One<'_>]) -> Result<Vec<Value>, HostError> {
-        let is_single =
-            part.len() == 1 && !["ParentSeries", "ParentStudy"].iter().any(|one| self.body.contains_key(*one));
-        let list: Vec<&str> = match is_single {
-            true => Vec::new(),
-            false => part.iter().filter_map(|(_, patient_id)| *patient_id).collect(),
-        };
+        let list: Vec<&str> = part.iter().filter_map(|(_, patient_id)| *patient_id).collect();
         let mut found = Vec::new();
         if let [first, ..] = *list {
             let mut body = self.unpaged();
@@ -80,13 +75,13 @@ impl Patients {
             tags.insert((*free).to_owned(), json!(format!("{first}\\{}", list.join("\\"))));
             found = found_by(context, &Value::Object(body))?;
         }
-        for (id, _) in part.iter().filter(|(_, patient_id)| is_single || patient_id.is_none()) {
+        for (id, _) in part.iter().filter(|(_, patient_id)| patient_id.is_none()) {
             let mut body = self.unpaged();
             body.insert("ParentPatient".to_owned(), json!(id));
             found.extend(found_by(context, &Value::Object(body))?);
         }
-        // The core compares without regard to case, and versions that do not know the parent ignore it.
-        found.retain(|resource| is_one_of(resource, |id| self.named.contains_key(id)));
+        // The core compares without regard to case, which may find one of another part too. (What is named is in order.)
+        found.retain(|resource| is_one_of(resource, |id| part.binary_search_by(|(one, _)| (*one).cmp(id)).is_ok()));
         Ok(found)
     }
 
