@@ -49,7 +49,8 @@ pub(super) fn prepare(text: &str, environment: &dyn Environment) -> Result<Optio
     let mut orthanc: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
         fault(KeyPath::default().member("Orthanc's configuration"), format!("is not a JSON object: {error}"))
     })?;
-    let misspelt: Vec<Fault> = orthanc.keys().filter(|name| is_nearly_the_section(name)).map(misspelt).collect();
+    let misspelt: Vec<Fault> =
+        orthanc.keys().filter(|name| is_nearly_the_section(name)).map(|name| misspelt(name)).collect();
     if !misspelt.is_empty() {
         return Err(Faults::new(misspelt));
     }
@@ -81,7 +82,7 @@ fn is_nearly_the_section(name: &str) -> bool {
         && strsim::damerau_levenshtein(&name.to_lowercase(), &SECTION.to_lowercase()) <= MISTAKES
 }
 
-fn misspelt(name: &String) -> Fault {
+fn misspelt(name: &str) -> Fault {
     let path = KeyPath::default().member(name);
     Fault { path, origin: None, message: format!("unknown section, did you mean {SECTION:?}?") }
 }
