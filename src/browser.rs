@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::host::Method;
+use crate::log_text::shorten;
 use crate::request::Request;
 
 /// Whether this is the request of a browser for a page: a navigation, or without Fetch Metadata a wish for HTML
@@ -81,6 +82,19 @@ pub fn is_own_form(request: &Request<'_>, own_origin: Option<&str>) -> bool {
     match request.header("sec-fetch-site") {
         Some(site) => site == "same-origin",
         None => request.header("origin").is_some_and(|origin| is_own(origin, request, own_origin)),
+    }
+}
+
+/// Why a form counts as another site's, for the log.
+#[must_use]
+pub fn why_not_own_form(request: &Request<'_>, own_origin: Option<&str>) -> String {
+    let expected = own_origin.unwrap_or("the host that it was sent to (Authorization.PublicUrl is not set)");
+    match (request.header("sec-fetch-site"), request.header("origin")) {
+        (Some(site), _) => format!("the form was not sent from our page: Sec-Fetch-Site {:?}", shorten(site)),
+        (None, Some(origin)) => {
+            format!("the form was not sent from our page: Origin {:?}, expected {expected}", shorten(origin))
+        }
+        (None, None) => "the form was not sent from our page: neither Sec-Fetch-Site nor Origin is there".to_owned(),
     }
 }
 
@@ -212,5 +226,14 @@ mod tests {
         assert_eq!(origin_of("https://pacs.example:443/").as_deref(), Some("https://pacs.example"));
         assert_eq!(origin_of("http://localhost:8042").as_deref(), Some("http://localhost:8042"));
         assert_eq!(origin_of("/orthanc/"), None);
+    }
+
+    #[test]
+    fn the_log_says_why_a_form_is_not_ours() {
+        let why = |headers: &[_]| why_not_own_form(&request(Method::Post, headers), OWN);
+        assert!(why(&[("sec-fetch-site", "cross-site")]).ends_with("Sec-Fetch-Site \"cross-site\""));
+        let told = why(&[("origin", "https://evil.example")]);
+        assert!(told.ends_with("Origin \"https://evil.example\", expected https://pacs.example"), "{told}");
+        assert!(why(&[]).ends_with("neither Sec-Fetch-Site nor Origin is there"));
     }
 }

@@ -409,10 +409,8 @@ struct Touched<'a> {
 pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
     use std::fmt::Write;
     let mut line = format!("refused {} {} ({})", request.method.as_str(), shorten(request.path), outcome.template);
-    let names: Vec<String> =
-        outcome.verified.iter().map(|identity| format!("{} {:?}", identity.kind, shorten(&identity.name))).collect();
     // Writing to a string does not fail.
-    let _ = write!(line, " to {}", names.join(", "));
+    let _ = write!(line, " to {}", crate::identity::in_the_log(&outcome.verified));
     let _ = match &outcome.rule {
         Some(rule) => write!(line, ", rule {rule}"),
         None => write!(line, ", no rule"),

@@ -32,6 +32,7 @@ pub mod identity;
 pub mod json;
 pub mod launch;
 pub mod level;
+mod likeness;
 pub mod log_text;
 pub mod login;
 pub mod mail;

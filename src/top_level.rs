@@ -45,7 +45,7 @@ impl<'de, const N: usize> Visitor<'de> for AllWanted<'_, N> {
 /// Whether there is a member of this name, whatever it holds.
 ///
 /// # Errors
-/// What is no JSON object.
+/// What is not a JSON object.
 pub fn holds(json: &[u8], name: &str) -> Result<bool, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let found = deserializer.deserialize_map(Held(name))?;
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for Held<'_> {
 /// The text member of this name; `None` when there is none.
 ///
 /// # Errors
-/// What is no JSON object, an object with a member twice (which one counts is not ours to guess), a member of this name
+/// What is not a JSON object, an object with a member twice (which one counts is not ours to guess), a member of this name
 /// that is no text.
 pub fn text(json: &[u8], name: &str) -> Result<Option<String>, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);

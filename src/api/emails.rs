@@ -187,11 +187,11 @@ impl SendRequest {
             return Err("the mail is too long".to_owned());
         }
         let Unique(body) = crate::json::from_slice(body).map_err(|error| format!("the body is no JSON: {error}"))?;
-        let body = body.as_object().ok_or("the body is no JSON object")?;
+        let body = body.as_object().ok_or("the body is not a JSON object")?;
         let text = |name: &str| match body.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(_) => Err(format!("{name}: a text is expected")),
+            Some(_) => Err(format!("{name}: a string is expected")),
         };
         let content = text("email-content")?.unwrap_or_default();
         if content.len() > html::LONGEST {

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::identity::api_key;
 use crate::json::Unique;
 use crate::policy::rights::{ADMIN, Labels, Rights};
+use crate::policy::roles::{is_known_permission, unknown_permission};
 use crate::share::{bad, date};
 use crate::store::{ApiKeyRecord, PersonRecord};
 
@@ -51,7 +52,7 @@ impl KeyRequest {
             return Err(bad(unknown, format_args!("unknown member; these are known: {}", KNOWN.join(", "))).into());
         }
         let name = body.get("Name").and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| bad("Name", "a text is expected, so that the key can be told from others"))?;
+        let name = name.ok_or_else(|| bad("Name", "a string is expected, so that the key can be told from others"))?;
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(
                 bad("Name", format_args!("at most {LONGEST_NAME} characters, and no control characters")).into()
@@ -69,10 +70,10 @@ impl KeyRequest {
 
 fn strings(body: &Map<String, Value>, member: &str) -> Result<Option<Vec<String>>, ApiError> {
     let Some(value) = body.get(member).filter(|value| !value.is_null()) else { return Ok(None) };
-    let list = value.as_array().ok_or_else(|| bad(member, "a list of texts is expected"))?;
+    let list = value.as_array().ok_or_else(|| bad(member, "a list of strings is expected"))?;
     let texts: BTreeSet<String> = list
         .iter()
-        .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| bad(member, "a list of texts is expected")))
+        .map(|text| text.as_str().map(str::to_owned).ok_or_else(|| bad(member, "a list of strings is expected")))
         .collect::<Result<_, _>>()?;
     Ok(Some(texts.into_iter().collect()))
 }
@@ -126,6 +127,10 @@ fn create(call: &Call<'_>) -> Answer {
             roles.rights(names.iter().map(String::as_str))
         }
     };
+    let in_rules = verifiers.roles.permissions_in_rules();
+    if let Some(unknown) = request.permissions.iter().flatten().find(|name| !is_known_permission(name, in_rules)) {
+        return Err(bad("Permissions", unknown_permission(unknown, in_rules)).into());
+    }
     let foreign = request.permissions.iter().flatten().find(|name| !base.holds(name));
     if let Some(foreign) = foreign {
         return Err(call.refuse(format_args!("the permission {foreign:?} is more than you can give")));
@@ -219,6 +224,6 @@ pub fn delete(call: &Call<'_>, id: &str) -> Answer {
         return Err(ApiError::new(404, "there is no such key"));
     }
     call.api.gate.identities.forget();
-    log::warn!("the API key {id} was removed");
+    log::warn!("the API key {id} was removed by {}", call.names());
     Ok(ok(&json!({})))
 }

@@ -11,12 +11,13 @@ use crate::credential::{Credential, Kind, Source};
 use crate::host::Method;
 use crate::identity::local::LocalError;
 use crate::identity::{Identity, IdentityKind, Opened, Rejection};
+use crate::log_text::shorten;
 use crate::login::{LINKS, ReturnPath};
 use crate::pages::{self, Field, Form, Language, Link, Page, Text};
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
-use crate::share::{ShareResource, code, viewer};
+use crate::share::{ShareResource, code, date, viewer};
 use crate::store::ShareRecord;
 
 /// So many links one browser may hold at once; the oldest goes first (decision 23).
@@ -29,10 +30,14 @@ const LONGEST_FORM: usize = 4 * 1024;
 pub fn open(call: &Call<'_>, text: &str) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
     let record = if code::is_well_formed(text) { verifiers.store.share_by_code(&code::hash(text))? } else { None };
-    let Some(record) = record else { return Ok(sorry(call, Text::LinkUnknown)) };
+    let Some(record) = record else {
+        // Of the code nothing: it may be a good one with a letter too many.
+        log::info!("an unknown link code was opened from {}", shorten(&call.remote));
+        return Ok(sorry(call, Text::LinkUnknown));
+    };
     let identity = match verifiers.link_of_record(record.clone(), call.now) {
         Ok(identity) => identity,
-        Err(rejection) => return Ok(sorry(call, why_not(&record, &rejection, call.now))),
+        Err(rejection) => return Ok(closed(call, &record, &rejection)),
     };
     let options = LinkOptions::read(&record.options_json);
     let mut session = None;
@@ -41,40 +46,48 @@ pub fn open(call: &Call<'_>, text: &str) -> Answer {
             Some(person) if person.person.as_ref().is_some_and(|person| recipient.is(person)) => {
                 session = person.id.clone().filter(|_| person.kind == IdentityKind::Session);
             }
-            Some(_) => return Ok(sorry(call, Text::LinkForSomebodyElse)),
-            None => return Ok(to_login(call, text)),
+            Some(person) => {
+                let name = shorten(&person.name);
+                not_opened(call, &record, format_args!("it is for somebody else than {name:?}, who is logged in"));
+                return Ok(sorry(call, Text::LinkForSomebodyElse));
+            }
+            None => return Ok(to_login(call, text, &record)),
         }
     }
     // Openings are counted for people who press a button, not for programs that look into mails.
     let asks = options.pin_hash.is_some() || options.max_openings.is_some();
+    // Whoever comes by the same mail again, or presses the button of a page that stayed open, is in already, and uses no
+    // opening up.
+    if asks && holds(call, &record) {
+        let url = viewer_url(call, &record, &identity);
+        return Ok(url.map_or_else(|| unavailable(call, &record), |url| pages::redirect(url, Vec::new())));
+    }
     if call.rest.request.method == Method::Get {
-        // Whoever comes by the same mail again is in already, and uses no opening up.
-        if asks && holds(call, &record) {
-            let url = viewer_url(call, &record, &identity);
-            return Ok(url.map_or_else(|| sorry(call, Text::LinkUnavailable), |url| pages::redirect(url, Vec::new())));
-        }
         if options.max_openings.is_some_and(|most| record.openings >= most) {
-            return Ok(sorry(call, Text::LinkUsedUp));
+            return Ok(used_up(call, &record, &options));
         }
         if asks {
             return Ok(ask(call, text, &options, None));
         }
     } else {
-        if !browser::is_own_form(&call.rest.request, call.api.front.address.origin().as_deref()) {
+        let origin = call.api.front.address.origin();
+        if !browser::is_own_form(&call.rest.request, origin.as_deref()) {
+            not_opened(call, &record, browser::why_not_own_form(&call.rest.request, origin.as_deref()));
             return Ok(ask(call, text, &options, Some(Text::FromElsewhere)));
         }
         if let Some(hash) = &options.pin_hash {
             let typed = typed_pin(call)?;
             if let Err(error) = verifiers.links.pins.check(&record.id, &typed, hash, &call.remote, call.now) {
                 let problem = match error {
-                    LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,
-                    LocalError::WrongPassword | LocalError::UnknownUser => Text::WrongPin,
+                    LocalError::TooManyAttempts { .. } | LocalError::Busy => {
+                        not_opened(call, &record, error);
+                        Text::TooManyAttempts
+                    }
+                    LocalError::WrongPassword | LocalError::UnknownUser => {
+                        not_opened(call, &record, "wrong PIN");
+                        Text::WrongPin
+                    }
                 };
-                log::info!(
-                    "the link {} was not opened from {}: {error}",
-                    record.id,
-                    crate::log_text::shorten(&call.remote)
-                );
                 return Ok(ask(call, text, &options, Some(problem)));
             }
         }
@@ -91,9 +104,9 @@ fn exchange(
     session: Option<&str>,
 ) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
-    let Some(url) = viewer_url(call, record, identity) else { return Ok(sorry(call, Text::LinkUnavailable)) };
+    let Some(url) = viewer_url(call, record, identity) else { return Ok(unavailable(call, record)) };
     if !verifiers.store.open_share(&record.id, options.max_openings)? {
-        return Ok(sorry(call, Text::LinkUsedUp));
+        return Ok(used_up(call, record, options));
     }
     let until = call.now.plus(LINKS);
     let until = identity.expires_at.map_or(until, |end| end.min(until));
@@ -106,7 +119,7 @@ fn exchange(
     opened.drain(..surplus.min(opened.len()));
     opened.push(&granted);
     let secure = call.api.front.address.is_https(request, call.by_proxy);
-    log::info!("the link {} was opened from {}", record.id, crate::log_text::shorten(&call.remote));
+    log::info!("the link {} was opened from {}", record.id, shorten(&call.remote));
     Ok(pages::redirect(url, vec![call.api.front.cookies.set_links(&opened, secure)]))
 }
 
@@ -156,8 +169,9 @@ fn person(call: &Call<'_>) -> Option<Arc<Identity>> {
     })
 }
 
-fn to_login(call: &Call<'_>, text: &str) -> Reply {
+fn to_login(call: &Call<'_>, text: &str, record: &ShareRecord) -> Reply {
     if call.api.login.is_none() {
+        not_opened(call, record, "whom it is for has to log in, and nobody can here (Authorization.Login)");
         return sorry(call, Text::LinkNeedsLogin);
     }
     let back = ReturnPath::parse(&format!("/auth/links/{text}"));
@@ -205,10 +219,47 @@ fn viewer_origins(call: &Call<'_>) -> Vec<String> {
     roots.into_iter().flatten().filter_map(|root| browser::origin_of(root)).collect()
 }
 
+/// One line for whoever is asked why a link did not open.
+fn not_opened(call: &Call<'_>, record: &ShareRecord, reason: impl std::fmt::Display) {
+    log::info!("the link {} was not opened from {}: {reason}", record.id, shorten(&call.remote));
+}
+
+fn used_up(call: &Call<'_>, record: &ShareRecord, options: &LinkOptions) -> Reply {
+    let most = options.max_openings.unwrap_or_default();
+    // The record may be older than an opening of this moment.
+    not_opened(call, record, format_args!("it was opened {} times, of {most}", record.openings.max(most)));
+    sorry(call, Text::LinkUsedUp)
+}
+
+fn unavailable(call: &Call<'_>, record: &ShareRecord) -> Reply {
+    not_opened(call, record, "none of its studies is here and its maker's to show, or its viewer is not configured");
+    sorry(call, Text::LinkUnavailable)
+}
+
+/// For a link that is not in force.
+fn closed(call: &Call<'_>, record: &ShareRecord, rejection: &Rejection) -> Reply {
+    let why = why_not(record, rejection, call.now);
+    match (why, record.not_before) {
+        (Text::LinkNotYet, Some(start)) => {
+            not_opened(call, record, format_args!("it is not valid before {}", date::format(start)));
+            let language = language(call);
+            let problem = why.in_language(language).replace("{}", &date::in_words(start));
+            return sorry_that(call, why, language, &problem);
+        }
+        (Text::LinkRevoked, _) => not_opened(call, record, "it was revoked"),
+        _ => not_opened(call, record, rejection),
+    }
+    sorry(call, why)
+}
+
 fn sorry(call: &Call<'_>, problem: Text) -> Reply {
     let language = language(call);
+    sorry_that(call, problem, language, problem.in_language(language))
+}
+
+fn sorry_that(call: &Call<'_>, problem: Text, language: Language, sentence: &str) -> Reply {
     let mut page = Page::new(language, &call.api.front.site, Text::LinkClosed.in_language(language));
-    page.problem = Some(problem.in_language(language));
+    page.problem = Some(sentence);
     if problem == Text::LinkForSomebodyElse {
         page.links.push(Link { href: "../logout", text: Text::SignOut.in_language(language) });
     }

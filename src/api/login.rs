@@ -70,6 +70,21 @@ impl<'a> Desk<'a> {
         &self.call.api.front
     }
 
+    /// Whether our own page sent this form; the log has it when it did not.
+    fn is_own_form(&self) -> bool {
+        let request = &self.call.rest.request;
+        let origin = self.front().address.origin();
+        let own = browser::is_own_form(request, origin.as_deref());
+        if !own {
+            let why = browser::why_not_own_form(request, origin.as_deref());
+            log::info!(
+                "a login or logout from {} was not looked at: {why}",
+                crate::log_text::shorten(&self.call.remote)
+            );
+        }
+        own
+    }
+
     fn text(&self, text: Text) -> &'static str {
         text.in_language(self.language)
     }
@@ -193,8 +208,7 @@ fn to_provider(desk: &Desk<'_>, provider: usize, return_path: &ReturnPath) -> An
 
 /// A name and a password from our own page.
 fn password(desk: &Desk<'_>) -> Answer {
-    let request = &desk.call.rest.request;
-    if !browser::is_own_form(request, desk.front().address.origin().as_deref()) {
+    if !desk.is_own_form() {
         return Ok(desk.failed(Text::FromElsewhere, &ReturnPath::default(), Vec::new()));
     }
     let form = form(desk.call.rest.body)?;
@@ -307,7 +321,7 @@ pub fn logout(call: &Call<'_>) -> Answer {
         let origins: Vec<String> = (0..providers).filter_map(|provider| desk.oidc?.logout_origin(provider)).collect();
         return Ok(page.reply(&origins));
     }
-    if !browser::is_own_form(request, desk.front().address.origin().as_deref()) {
+    if !desk.is_own_form() {
         return Ok(desk.failed(Text::FromElsewhere, &ReturnPath::default(), Vec::new()));
     }
     let ended = match call.api.gate.places.session(request) {

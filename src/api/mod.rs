@@ -165,7 +165,9 @@ impl Api {
             (Some("api-keys"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
             (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
             (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
-            (Some("shares"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| shares::delete(call, id)),
+            (Some("shares"), Some(id), None) => {
+                call.only(&[Method::Get, Method::Delete], "GET,DELETE", |call| shares::one(call, id))
+            }
             (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
             (Some("shares"), Some(id), Some("qr")) => call.only(&[Method::Get], "GET", |call| qr::get(call, id)),
             (Some("links"), Some(code), None) => {
@@ -242,14 +244,17 @@ impl Call<'_> {
         percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned()
     }
 
+    /// Whoever calls, for the log.
+    fn names(&self) -> String {
+        crate::identity::in_the_log(&self.verified)
+    }
+
     fn refuse(&self, reason: impl std::fmt::Display) -> ApiError {
-        let names: Vec<String> =
-            self.verified.iter().map(|identity| format!("{} {:?}", identity.kind, identity.name)).collect();
         log::info!(
             "refused {} {} to {}: {reason}",
             self.rest.request.method.as_str(),
             crate::log_text::shorten(self.rest.request.path),
-            names.join(", ")
+            self.names()
         );
         ApiError::forbidden(reason.to_string())
     }

@@ -19,6 +19,9 @@ const QUIET: usize = 4;
 /// SVG, or PNG with `format=png`.
 pub fn get(call: &Call<'_>, id: &str) -> Answer {
     let share = super::shares::seen_share(call, id)?;
+    if share.revoked_at.is_some() {
+        return Err(ApiError::new(409, "this link was revoked: it opens nothing"));
+    }
     let links = &call.api.gate.identities.verifiers().links;
     let url = share.code_hash.and_then(|_| viewer::short_url(&call.api.shares, &links.codes.of(&share.id)));
     let url = url.ok_or_else(|| ApiError::new(404, "this link has no short form"))?;

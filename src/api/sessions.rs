@@ -57,6 +57,7 @@ pub fn one(call: &Call<'_>, id: &str) -> Answer {
     let found = verifiers.sessions.as_ref().filter(|_| sessions.iter().any(|session| session.id == id));
     let Some(keeper) = found else { return Err(ApiError::new(404, "there is no such session")) };
     keeper.end_all(&WhichSessions::One(id))?;
+    log::warn!("a session was ended by {}", call.names());
     Ok(ok(&json!({})))
 }
 
@@ -132,7 +133,12 @@ fn end(call: &Call<'_>, person: &Person) -> Answer {
         }
         None => call.api.gate.identities.forget(),
     }
-    log::warn!("everything that {:?} of {} had was ended", crate::log_text::shorten(&person.subject), person.issuer);
+    log::warn!(
+        "everything that {:?} of {} had was ended by {}",
+        crate::log_text::shorten(&person.subject),
+        person.issuer,
+        call.names()
+    );
     Ok(ok(&json!({})))
 }
 

@@ -55,7 +55,10 @@ fn put(call: &Call<'_>) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
     let book = &verifiers.roles;
     let text = std::str::from_utf8(call.rest.body).map_err(|_| ApiError::bad("the body is not UTF-8"))?;
-    let new = Roles::parse(text).map_err(|error| ApiError::bad(error.to_string()))?;
+    let new = Roles::parse(text).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        ApiError::bad(faults.join("; "))
+    })?;
     new.check_permissions(book.permissions_in_rules()).map_err(|error| ApiError::bad(error.to_string()))?;
     if book.file().is_none() {
         return Err(ApiError::new(

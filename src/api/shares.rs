@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
+use crate::host::Method;
 use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
@@ -122,8 +123,16 @@ pub(super) fn seen_share(call: &Call<'_>, id: &str) -> Result<ShareRecord, ApiEr
     share.ok_or_else(|| ApiError::new(404, "there is no such link"))
 }
 
+/// `GET` and `DELETE /auth/shares/{id}`.
+pub fn one(call: &Call<'_>, id: &str) -> Answer {
+    match call.rest.request.method {
+        Method::Delete => delete(call, id),
+        _ => Ok(ok(&describe(call, &seen_share(call, id)?))),
+    }
+}
+
 /// `DELETE /auth/shares/{id}`: the link is refused before this is answered.
-pub fn delete(call: &Call<'_>, id: &str) -> Answer {
+fn delete(call: &Call<'_>, id: &str) -> Answer {
     let seen = seen(call)?;
     let unknown = || ApiError::new(404, "there is no such link");
     let verifiers = call.api.gate.identities.verifiers();
@@ -133,7 +142,7 @@ pub fn delete(call: &Call<'_>, id: &str) -> Answer {
     }
     call.api.gate.identities.forget();
     if share.revoked_at.is_none() {
-        log::warn!("the link {id} of {:?} was taken back", share.owner_name);
+        log::warn!("the link {id} of {:?} was revoked by {}", share.owner_name, call.names());
     }
     Ok(ok(&json!({})))
 }

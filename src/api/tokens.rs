@@ -26,17 +26,15 @@ use crate::store::ShareRecord;
 
 /// `PUT /auth/tokens/{type}`.
 pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
-    let Some(link_type) = LinkType::parse(link_type) else {
-        return Err(call.refuse(format_args!("there is no link of type {link_type:?}")));
-    };
+    let Some(link_type) = LinkType::parse(link_type) else { return Err(unknown_type(call, link_type)) };
     // Asked before the body is read: a stranger learns nothing from it.
     call.permitted()?;
     let request = LinkRequest::parse(link_type, call.rest.body, call.now, &call.api.shares)?;
     let located = locate_all(call, &request)?;
     let maker = maker(call, link_type, &located)?;
-    if let Some(Err(_)) = &located {
+    if let Some(Err(unknown)) = located {
         // Only somebody who may see everything is told that it is not there.
-        return Err(ApiError::new(404, "one of the resources is unknown"));
+        return Err(ApiError::new(404, unknown));
     }
     let request = defaults(call, &maker)?.apply(request, &call.api.shares, call.now)?;
     let located = located.and_then(Result::ok).unwrap_or_default();
@@ -71,6 +69,9 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         if short.is_none() {
             return Err(ApiError::new(409, "links that ask for something need Authorization.Shares.PublicOrthancRoot"));
         }
+        if viewer::is_out_of_reach(link_type, shares) {
+            return Err(ApiError::new(409, OUT_OF_REACH));
+        }
         (code.clone().unwrap_or_default(), short.clone())
     } else {
         let token = if link_type == LinkType::MedDreamInstant {
@@ -92,8 +93,10 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     )?;
     let mut answer = json!({"Token": token, "Url": url});
     if let Some(members) = answer.as_object_mut() {
-        if let Some(short) = short {
+        if short.is_some() || link_type == LinkType::Inbox {
             members.insert("ID".to_owned(), json!(id));
+        }
+        if let Some(short) = short {
             members.insert("ShortUrl".to_owned(), json!(short));
         }
         if let Some(pin) = pin {
@@ -101,6 +104,27 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         }
     }
     Ok(ok(&answer))
+}
+
+/// Why a link to OHIF that asks for something is not made.
+const OUT_OF_REACH: &str = "OHIF (Authorization.Shares.PublicOhifRoot) is on another origin than \
+    Authorization.Shares.PublicOrthancRoot, so a link that asks for something (Pin, MaxOpenings, Recipient) would not open \
+    there: add its origin to Authorization.Shares.ViewerOrigins, or serve it below the same origin";
+
+/// Whoever may share something is told which types there are; nobody else learns more than before.
+fn unknown_type(call: &Call<'_>, name: &str) -> ApiError {
+    let may_share = |identity: &Identity| {
+        let needed = LinkType::ALL.iter().flat_map(|link_type| link_type.permissions());
+        let stranger = matches!(identity.kind, IdentityKind::Link | IdentityKind::Anonymous);
+        !stranger && needed.into_iter().any(|permission| identity.rights.holds(permission))
+    };
+    if !call.verified.iter().any(|identity| may_share(identity)) {
+        return call.refuse(format_args!("there is no link of type {name:?}"));
+    }
+    let known: Vec<&str> = LinkType::ALL.iter().map(|link_type| link_type.as_str()).collect();
+    let name = crate::log_text::shorten(name);
+    // The status is what clients of the old service expect.
+    call.refuse(format_args!("there is no link of type {name:?}; these are known: {}", known.join(", ")))
 }
 
 /// Nothing can be given away that the giver does not have.
@@ -163,18 +187,24 @@ fn options(
     Ok((options, made_up))
 }
 
+/// Which resource of a request is unknown, and how it was named.
+fn unknown_resource(at: usize, resource: &ShareResource) -> String {
+    let name = resource.orthanc_id.as_deref().or(resource.dicom_uid.as_deref()).unwrap_or_default();
+    format!("Resources[{at}]: there is no {} {name}", resource.level.singular())
+}
+
 type LocatedResources = Vec<(ShareResource, Located)>;
 
 /// All resources, looked up; each with every study that carries its identifiers. `None` when there are none to look up.
-fn locate_all(call: &Call<'_>, request: &LinkRequest) -> Result<Option<Result<LocatedResources, ()>>, ApiError> {
+fn locate_all(call: &Call<'_>, request: &LinkRequest) -> Result<Option<Result<LocatedResources, String>>, ApiError> {
     if request.resources.is_empty() {
         return Ok(None);
     }
     let mut found = Vec::new();
-    for resource in &request.resources {
+    for (at, resource) in request.resources.iter().enumerate() {
         match locate(call, resource) {
             Ok(located) => found.extend(located.into_iter().map(|located| (resource.clone(), located))),
-            Err(ResourceError::Unknown) => return Ok(Some(Err(()))),
+            Err(ResourceError::Unknown) => return Ok(Some(Err(unknown_resource(at, resource)))),
             Err(ResourceError::Host(trouble)) => return Err(ApiError::internal(&trouble)),
         }
     }
@@ -220,7 +250,7 @@ fn precise(asked: &ShareResource, located: &Located) -> ShareResource {
 fn maker(
     call: &Call<'_>,
     link_type: LinkType,
-    located: &Option<Result<LocatedResources, ()>>,
+    located: &Option<Result<LocatedResources, String>>,
 ) -> Result<Arc<Identity>, ApiError> {
     let request = &call.rest.request;
     let rule = call.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
@@ -239,7 +269,7 @@ fn maker(
             (_, Some(Ok(located))) => {
                 located.iter().try_for_each(|(_, located)| decision::allow(&holder, &facts(located)))
             }
-            (_, Some(Err(()))) if !decision::is_unlimited(&holder) => Err(Refusal::UnknownResource),
+            (_, Some(Err(_))) if !decision::is_unlimited(&holder) => Err(Refusal::UnknownResource),
             _ => Ok(()),
         });
         match allowed {

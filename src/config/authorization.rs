@@ -26,7 +26,8 @@ const BUILT_IN_HEADERS: [&str; 3] = ["authorization", "token", "api-key"];
 /// `"Enable": false`.
 ///
 /// # Errors
-/// Everything that is wrong, at once, each with its key path. No message shows a secret.
+/// Everything that is wrong, at once, each with its key path. No message shows a secret. A section that is nearly called
+/// `"Authorization"` is a fault, and so is none at all where the server would let everybody in.
 pub fn read(orthanc_configuration: &str, environment: &dyn Environment) -> Result<Option<Config>, Faults> {
     let Some((orthanc, filled)) = prepare(orthanc_configuration, environment)? else { return Ok(None) };
     let reader = Reader::new(environment, filled.origins);
@@ -46,9 +47,17 @@ pub(super) fn prepare(text: &str, environment: &dyn Environment) -> Result<Optio
     let path = KeyPath::default().member(SECTION);
     let fault = |path: KeyPath, message: String| Faults::new(vec![Fault { path, origin: None, message }]);
     let mut orthanc: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        fault(KeyPath::default().member("Orthanc's configuration"), format!("is no JSON object: {error}"))
+        fault(KeyPath::default().member("Orthanc's configuration"), format!("is not a JSON object: {error}"))
     })?;
+    let misspelt: Vec<Fault> =
+        orthanc.keys().filter(|name| is_nearly_the_section(name)).map(|name| misspelt(name)).collect();
+    if !misspelt.is_empty() {
+        return Err(Faults::new(misspelt));
+    }
+    let open_to_all = orthanc.get("RemoteAccessAllowed") == Some(&Value::Bool(true))
+        && orthanc.get("AuthenticationEnabled") == Some(&Value::Bool(false));
     let section = match orthanc.get_mut(SECTION) {
+        None | Some(Value::Null) if open_to_all => return Err(fault(path, OPEN_TO_ALL.to_owned())),
         None | Some(Value::Null) => return Ok(None),
         Some(Value::Object(members)) => members,
         Some(other) => return Err(fault(path, format!("must be an object, got {}", kind(other)))),
@@ -58,6 +67,24 @@ pub(super) fn prepare(text: &str, environment: &dyn Environment) -> Result<Optio
     }
     let filled = variables::fill_in(section, &path, environment);
     Ok(Some((orthanc, filled)))
+}
+
+/// What is said where there is no section, and nothing else protects the server.
+const OPEN_TO_ALL: &str = "there is no such section, and with \"RemoteAccessAllowed\": true and \
+    \"AuthenticationEnabled\": false everybody would see all images. Give the section; or, if that is meant, write \
+    \"Authorization\": { \"Enable\": false }";
+
+/// Whether a key of Orthanc's configuration is the section's name, mistyped: the section would be no section then.
+fn is_nearly_the_section(name: &str) -> bool {
+    const MISTAKES: usize = 2;
+    name != SECTION
+        && name.len() <= SECTION.len() + MISTAKES
+        && strsim::damerau_levenshtein(&name.to_lowercase(), &SECTION.to_lowercase()) <= MISTAKES
+}
+
+fn misspelt(name: &str) -> Fault {
+    let path = KeyPath::default().member(name);
+    Fault { path, origin: None, message: format!("unknown section, did you mean {SECTION:?}?") }
 }
 
 /// Walks the whole configuration. What it returns counts only when the reader found no fault.
@@ -148,7 +175,7 @@ fn check_web_service_keys(section: &Section<'_>) {
                 key,
                 format!("belongs to an external service, which this version does not ask; set it to \"\". In its place: {replacement}"),
             ),
-            Some(other) => section.fault(key, format!("must be an empty text, got {}", kind(other))),
+            Some(other) => section.fault(key, format!("must be an empty string, got {}", kind(other))),
         }
     }
 }

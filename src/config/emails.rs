@@ -66,8 +66,8 @@ fn smtp(section: &Section<'_>) -> Option<Smtp> {
     let password = section.secret("Password", "PasswordFile");
     let has_password = section.value("Password").is_some() || section.value("PasswordFile").is_some();
     match (&user, has_password) {
-        (Some(_), false) => section.fault("Password", "is missing beside \"Username\""),
-        (None, true) => section.fault("Username", "is missing beside the password"),
+        (Some(_), false) => section.fault("Password", "is required with \"Username\""),
+        (None, true) => section.fault("Username", "is required with the password"),
         _ => {}
     }
     let ca = section.string("CaFile").and_then(|file| {

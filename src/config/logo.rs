@@ -21,7 +21,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<String> {
     match media_type(&content) {
         Some(media_type) => Some(format!("data:{media_type};base64,{}", STANDARD.encode(content))),
         None => {
-            section.fault(KEY, format!("the file {} is no PNG, JPEG or SVG", shown(&file)));
+            section.fault(KEY, format!("the file {} is not a PNG, JPEG or SVG", shown(&file)));
             None
         }
     }

@@ -169,11 +169,11 @@ fn endpoints(section: &Section<'_>) -> Option<Endpoints> {
             Some(Endpoints { discovery_url: discovery_url(&issuer), jwks_url: None, admin_url: String::new(), issuer })
         }
         (Some(_), None, _) => {
-            missing(section, "Realm", "is missing beside \"Url\"");
+            missing(section, "Realm", "is required with \"Url\"");
             None
         }
         (None, Some(_), _) => {
-            missing(section, "Url", "is missing beside \"Realm\"");
+            missing(section, "Url", "is required with \"Realm\"");
             None
         }
         (None, None, None) => {

@@ -10,9 +10,10 @@ use super::default_rules::DEFAULT_RULES;
 use super::fault::KeyPath;
 use super::patterns::{Roots, SINGLE_RESOURCE_PATTERNS, compile, expand};
 use super::section::{Reader, Section, kind};
-use super::values::{nearest, shown};
+use super::values::shown;
 use crate::host::Method;
 use crate::level::Level;
+use crate::likeness::nearest;
 
 const METHODS: &str = "\"get\", \"post\", \"put\" or \"delete\"";
 
@@ -93,7 +94,7 @@ fn read_pattern(
     match expand(&rule, roots).first().map(|expanded| compile(expanded)) {
         Some(Ok(regex)) => Some((rule.pattern, Some(regex))),
         Some(Err(reason)) => {
-            reader.fault(path, format!("is no pattern that can be used: {reason}, in {}", shown(&rule.pattern)));
+            reader.fault(path, format!("is not a usable pattern: {reason}, in {}", shown(&rule.pattern)));
             None
         }
         None => None,
@@ -103,7 +104,7 @@ fn read_pattern(
 /// `""` is nobody's permission and lets anyone through, so nothing else may come out empty.
 fn read_permissions(reader: &Reader<'_>, path: KeyPath, value: &Value) -> Option<Vec<String>> {
     let Some(text) = value.as_str() else {
-        reader.fault(path, format!("must be a text like \"all|view\", got {}", kind(value)));
+        reader.fault(path, format!("must be a string like \"all|view\", got {}", kind(value)));
         return None;
     };
     if text.is_empty() {

@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use super::checked::Warning;
 use super::environment::Environment;
 use super::fault::{Fault, KeyPath};
-use super::values::{below, choices, http_url, nearest, shown};
+use super::values::{below, choices, http_url, shown};
+use crate::likeness::nearest;
 use crate::secret::Secret;
 
 /// What a walk gathers.
@@ -72,8 +73,9 @@ impl<'e> Reader<'e> {
             let ending = format!(".{name}");
             let elsewhere = asked.iter().find(|key| key.ends_with(&ending) && !key.contains('*'));
             let message = match (nearest(&name, siblings), elsewhere) {
-                (Some(near), _) => format!("unknown key, did you mean {near:?}?"),
-                (None, Some(place)) => format!("unknown key here, did you mean {place}?"),
+                (Some(near), None) => format!("unknown key, did you mean {near:?}?"),
+                (Some(near), Some(_)) if is_surely(near, &name) => format!("unknown key, did you mean {near:?}?"),
+                (_, Some(place)) => format!("unknown key here, did you mean {place}?"),
                 (None, None) => "unknown key".to_owned(),
             };
             faults.push(Fault { path, origin: None, message });
@@ -259,13 +261,13 @@ impl<'a> Section<'a> {
         let file = self.string(file_key);
         match (inline, file) {
             (Some(_), Some(_)) => {
-                self.fault(file_key, format!("stands beside {key:?}: give one of the two"));
+                self.fault(file_key, format!("conflicts with {key:?}: give only one of them"));
                 None
             }
             (Some(Value::String(secret)), None) if !secret.is_empty() => Some(Secret::new(secret.clone())),
             (Some(value), None) => {
                 let got = if value.is_string() { "an empty one" } else { kind(value) };
-                self.fault(key, format!("must be a text, got {got}"));
+                self.fault(key, format!("must be a string, got {got}"));
                 None
             }
             (None, Some(file)) => self.secret_file(file_key, &file),
@@ -321,6 +323,12 @@ impl<'a> Section<'a> {
     }
 }
 
+/// Whether a sibling was meant, though the name is that of a key elsewhere.
+fn is_surely(sibling: &str, name: &str) -> bool {
+    let (sibling, name) = (sibling.to_lowercase(), name.to_lowercase());
+    sibling.contains(&name) || name.contains(&sibling) || strsim::damerau_levenshtein(&sibling, &name) <= 2
+}
+
 /// A text that is not empty.
 pub(super) fn text(reader: &Reader<'_>, path: &KeyPath, value: &Value) -> Option<String> {
     match value.as_str() {
@@ -330,7 +338,7 @@ pub(super) fn text(reader: &Reader<'_>, path: &KeyPath, value: &Value) -> Option
         }
         Some(text) => Some(text.to_owned()),
         None => {
-            reader.fault(path.clone(), format!("must be a text, got {}", kind(value)));
+            reader.fault(path.clone(), format!("must be a string, got {}", kind(value)));
             None
         }
     }
@@ -343,7 +351,7 @@ pub(super) const fn kind(value: &Value) -> &'static str {
         Value::Bool(true) => "true",
         Value::Bool(false) => "false",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }

@@ -17,6 +17,8 @@ use crate::secret::Secret;
 
 /// Keys that orthanc-auth-service's samples, tests and pages show: everybody can sign with them.
 const PUBLISHED_KEYS: [&str; 4] = ["my-secret-key", "my-secret-key-for-anonymized-studies", "toto", "secret"];
+/// Fewer are found by trying.
+const LEAST_BYTES: usize = 16;
 /// RFC 7518: a key for HS256 has at least as many bits as the hash.
 const ENOUGH_BYTES: usize = 32;
 /// As many as a request may ask for.
@@ -32,7 +34,7 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
     let secret_key = section.secret("SecretKey", "SecretKeyFile");
     if let Some(key) = &secret_key {
         let place = if section.value("SecretKey").is_some() { "SecretKey" } else { "SecretKeyFile" };
-        check_key(&section, place, key);
+        check_key(&section, place, key, LEAST_BYTES);
     }
     let max_validity = seconds(&section, "MaxValidity");
     let public_ohif_root = root(&section, "PublicOhifRoot");
@@ -62,18 +64,24 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         [("MedDreamTokenServiceUrl", "PublicMedDreamRoot"), ("PublicMedDreamRoot", "MedDreamTokenServiceUrl")]
     {
         if section.value(key).is_none() && section.value(other).is_some() {
-            section.fault(key, format!("is missing beside {other:?}: MedDream needs both"));
+            section.fault(key, format!("is required with {other:?}: MedDream needs both"));
         }
     }
     section.finish();
     shares
 }
 
-fn check_key(section: &Section<'_>, place: &'static str, key: &Secret) {
+/// `least` bytes, or it is a fault.
+fn check_key(section: &Section<'_>, place: &'static str, key: &Secret, least: usize) {
     let text = key.expose();
     if text.to_ascii_lowercase().starts_with("change-me") || PUBLISHED_KEYS.contains(&text) {
         section
             .fault(place, "is a published sample: anybody could make links. Make a key with: openssl rand -base64 48");
+    } else if text.len() < least {
+        section.fault(
+            place,
+            format!("is shorter than {least} bytes and could be guessed. Make a key with: openssl rand -base64 48"),
+        );
     } else if text.len() < ENOUGH_BYTES {
         section.reader.warn(
             "ShortSecretKey",
@@ -90,12 +98,12 @@ fn previous_keys(section: &Section<'_>) -> Vec<Secret> {
     for (path, value) in section.list(KEY).unwrap_or_default() {
         match value.as_str().filter(|text| !text.is_empty()) {
             Some(text) => keys.push(Secret::new(text.to_owned())),
-            None => section.reader.fault(path, "must be a text that is not empty"),
+            None => section.reader.fault(path, "must be a string that is not empty"),
         }
     }
     if let Some(file) = section.string(FILE) {
         if section.value(KEY).is_some() {
-            section.fault(FILE, format!("stands beside {KEY:?}: give one of the two"));
+            section.fault(FILE, format!("conflicts with {KEY:?}: give only one of them"));
         } else if let Some(content) = section.file(FILE, &file) {
             keys.extend(
                 content.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| Secret::new(line.to_owned())),
@@ -104,7 +112,8 @@ fn previous_keys(section: &Section<'_>) -> Vec<Secret> {
     }
     for key in &keys {
         let place = if section.value(KEY).is_some() { KEY } else { FILE };
-        check_key(section, place, key);
+        // However short it is: whoever makes a longer one waits here for the links of this one to end.
+        check_key(section, place, key, 0);
     }
     keys
 }

@@ -23,7 +23,7 @@ pub(super) fn read(section: &Section<'_>) -> Vec<(Uploader, Vec<String>)> {
             match label.as_str() {
                 Some(label) if is_label(label) => labels.push(label.to_owned()),
                 Some(label) => section.reader.fault(path.element(index), not_a_label(label)),
-                None => section.reader.fault(path.element(index), format!("must be a text, got {}", kind(label))),
+                None => section.reader.fault(path.element(index), format!("must be a string, got {}", kind(label))),
             }
         }
         all.push((uploader, labels));

@@ -31,7 +31,8 @@ pub(super) fn read_users(section: &Section<'_>) -> BTreeMap<String, LocalUser> {
         match hash {
             Some(hash) => {
                 let password_hash = hash.expose().to_owned();
-                check_hash(&user, &password_hash);
+                let place = if user.value("PasswordHash").is_some() { "PasswordHash" } else { "PasswordHashFile" };
+                check_hash(&user, place, &password_hash);
                 users.insert(name, LocalUser { password_hash, roles });
             }
             None if user.is_sound() => user.fault("PasswordHash", "is missing"),
@@ -42,27 +43,33 @@ pub(super) fn read_users(section: &Section<'_>) -> BTreeMap<String, LocalUser> {
     users
 }
 
-/// The hash is not shown: it can be guessed against.
-fn check_hash(user: &Section<'_>, text: &str) {
+/// How a hash is made.
+const MAKE_HASH: &str = "make one with: read -rs password; printf %s \"$password\" | \
+    argon2 \"$(openssl rand -hex 16)\" -id -k 19456 -t 2 -p 1 -e";
+
+/// The hash is not shown: it can be guessed against. `place` is the key that it is given by.
+fn check_hash(user: &Section<'_>, place: &'static str, text: &str) {
+    let fault = |what: &str| match user.string("PasswordHashFile") {
+        Some(file) if place == "PasswordHashFile" => user.fault(place, format!("the file {} {what}", shown(&file))),
+        _ => user.fault(place, what),
+    };
     let parsed = PasswordHash::new(text).ok().filter(|hash| hash.algorithm == ARGON2ID_IDENT);
     let Some(hash) = parsed.filter(|hash| hash.salt.is_some() && hash.hash.is_some()) else {
-        user.fault("PasswordHash", "must be an argon2id hash in PHC format, \"$argon2id$v=19$m=…\"");
+        let is = if place == "PasswordHash" { "must be" } else { "must hold" };
+        fault(&format!("{is} an argon2id hash in PHC format, \"$argon2id$v=19$m=…\"; {MAKE_HASH}"));
         return;
     };
     let Ok(params) = Params::try_from(&hash) else {
-        user.fault("PasswordHash", "has argon2id parameters that cannot be used");
+        fault(&format!("has argon2id parameters that cannot be used; {MAKE_HASH}"));
         return;
     };
     if hash.version.is_some_and(|version| version != 19) {
-        user.fault("PasswordHash", "must be of argon2 version 19 (v=19)");
+        fault("must be of argon2 version 19 (v=19)");
     }
     if params.m_cost() > MOST_MEMORY_KIB || params.t_cost() > MOST_PASSES || params.p_cost() > MOST_LANES {
-        user.fault(
-            "PasswordHash",
-            format!("costs too much to check: at most m={MOST_MEMORY_KIB}, t={MOST_PASSES}, p={MOST_LANES}"),
-        );
+        fault(&format!("costs too much to check: at most m={MOST_MEMORY_KIB}, t={MOST_PASSES}, p={MOST_LANES}"));
     } else if params.m_cost() < LITTLE_MEMORY_KIB {
-        let place = user.at("PasswordHash");
+        let place = user.at(place);
         user.reader.warn(
             "CheapPasswordHash",
             format!("{place}: the hash is cheap to guess against"),
@@ -78,7 +85,7 @@ pub(super) fn read_anonymous(section: &Section<'_>) -> AnonymousProfile {
     let mut profile = read_profile(&inline);
     if let Some(file) = file {
         if inline.is_present() {
-            section.fault("AnonymousProfileFile", "stands beside \"AnonymousProfile\": give one of the two");
+            section.fault("AnonymousProfileFile", "conflicts with \"AnonymousProfile\": give only one of them");
         } else {
             profile = read_profile_file(section, &file);
         }
@@ -135,7 +142,7 @@ fn read_labels(section: &Section<'_>) -> Vec<String> {
     let hyphen = section.strings("authorized-labels");
     let underscore = section.strings("authorized_labels");
     if hyphen.is_some() && underscore.is_some() {
-        section.fault("authorized_labels", "stands beside \"authorized-labels\": give one of the two");
+        section.fault("authorized_labels", "conflicts with \"authorized-labels\": give only one of them");
     }
     hyphen.or(underscore).unwrap_or_default()
 }
@@ -153,7 +160,7 @@ pub(super) fn read_roles(section: &Section<'_>) -> RolesSource {
     }
     match (file, inline_given) {
         (Some(_), true) => {
-            section.fault("Roles", "stands beside \"PermissionsFile\": give one of the two");
+            section.fault("Roles", "conflicts with \"PermissionsFile\": give only one of them");
             RolesSource::None
         }
         (Some(file), false) => RolesSource::File(section.reader.resolve(&file)),

@@ -44,18 +44,6 @@ pub(super) fn with_final_slash(mut text: String) -> String {
     text
 }
 
-/// The candidate that a misspelt name most likely meant.
-pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKE_ENOUGH: f64 = 0.55;
-    let name = name.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(&name, &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKE_ENOUGH)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| candidate)
-}
-
 /// `"a", "b" or "c"`.
 pub(super) fn choices(names: &[&str]) -> String {
     let mut text = String::new();
@@ -107,16 +95,14 @@ mod tests {
     }
 
     #[test]
+    fn the_last_choice_is_joined_by_or() {
+        assert_eq!(choices(&["a", "b", "c"]), "\"a\", \"b\" or \"c\"");
+    }
+
+    #[test]
     fn a_password_in_a_url_is_not_shown() {
         for text in ["http://me:hunter2@a/", "http://me:hunter2@", "me:hunter2@a", "http://a/?key=hunter2"] {
             assert!(!http_url(text, "w").unwrap_err().contains("hunter2"), "{text}");
         }
-    }
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        assert_eq!(nearest("secretkey", ["ServerId", "SecretKey"]), Some("SecretKey"));
-        assert_eq!(nearest("Colour", ["ServerId", "SecretKey"]), None);
-        assert_eq!(choices(&["a", "b", "c"]), "\"a\", \"b\" or \"c\"");
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn read(section: &Section<'_>, ohif_root: Option<&str>) -> Viewers {
                     "{}: {origin} is not encrypted, so tokens and images can be read on the way",
                     section.at("ViewerOrigins")
                 ),
-                "serve the viewer with https; most browsers refuse it the cryptography of a launch else",
+                "serve the viewer with https; otherwise most browsers do not allow the cryptography that a launch needs",
             );
         }
     }

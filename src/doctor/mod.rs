@@ -55,6 +55,7 @@ impl Doctor {
         let roles = verifiers.roles.current();
         let mut findings = self.setup.clone();
         findings.extend(setup::unknown_roles(&self.assigned, &roles));
+        findings.extend(setup::unknown_permissions(&roles, verifiers.roles.permissions_in_rules()));
         findings.extend(state::findings(verifiers.store.as_ref()));
         if let Some(oidc) = &verifiers.oidc {
             let (health, noticed) = (oidc.health(), oidc.noticed());

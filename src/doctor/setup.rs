@@ -1,9 +1,13 @@
 //! What the configuration alone shows, and what it shows beside the roles of the moment.
 
+use std::collections::BTreeSet;
+
 use reqwest::Url;
 
 use super::{Finding, Severity};
-use crate::config::{Config, RolesSource};
+use crate::browser::origin_of;
+use crate::config::{Config, RolesSource, Uploader};
+use crate::likeness::nearest;
 use crate::policy::roles::Roles;
 
 /// What does not change while the server runs.
@@ -20,7 +24,26 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings.extend(dicom(config));
     findings.extend(roles(config));
     findings.extend(public_url(config));
+    findings.extend(ohif(config));
     findings
+}
+
+/// OHIF on another origin: no cookie of ours gets there, so it has to be launched.
+fn ohif(config: &Config) -> Option<Finding> {
+    let origin = |root: &Option<String>| root.as_deref().and_then(origin_of);
+    let viewer = origin(&config.shares.public_ohif_root)?;
+    let own = origin(&config.shares.public_orthanc_root)?;
+    (viewer != own && !config.shares.viewers.origins.contains(&viewer)).then(|| {
+        Finding::new(
+            Severity::Warning,
+            "ViewerOriginMissing",
+            "Authorization.Shares.ViewerOrigins",
+            format!(
+                "OHIF is on another origin ({viewer}) than this server ({own}) and not among ViewerOrigins: links that ask for something (PIN, openings, recipient) are refused, and others carry a token in their URL"
+            ),
+            format!("\"Shares\": {{ \"ViewerOrigins\": [\"{viewer}\"] }}, and docs/viewers.md; or serve OHIF below {own}"),
+        )
+    })
 }
 
 /// Decision 30: the DICOM port is not covered.
@@ -116,23 +139,48 @@ pub(super) fn is_local(url: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost") || host.parse().is_ok_and(is_loopback)
 }
 
-/// Roles that the configuration gives to somebody.
+/// Roles that the configuration names.
 pub(super) struct Assigned {
     key: String,
     roles: Vec<String>,
+    severity: Severity,
+    /// What follows when there is no such role.
+    effect: &'static str,
 }
 
-/// The roles that the configuration gives to local users, and to those of other providers.
+/// The roles that the configuration gives to local users, and to those of other providers; and those that it says
+/// something of.
 pub(super) fn assigned_roles(config: &Config) -> Vec<Assigned> {
-    let users = config
-        .users
-        .iter()
-        .map(|(name, user)| Assigned { key: format!("Authorization.Users.{name}.Roles"), roles: user.roles.clone() });
+    let users =
+        config.users.iter().map(|(name, user)| given(format!("Authorization.Users.{name}.Roles"), user.roles.clone()));
     let mapped = config.providers.iter().filter_map(|provider| {
         let roles = provider.roles_map.as_ref()?.values().flatten().cloned().collect();
-        Some(Assigned { key: format!("{}.RolesMap", provider.path), roles })
+        Some(given(format!("{}.RolesMap", provider.path), roles))
     });
-    users.chain(mapped).collect()
+    let defaults = config.shares.defaults.iter().map(|(name, defaults)| Assigned {
+        key: format!("Authorization.Shares.Defaults.{name}"),
+        roles: vec![name.clone()],
+        severity: if defaults.enforce { Severity::Error } else { Severity::Warning },
+        effect: if defaults.enforce {
+            "so nothing is enforced for its links"
+        } else {
+            "so it says nothing of any link"
+        },
+    });
+    let labels = config.upload_labels.iter().filter_map(|(uploader, _)| match uploader {
+        Uploader::Role(role) => Some(Assigned {
+            key: format!("Authorization.UploadLabels.role:{role}"),
+            roles: vec![role.clone()],
+            severity: Severity::Warning,
+            effect: "so it labels nothing",
+        }),
+        _ => None,
+    });
+    users.chain(mapped).chain(defaults).chain(labels).collect()
+}
+
+fn given(key: String, roles: Vec<String>) -> Assigned {
+    Assigned { key, roles, severity: Severity::Warning, effect: "so they give nothing" }
 }
 
 /// Those of them that the roles of the moment do not know.
@@ -142,19 +190,49 @@ pub(super) fn unknown_roles(assigned: &[Assigned], roles: &Roles) -> Vec<Finding
             assigned.roles.iter().map(String::as_str).filter(|role| !roles.roles.contains_key(*role)).collect();
         names.sort_unstable();
         names.dedup();
+        let meant: Vec<String> = names.iter().map(|name| with_likely(name, roles)).collect();
         (!names.is_empty()).then(|| {
             Finding::new(
-                Severity::Warning,
+                assigned.severity,
                 "UnknownRole",
                 &*assigned.key,
                 format!(
-                    "{} names roles that the roles file does not have, so they give nothing: {}",
+                    "{} names roles that the roles file does not have, {}: {}",
                     assigned.key,
-                    names.join(", ")
+                    assigned.effect,
+                    meant.join(", ")
                 ),
                 format!("add them to the roles file, or correct {}", assigned.key),
             )
         })
     };
     assigned.iter().filter_map(unknown).collect()
+}
+
+fn with_likely(name: &str, roles: &Roles) -> String {
+    match nearest(name, roles.roles.keys().map(String::as_str)) {
+        Some(near) => format!("{name} (did you mean {near:?}?)"),
+        None => name.to_owned(),
+    }
+}
+
+/// Permissions that roles have and that nothing asks for.
+pub(super) fn unknown_permissions(roles: &Roles, in_rules: &BTreeSet<String>) -> Option<Finding> {
+    const SHOWN: usize = 10;
+    let unknown = roles.unknown_permissions(in_rules);
+    let told: Vec<String> = unknown.iter().take(SHOWN).map(ToString::to_string).collect();
+    (!told.is_empty()).then(|| {
+        let more = if unknown.len() > SHOWN { format!("; and {} more", unknown.len() - SHOWN) } else { String::new() };
+        let finding = Finding::new(
+            Severity::Warning,
+            "UnknownPermission",
+            "Authorization.PermissionsFile",
+            format!(
+                "the roles name permissions that no rule asks for, so they give nothing: {}{more}",
+                told.join("; ")
+            ),
+            "correct them in the roles file; or write a rule that asks for them (ExtraPermissions)",
+        );
+        finding.logged_elsewhere()
+    })
 }

@@ -75,6 +75,50 @@ fn what_the_configuration_shows() {
 }
 
 #[test]
+fn ohif_elsewhere_has_to_be_launched() {
+    let found = |shares: Value| codes(&setup::findings(&config(json!({"Authorization": {"Shares": shares}})))).len();
+    let elsewhere = json!({"PublicOhifRoot": "https://viewer.example/ohif/"});
+    assert_eq!(found(elsewhere.clone()), 1);
+    let finding = setup::findings(&config(json!({"Authorization": {"Shares": elsewhere}}))).remove(0);
+    assert_eq!((finding.code, finding.severity), ("ViewerOriginMissing", Severity::Warning));
+    assert!(finding.change.contains("[\"https://viewer.example\"]"), "{finding}");
+    assert_eq!(found(json!({"PublicOhifRoot": "http://localhost:8042/ohif/"})), 0);
+    let named = json!({
+        "PublicOhifRoot": "https://viewer.example/ohif/", "ViewerOrigins": ["https://viewer.example"],
+        "ViewerRedirectUris": ["https://viewer.example/ohif/callback"],
+    });
+    assert_eq!(found(named), 0);
+}
+
+#[test]
+fn roles_that_nobody_defined_are_found_wherever_they_stand() {
+    let config = config(json!({"Authorization": {
+        "Shares": {"Defaults": {"docter-role": {"Pin": true, "Enforce": true}, "guest": {"Pin": true}, "doctor-role": {"Pin": true}}},
+        "UploadLabels": {"role:doctor-rol": ["a"], "user:guest": ["b"]},
+    }}));
+    let roles = Roles::parse(r#"{"roles": {"doctor-role": {"permissions": ["view", "downlaod"]}}}"#).unwrap();
+    let findings = setup::unknown_roles(&setup::assigned_roles(&config), &roles);
+    let shown: Vec<(Severity, &str)> = findings.iter().map(|one| (one.severity, &*one.key)).collect();
+    assert_eq!(
+        shown,
+        [
+            (Severity::Error, "Authorization.Shares.Defaults.docter-role"),
+            (Severity::Warning, "Authorization.Shares.Defaults.guest"),
+            (Severity::Warning, "Authorization.UploadLabels.role:doctor-rol"),
+        ]
+    );
+    assert!(findings[0].message.ends_with("docter-role (did you mean \"doctor-role\"?)"), "{}", findings[0]);
+    assert!(findings[0].message.contains("nothing is enforced"), "{}", findings[0]);
+
+    let permission = setup::unknown_permissions(&roles, &BTreeSet::new()).unwrap();
+    assert_eq!(permission.code, "UnknownPermission");
+    let said = "roles.doctor-role.permissions[1]: unknown permission \"downlaod\", did you mean \"download\"?";
+    assert!(permission.message.contains(said), "{permission}");
+    let in_rules = BTreeSet::from(["downlaod".to_owned()]);
+    assert_eq!(setup::unknown_permissions(&roles, &in_rules), None);
+}
+
+#[test]
 fn what_the_provider_shows() {
     let config = config(json!({})).providers.remove(0);
     let found = |change: fn(&mut ProviderHealth)| {

@@ -230,6 +230,7 @@ impl Verifiers {
             groups: Vec::new(),
             uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
             id: record.as_ref().map(|record| record.id.clone()),
+            made_by: record.as_ref().map(|record| record.owner_name.clone()),
             person: record.map(|record| record.owner),
             roles: Vec::new(),
             roles_from: None,

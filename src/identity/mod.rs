@@ -26,6 +26,7 @@ use crate::bytes::sha256;
 use crate::clock::UnixTime;
 use crate::config::AnonymousProfile;
 use crate::credential::{Credential, Kind as CredentialKind, Source};
+use crate::log_text::shorten;
 use crate::person::Person;
 use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
@@ -85,6 +86,8 @@ pub struct Identity {
     pub roles_from: Option<UnixTime>,
     /// What it holds today.
     pub rights: Rights,
+    /// Of a link: the name of whoever made it.
+    pub made_by: Option<String>,
     /// What the link opens.
     pub link: Option<LinkScope>,
     /// When the credential ends.
@@ -109,10 +112,25 @@ impl Identity {
             roles: Vec::new(),
             roles_from: None,
             rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
+            made_by: None,
             link: None,
             expires_at: None,
             recheck_at: None,
             uses: None,
+        }
+    }
+
+    /// As the log names it; of a link which one it is, and who made it.
+    #[must_use]
+    pub fn in_the_log(&self) -> String {
+        let name = shorten(&self.name);
+        if self.kind != IdentityKind::Link {
+            return format!("{} {name:?}", self.kind);
+        }
+        let of = name.trim_end_matches(" link");
+        match (&self.id, &self.made_by) {
+            (Some(id), Some(maker)) => format!("{} {id} ({of}, made by {:?})", self.kind, shorten(maker)),
+            _ => format!("{} without a record ({of})", self.kind),
         }
     }
 
@@ -138,6 +156,17 @@ impl Identity {
 
 /// The few identities of one request; one or two as a rule, and then without memory of their own.
 pub type IdentityList = smallvec::SmallVec<[Arc<Identity>; 3]>;
+
+/// As the log names them: whoever came without a credential is left out where somebody else was verified, unless
+/// everybody may do something here.
+#[must_use]
+pub fn in_the_log(identities: &[Arc<Identity>]) -> String {
+    let somebody = identities.iter().any(|one| one.kind != IdentityKind::Anonymous);
+    let is_named =
+        |one: &&Arc<Identity>| !somebody || one.kind != IdentityKind::Anonymous || !one.rights.permissions.is_empty();
+    let names: Vec<String> = identities.iter().filter(is_named).map(|one| one.in_the_log()).collect();
+    names.join(", ")
+}
 
 /// Advanced with every change that may make a verified identity wrong.
 #[derive(Clone, Debug, Default)]

@@ -30,13 +30,13 @@ pub enum RolesBookError {
         /// Why.
         cause: std::io::Error,
     },
-    /// The document is wrong.
-    #[error("{place}: {cause}")]
+    /// The document is wrong. One line for each fault.
+    #[error("{}", lines(.place, .faults))]
     Document {
-        /// The file, or the key path.
+        /// The key path, and the file if it is one.
         place: String,
         /// What is wrong with it.
-        cause: RolesError,
+        faults: Vec<RolesError>,
     },
     /// The file cannot be written.
     #[error("the roles file {path} cannot be written: {cause}")]
@@ -49,6 +49,11 @@ pub enum RolesBookError {
     /// The watching thread cannot be started.
     #[error("the thread that watches the roles file cannot be started: {0}")]
     Thread(std::io::Error),
+}
+
+fn lines(place: &str, faults: &[RolesError]) -> String {
+    let lines: Vec<String> = faults.iter().map(|fault| format!("{place}: {fault}")).collect();
+    lines.join("\n")
 }
 
 struct Shared {
@@ -224,14 +229,14 @@ fn reload(shared: &Shared, path: &Path, on_disk: &mut Option<Stamp>) {
 
 fn read(path: &Path, in_rules: &BTreeSet<String>) -> Result<Roles, RolesBookError> {
     let text = std::fs::read_to_string(path).map_err(|cause| RolesBookError::Read { path: path.to_owned(), cause })?;
-    parse(&path.display().to_string(), &text, in_rules)
+    parse(&format!("Authorization.PermissionsFile: {}", path.display()), &text, in_rules)
 }
 
 fn parse(place: &str, text: &str, in_rules: &BTreeSet<String>) -> Result<Roles, RolesBookError> {
-    let failed = |cause| RolesBookError::Document { place: place.to_owned(), cause };
+    let failed = |faults| RolesBookError::Document { place: place.to_owned(), faults };
     let roles = Roles::parse(&strip_comments(text)).map_err(failed)?;
     // No fault here: the old service's files are taken as they are. Whoever writes through us is told (400).
-    if let Err(unknown) = roles.check_permissions(in_rules) {
+    for unknown in roles.unknown_permissions(in_rules) {
         log::warn!("{place}: {unknown}: no rule asks for it, so it gives nothing");
     }
     Ok(roles)

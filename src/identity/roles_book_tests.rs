@@ -64,7 +64,23 @@ fn a_missing_or_broken_file_does_not_start() {
     let start = |source: &RolesSource| RolesBook::start(source, BTreeSet::new(), Epoch::default()).map(drop);
     assert!(matches!(start(&RolesSource::File(path.clone())), Err(RolesBookError::Read { .. })));
     std::fs::write(&path, "{\"roles\": {\"a\": {\"permission\": []}}}").unwrap();
-    assert!(matches!(start(&RolesSource::File(path)), Err(RolesBookError::Document { .. })));
+    let broken = start(&RolesSource::File(path.clone())).unwrap_err().to_string();
+    assert!(broken.starts_with("Authorization.PermissionsFile: "), "{broken}");
+    // All at once, each on a line of its own.
+    let text = r#"{"roles": {"a": {"permission": [], "permissions": ["view", 5]}, "b": 1}, "labels": []}"#;
+    std::fs::write(&path, text).unwrap();
+    let faults = start(&RolesSource::File(path.clone())).unwrap_err().to_string();
+    let place = format!("Authorization.PermissionsFile: {}: ", path.display());
+    let what: Vec<&str> = faults.lines().map(|line| line.strip_prefix(&place).unwrap()).collect();
+    assert_eq!(
+        what,
+        [
+            "labels: unknown member; roles and available-labels are known",
+            "roles.a.permission: unknown member; permissions and authorized-labels are known",
+            "roles.a.permissions[1]: a string is expected",
+            "roles.b: an object is expected",
+        ]
+    );
 }
 
 #[test]

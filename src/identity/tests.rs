@@ -338,3 +338,31 @@ fn what_is_too_long_or_nothing_at_all_is_refused_without_a_search() {
         assert!(verify(&bed, garbage, NOW).is_err(), "{garbage:?}");
     }
 }
+
+#[test]
+fn the_log_leaves_out_whoever_is_nobody() {
+    let named = |permissions: &[&str]| {
+        let permissions = permissions.iter().map(|name| (*name).to_owned()).collect();
+        Arc::new(Identity::anonymous(&AnonymousProfile {
+            name: "Anonymous".to_owned(),
+            permissions,
+            ..Default::default()
+        }))
+    };
+    let of = |kind, name: &str, id: Option<&str>, made_by: Option<&str>| {
+        Arc::new(Identity {
+            kind,
+            name: name.to_owned(),
+            id: id.map(str::to_owned),
+            made_by: made_by.map(str::to_owned),
+            ..Identity::anonymous(&AnonymousProfile::default())
+        })
+    };
+    let link = of(IdentityKind::Link, "stone-viewer-publication link", Some("5f0c"), Some("doctor"));
+    let old = of(IdentityKind::Link, "stone-viewer-publication link", None, None);
+    let told = "share link 5f0c (stone-viewer-publication, made by \"doctor\")";
+    assert_eq!(in_the_log(&[link.clone(), named(&[])]), told);
+    assert_eq!(in_the_log(&[link, named(&["view"])]), format!("{told}, anonymous \"Anonymous\""));
+    assert_eq!(in_the_log(&[old]), "share link without a record (stone-viewer-publication)");
+    assert_eq!(in_the_log(&[named(&[])]), "anonymous \"Anonymous\"");
+}

@@ -46,36 +46,51 @@ impl Roles {
     ///
     /// A member that appears twice is refused: which one counts is not ours to guess. Unknown members are refused too,
     /// as a mistyped `authorized-labels` would otherwise be no restriction.
-    pub fn parse(json: &str) -> Result<Self, RolesError> {
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the document; at least one.
+    pub fn parse(json: &str) -> Result<Self, Vec<RolesError>> {
         let Unique(document) = crate::json::from_slice(json.as_bytes())
-            .map_err(|error| fault("document", format!("not JSON: {error}")))?;
-        Self::from_value(&document)
+            .map_err(|error| vec![fault("document", format!("not JSON: {error}"))])?;
+        Self::read(&document)
     }
 
     /// Reads a document from JSON.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
     pub fn from_value(document: &Value) -> Result<Self, RolesError> {
-        let object = document.as_object().ok_or_else(|| fault("document", "an object is expected"))?;
+        Self::read(document)
+            .map_err(|faults| faults.into_iter().next().unwrap_or_else(|| fault("document", "cannot be read")))
+    }
+
+    fn read(document: &Value) -> Result<Self, Vec<RolesError>> {
+        let Some(object) = document.as_object() else { return Err(vec![fault("document", "an object is expected")]) };
         let mut result = Self::default();
-        let mut has_roles = false;
+        let mut faults = Vec::new();
         for (name, value) in object {
             match name.as_str() {
-                "roles" => {
-                    has_roles = true;
-                    let roles = value.as_object().ok_or_else(|| fault("roles", "an object is expected"))?;
-                    for (role, definition) in roles {
-                        result.roles.insert(role.clone(), parse_role(role, definition)?);
-                    }
-                }
+                "roles" => match value.as_object() {
+                    None => faults.push(fault("roles", "an object is expected")),
+                    Some(roles) => result.roles.extend(
+                        roles
+                            .iter()
+                            .map(|(role, definition)| (role.clone(), parse_role(role, definition, &mut faults))),
+                    ),
+                },
                 "available-labels" | "available_labels" => {
                     if !result.available_labels.is_empty() {
-                        return Err(fault(name, "appears twice, in two spellings"));
+                        faults.push(fault(name, "appears twice, in two spellings"));
                     }
-                    result.available_labels = strings(name, value)?;
+                    result.available_labels = strings(name, value, &mut faults);
                 }
-                other => return Err(fault(other, "unknown member; roles and available-labels are known")),
+                other => faults.push(fault(other, "unknown member; roles and available-labels are known")),
             }
         }
-        if has_roles { Ok(result) } else { Err(fault("roles", "is missing")) }
+        if !object.contains_key("roles") {
+            faults.push(fault("roles", "is missing"));
+        }
+        if faults.is_empty() { Ok(result) } else { Err(faults) }
     }
 
     /// The document as JSON with sorted members: what is stored, answered and hashed for the `ETag`.
@@ -96,15 +111,22 @@ impl Roles {
 
     /// Refuses permission names that neither we nor a rule knows: a mistyped name would silently give nothing.
     pub fn check_permissions(&self, in_rules: &BTreeSet<String>) -> Result<(), RolesError> {
+        self.unknown_permissions(in_rules).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn unknown_permissions(&self, in_rules: &BTreeSet<String>) -> Vec<RolesError> {
+        let mut unknown = Vec::new();
         for (name, role) in &self.roles {
             for (at, permission) in role.permissions.iter().enumerate() {
-                if !KNOWN_PERMISSIONS.contains(&permission.as_str()) && !in_rules.contains(permission) {
-                    let what = format!("unknown permission {permission:?}");
-                    return Err(fault(format!("roles.{name}.permissions[{at}]"), what));
+                if !is_known_permission(permission, in_rules) {
+                    let what = unknown_permission(permission, in_rules);
+                    unknown.push(fault(format!("roles.{name}.permissions[{at}]"), what));
                 }
             }
         }
-        Ok(())
+        unknown
     }
 
     /// The names of the roles that hold a permission.
@@ -136,34 +158,58 @@ impl Roles {
     }
 }
 
-fn parse_role(name: &str, definition: &Value) -> Result<Role, RolesError> {
+/// Whether a permission is one of ours, or one that a rule asks for.
+#[must_use]
+pub fn is_known_permission(permission: &str, in_rules: &BTreeSet<String>) -> bool {
+    KNOWN_PERMISSIONS.contains(&permission) || in_rules.contains(permission)
+}
+
+/// What is said of one that is not, with the one that was most likely meant.
+#[must_use]
+pub fn unknown_permission(permission: &str, in_rules: &BTreeSet<String>) -> String {
+    let known = KNOWN_PERMISSIONS.iter().copied().chain(in_rules.iter().map(String::as_str));
+    match crate::likeness::nearest(permission, known) {
+        Some(near) => format!("unknown permission {permission:?}, did you mean {near:?}?"),
+        None => format!("unknown permission {permission:?}"),
+    }
+}
+
+fn parse_role(name: &str, definition: &Value, faults: &mut Vec<RolesError>) -> Role {
     let place = format!("roles.{name}");
-    let object = definition.as_object().ok_or_else(|| fault(&place, "an object is expected"))?;
     let mut role = Role::default();
+    let Some(object) = definition.as_object() else {
+        faults.push(fault(&place, "an object is expected"));
+        return role;
+    };
     let mut labels_seen = false;
     for (member, value) in object {
         let place = format!("{place}.{member}");
         match member.as_str() {
-            "permissions" => role.permissions = strings(&place, value)?,
+            "permissions" => role.permissions = strings(&place, value, faults),
             "authorized-labels" | "authorized_labels" => {
                 if std::mem::replace(&mut labels_seen, true) {
-                    return Err(fault(place, "appears twice, in two spellings"));
+                    faults.push(fault(&place, "appears twice, in two spellings"));
                 }
-                role.authorized_labels = strings(&place, value)?;
+                role.authorized_labels = strings(&place, value, faults);
             }
-            _ => return Err(fault(place, "unknown member; permissions and authorized-labels are known")),
+            _ => faults.push(fault(place, "unknown member; permissions and authorized-labels are known")),
         }
     }
-    Ok(role)
+    role
 }
 
-fn strings(place: &str, value: &Value) -> Result<Vec<String>, RolesError> {
-    let list = value.as_array().ok_or_else(|| fault(place, "a list of strings is expected"))?;
-    list.iter()
-        .enumerate()
-        .map(|(at, text)| {
-            let text = text.as_str().ok_or_else(|| fault(format!("{place}[{at}]"), "a string is expected"))?;
-            if text.is_empty() { Err(fault(format!("{place}[{at}]"), "is empty")) } else { Ok(text.to_owned()) }
-        })
-        .collect()
+fn strings(place: &str, value: &Value, faults: &mut Vec<RolesError>) -> Vec<String> {
+    let Some(list) = value.as_array() else {
+        faults.push(fault(place, "a list of strings is expected"));
+        return Vec::new();
+    };
+    let mut texts = Vec::new();
+    for (at, text) in list.iter().enumerate() {
+        match text.as_str() {
+            None => faults.push(fault(format!("{place}[{at}]"), "a string is expected")),
+            Some("") => faults.push(fault(format!("{place}[{at}]"), "is empty")),
+            Some(text) => texts.push(text.to_owned()),
+        }
+    }
+    texts
 }

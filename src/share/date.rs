@@ -28,9 +28,21 @@ pub(crate) fn format(moment: UnixTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}+00:00")
 }
 
+/// Writes a moment for people, to the minute, rounded up: `2030-01-01 00:00`.
+pub(crate) fn in_words(moment: UnixTime) -> String {
+    let text = format(moment.plus(59));
+    text.get(..16).unwrap_or(&text).replace('T', " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_shows_minutes() {
+        assert_eq!(in_words(UnixTime(0)), "1970-01-01 00:00");
+        assert_eq!(in_words(UnixTime(1)), "1970-01-01 00:01");
+    }
 
     #[test]
     fn dates_with_and_without_zone() {

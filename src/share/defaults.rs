@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::kind::LinkType;
-use super::request::{ENDLESS, LinkRequest, Pin, too_long};
+use super::request::{LinkRequest, Pin};
+use super::validity::Bound;
 use super::{BadRequest, bad};
 use crate::clock::UnixTime;
 use crate::config::{ShareDefaults, Shares};
@@ -69,17 +70,12 @@ impl Defaults {
         if !request.says_when {
             request.validity_duration = self.given.validity.map(|validity| validity.as_secs());
             request.expires_at = self.given.validity.map(|validity| after(validity, now));
-            if let (Some(most), None) = (shares.max_validity, request.expires_at) {
-                return Err(too_long("ValidityDuration", ENDLESS, most));
-            }
             if request.not_before.zip(request.expires_at).is_some_and(|(beginning, end)| beginning >= end) {
                 return Err(bad("NotBefore", "is not before the end of the link, which your role says"));
             }
         }
-        if let Some(most) = self.bounds.validity
-            && request.expires_at.is_none_or(|end| end > after(most, now))
-        {
-            return Err(bad("ValidityDuration", format_args!("{} seconds at most for your role", most.as_secs())));
+        if let Some(bound) = Bound::of(self.bounds.validity, shares) {
+            bound.check(&request, now)?;
         }
         if !request.link_type.is_publication() {
             return self.apply_to_instant(request, now);
@@ -170,6 +166,8 @@ mod tests {
     /// PIN, openings, download, days.
     type Made = (bool, Option<u64>, bool, Option<i64>);
 
+    const NEEDED: &str = "ValidityDuration or ExpirationDate is needed";
+
     /// What comes of a request of somebody with these roles, or where it fails.
     fn made(roles: &[&str], link_type: LinkType, more: Value) -> Result<Made, String> {
         made_within(None, roles, link_type, more)
@@ -230,7 +228,7 @@ mod tests {
             (&["bound"], stone, json!({"Download": true}), Err("Download")),
             (&["bound"], stone, json!({"ValidityDuration": 172_801}), Err("ValidityDuration")),
             (&["bound"], stone, json!({"ValidityDuration": 0}), Err("ValidityDuration")),
-            (&["bound"], stone, json!({"ExpirationDate": "2030-01-01T00:00:00Z"}), Err("ValidityDuration")),
+            (&["bound"], stone, json!({"ExpirationDate": "2030-01-01T00:00:00Z"}), Err("ExpirationDate")),
             // One more role takes no bound away.
             (&["loose", "bound"], stone, json!({"Pin": false}), Err("Pin")),
             (&["careful", "short"], stone, json!({"Pin": false}), Ok((false, Some(3), false, Some(1)))),
@@ -250,6 +248,30 @@ mod tests {
                 "{roles:?} {more}"
             );
         }
+    }
+
+    #[test]
+    fn the_smallest_bound_is_named() {
+        let shares = crate::share::request::tests::shares(Some(30 * DAY));
+        let told = |roles: &[&str], more: &str| {
+            let body = format!(r#"{{"Resources": [{{"DicomUid": "1.2", "Level": "study"}}], {more}}}"#);
+            let request = LinkRequest::parse(LinkType::Stone, body.as_bytes(), NOW, &shares).unwrap();
+            let made = Defaults::of(&configured(), roles.iter().copied()).apply(request, &shares, NOW);
+            made.unwrap_err().message
+        };
+        let endless = r#""ValidityDuration": 0"#;
+        assert_eq!(
+            told(&["short"], endless),
+            "ValidityDuration: an endless link is not allowed; links last 86400 seconds at most for your role"
+        );
+        assert_eq!(
+            told(&["loose"], endless),
+            "ValidityDuration: an endless link is not allowed; links last 2592000 seconds at most (MaxValidity)"
+        );
+        assert_eq!(
+            told(&["short"], r#""ExpirationDate": "2030-01-01T00:00:00Z""#),
+            "ExpirationDate: is too late; links last 86400 seconds at most for your role"
+        );
     }
 
     #[test]
@@ -294,7 +316,7 @@ mod tests {
         let stone = LinkType::Stone;
         assert_eq!(made_within(most, &["careful"], stone, json!({})), Ok((true, Some(3), false, Some(7))));
         // Nobody says when.
-        assert_eq!(made_within(most, &[], stone, json!({})), Err("ValidityDuration".to_owned()));
+        assert_eq!(made_within(most, &[], stone, json!({})), Err(NEEDED.to_owned()));
         assert_eq!(
             made_within(most, &["careful"], stone, json!({"ValidityDuration": 0})),
             Err("ValidityDuration".to_owned())

@@ -12,6 +12,7 @@ pub mod kind;
 pub mod limits;
 pub mod request;
 pub mod token;
+mod validity;
 pub mod viewer;
 
 use crate::level::Level;

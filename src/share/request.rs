@@ -2,13 +2,12 @@
 //!
 //! Checks the form. Whether the resources exist, and whether they may be shared, is for the caller.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use super::kind::LinkType;
 use super::token::{LONGEST_TOKEN, Registered, ShareClaims, TooLong};
-use super::{BadRequest, ShareResource, bad, date};
+use super::validity::{end, expiration_date, moment, validity};
+use super::{BadRequest, ShareResource, bad};
 use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::json::Unique;
@@ -23,16 +22,13 @@ pub const MOST_RESOURCES: usize = 1000;
 pub const LONGEST_ID: usize = 256;
 
 /// Longest `Username` and `Url`, in bytes.
-const LONGEST_TEXT: usize = 2048;
+pub(super) const LONGEST_TEXT: usize = 2048;
 
 /// Longest body, in bytes: what [`MOST_RESOURCES`] may take, and some air.
 const LONGEST_BODY: usize = 1024 * 1024;
 
 /// Longest name of an unknown member for which a known one is suggested, in bytes.
 const LONGEST_MISTAKE: usize = 64;
-
-/// Longest `ValidityDuration` in seconds: a hundred years. Whoever wants more wants an endless link, and should say so.
-const LONGEST_VALIDITY: u64 = 100 * 365 * 86_400;
 
 /// A link that somebody asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,13 +126,9 @@ impl LinkRequest {
         }
         let validity_duration = validity(duration)?;
         let says_when = date.is_some() || duration.is_some();
-        // Then the maker's role may: what comes of it is checked by the defaults.
-        let may_be_said_later = !says_when && shares.defaults.values().any(|role| role.validity.is_some());
         let date = expiration_date(date, now)?;
-        let expires_at = match may_be_said_later && type_in_path != LinkType::Inbox {
-            true => None,
-            false => end(type_in_path, date, validity_duration, now, shares)?,
-        };
+        // How long it may last at most, the defaults know: roles have bounds of their own.
+        let expires_at = end(type_in_path, date, validity_duration, now, shares)?;
         let not_before = moment("NotBefore", beginning)?;
         if not_before.zip(expires_at).is_some_and(|(beginning, end)| beginning >= end) {
             return Err(bad("NotBefore", "is not before the end of the link"));
@@ -253,13 +245,13 @@ fn members<'a, const N: usize>(
 }
 
 /// A text of the request as a message may show it: short and on one line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let short: String = text.chars().take(64).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("{:?}{dots}", short)
 }
 
-fn text(place: &str, value: Option<&Value>, longest: usize) -> Result<Option<String>, BadRequest> {
+pub(super) fn text(place: &str, value: Option<&Value>, longest: usize) -> Result<Option<String>, BadRequest> {
     let Some(value) = value else { return Ok(None) };
     let text = value.as_str().ok_or_else(|| bad(place, "a string is expected"))?;
     if text.len() > longest {
@@ -280,7 +272,7 @@ fn for_publications<'a>(
 ) -> Result<Option<&'a Value>, BadRequest> {
     match value {
         Some(_) if !link_type.is_publication() || link_type == LinkType::MedDream => {
-            Err(bad(place, format_args!("{link_type} cannot be limited so")))
+            Err(bad(place, format_args!("{link_type} does not support {place}")))
         }
         value => Ok(value),
     }
@@ -296,7 +288,7 @@ fn read_pin(value: &Value) -> Result<Pin, BadRequest> {
         Value::String(pin) if PIN_LENGTH.contains(&pin.chars().count()) && !pin.chars().any(char::is_control) => {
             Ok(Pin::Given(Secret::new(pin.clone())))
         }
-        _ => Err(bad("Pin", "true, false or a text of 4 to 128 characters is expected")),
+        _ => Err(bad("Pin", "true, false or a string of 4 to 128 characters is expected")),
     }
 }
 
@@ -321,7 +313,10 @@ fn read_verbs(link_type: LinkType, resources: &[ShareResource], value: Option<&V
     {
         return Err(bad(
             PLACE,
-            format_args!("{} is unknown; read and annotate are known", shown(&unknown.to_string())),
+            format_args!(
+                "{} is unknown; read and annotate are known",
+                unknown.as_str().map_or_else(|| shown(&unknown.to_string()), shown)
+            ),
         ));
     }
     let holds = |verb: &str| verbs.iter().any(|held| held == verb);
@@ -413,11 +408,14 @@ fn read_resource(place: &str, value: &Value) -> Result<ShareResource, BadRequest
     let orthanc_id = text(&at("OrthancId"), orthanc_id, LONGEST_TEXT)?;
     let dicom_uid = text(&at("DicomUid"), dicom_uid, LONGEST_TEXT)?;
     if let Some(id) = orthanc_id.as_deref().filter(|id| !is_orthanc_id(id)) {
-        let message = "is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case";
+        let message = "is not an Orthanc identifier, which is five groups of eight hexadecimal digits in lower case";
         return Err(bad(&at("OrthancId"), format_args!("{} {message}", shown(id))));
     }
     if let Some(uid) = dicom_uid.as_deref().filter(|uid| !is_uid(uid)) {
-        return Err(bad(&at("DicomUid"), format_args!("{} is no UID, which is up to 64 digits and dots", shown(uid))));
+        return Err(bad(
+            &at("DicomUid"),
+            format_args!("{} is not a UID, which is up to 64 digits and dots", shown(uid)),
+        ));
     }
     if orthanc_id.is_none() && dicom_uid.is_none() {
         return Err(bad(place, "OrthancId or DicomUid is needed"));
@@ -428,70 +426,6 @@ fn read_resource(place: &str, value: &Value) -> Result<ShareResource, BadRequest
         bad(&at("Level"), format_args!("{} is unknown; study, series and instance are known", shown(&level)))
     })?;
     Ok(ShareResource { level, orthanc_id, dicom_uid, url: text(&at("Url"), url, LONGEST_TEXT)? })
-}
-
-/// `ValidityDuration`: null and 0 mean no end, as Orthanc Explorer 2 has it.
-fn validity(value: Option<&Value>) -> Result<Option<u64>, BadRequest> {
-    const PLACE: &str = "ValidityDuration";
-    let Some(value) = value else { return Ok(None) };
-    match value.as_u64() {
-        Some(0) => Ok(None),
-        Some(seconds) if seconds > LONGEST_VALIDITY => {
-            Err(bad(PLACE, format_args!("is longer than {LONGEST_VALIDITY} seconds; 0 means no end")))
-        }
-        Some(seconds) => Ok(Some(seconds)),
-        None => Err(bad(PLACE, "a whole number of seconds is expected, 0 or more")),
-    }
-}
-
-fn expiration_date(value: Option<&Value>, now: UnixTime) -> Result<Option<UnixTime>, BadRequest> {
-    const PLACE: &str = "ExpirationDate";
-    match moment(PLACE, value)? {
-        Some(date) if date <= now => Err(bad(
-            PLACE,
-            format_args!("{} lies in the past", shown(value.and_then(Value::as_str).unwrap_or_default())),
-        )),
-        date => Ok(date),
-    }
-}
-
-fn moment(place: &str, value: Option<&Value>) -> Result<Option<UnixTime>, BadRequest> {
-    let Some(text) = text(place, value, LONGEST_TEXT)? else { return Ok(None) };
-    let date = date::parse(&text).ok_or_else(|| {
-        bad(place, format_args!("{} is no ISO 8601 date, such as 2030-01-31T12:00:00Z", shown(&text)))
-    })?;
-    Ok(Some(date))
-}
-
-/// When the link ends: the earlier of date and duration, within `MaxValidity`.
-fn end(
-    link_type: LinkType,
-    date: Option<UnixTime>,
-    duration: Option<u64>,
-    now: UnixTime,
-    shares: &Shares,
-) -> Result<Option<UnixTime>, BadRequest> {
-    let after = |seconds: u64| now.plus(i64::try_from(seconds).unwrap_or(i64::MAX));
-    let latest = shares.max_validity.map(|most| after(most.as_secs()));
-    let end = date.into_iter().chain(duration.map(after)).min();
-    if link_type == LinkType::Inbox && end.is_none() {
-        let default = after(shares.inbox_validity.as_secs());
-        return Ok(Some(latest.map_or(default, |latest| latest.min(default))));
-    }
-    match (latest, end, shares.max_validity) {
-        (Some(latest), end, Some(most)) if end.is_none_or(|end| end > latest) => {
-            let place = if date.is_some() && duration.is_none() { "ExpirationDate" } else { "ValidityDuration" };
-            let what = if end.is_some() { "is too long" } else { ENDLESS };
-            Err(too_long(place, what, most))
-        }
-        _ => Ok(end),
-    }
-}
-
-pub(super) const ENDLESS: &str = "an endless link is not allowed";
-
-pub(super) fn too_long(place: &str, what: &str, most: Duration) -> BadRequest {
-    bad(place, format_args!("{what}; links last {} seconds at most (MaxValidity)", most.as_secs()))
 }
 
 #[cfg(test)]

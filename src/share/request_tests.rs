@@ -1,5 +1,9 @@
 use proptest::prelude::*;
 
+use std::time::Duration;
+
+use super::super::date;
+use super::super::defaults::Defaults;
 use super::*;
 
 /// 2026-11-21T12:00:00Z.
@@ -31,7 +35,9 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
 }
 
 fn parse_as(link_type: LinkType, max_validity: Option<u64>, body: &str) -> Result<LinkRequest, String> {
-    LinkRequest::parse(link_type, body.as_bytes(), NOW, &shares(max_validity)).map_err(|bad| bad.message)
+    let shares = shares(max_validity);
+    let request = LinkRequest::parse(link_type, body.as_bytes(), NOW, &shares);
+    request.and_then(|request| Defaults::default().apply(request, &shares, NOW)).map_err(|bad| bad.message)
 }
 
 /// A body for one study, with more members.
@@ -107,12 +113,12 @@ fn when_a_link_ends() {
         (
             r#", "ExpirationDate": "2030-01-01T00:00:00Z""#,
             Some(200),
-            Err("ExpirationDate: is too long; links last 200 seconds at most (MaxValidity)"),
+            Err("ExpirationDate: is too late; links last 200 seconds at most (MaxValidity)"),
         ),
         (
             "",
             Some(200),
-            Err("ValidityDuration: an endless link is not allowed; links last 200 seconds at most (MaxValidity)"),
+            Err("ValidityDuration or ExpirationDate is needed: links last 200 seconds at most (MaxValidity)"),
         ),
         (
             r#", "ValidityDuration": 0"#,
@@ -127,7 +133,7 @@ fn when_a_link_ends() {
         (
             r#", "ExpirationDate": "tomorrow""#,
             None,
-            Err(r#"ExpirationDate: "tomorrow" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#),
+            Err(r#"ExpirationDate: "tomorrow" is not a valid ISO 8601 date, such as 2030-01-31T12:00:00Z"#),
         ),
         (r#", "ExpirationDate": 1893456000"#, None, Err("ExpirationDate: a string is expected")),
         (
@@ -180,7 +186,7 @@ fn a_link_begins_before_it_ends() {
         ),
         (
             r#", "NotBefore": "soon""#.to_owned(),
-            r#"NotBefore: "soon" is no ISO 8601 date, such as 2030-01-31T12:00:00Z"#,
+            r#"NotBefore: "soon" is not a valid ISO 8601 date, such as 2030-01-31T12:00:00Z"#,
         ),
     ] {
         assert_eq!(asked(&members), Err(expected.to_owned()));
@@ -231,16 +237,16 @@ fn what_is_wrong_and_where() {
         ),
         (
             resource(r#""DicomUid": "1.2\\3", "Level": "study""#),
-            r#"Resources[0].DicomUid: "1.2\\3" is no UID, which is up to 64 digits and dots"#,
+            r#"Resources[0].DicomUid: "1.2\\3" is not a UID, which is up to 64 digits and dots"#,
         ),
         (
             resource(r#""DicomUid": "", "Level": "study""#),
-            r#"Resources[0].DicomUid: "" is no UID, which is up to 64 digits and dots"#,
+            r#"Resources[0].DicomUid: "" is not a UID, which is up to 64 digits and dots"#,
         ),
         (resource(r#""DicomUid": "1.2", "Url": 5, "Level": "study""#), "Resources[0].Url: a string is expected"),
         (
             resource(&format!(r#""OrthancId": "{}", "Level": "study""#, ID.to_uppercase())),
-            r#"Resources[0].OrthancId: "4A949531-84554D1E-EAE57D5D-F1BE60B6-B9395212" is no Orthanc identifier, which is five groups of eight hexadecimal digits in lower case"#,
+            r#"Resources[0].OrthancId: "4A949531-84554D1E-EAE57D5D-F1BE60B6-B9395212" is not an Orthanc identifier, which is five groups of eight hexadecimal digits in lower case"#,
         ),
     ] {
         assert_eq!(parse_as(LinkType::Stone, None, &body), Err(expected.to_owned()), "{body}");
@@ -345,8 +351,8 @@ fn what_a_link_asks_for_when_it_is_opened() {
     assert_eq!(stone(r#""Pin": true"#).unwrap().pin, Some(Pin::Generated));
     assert_eq!(stone(r#""Pin": null"#).unwrap().pin, None);
     for (more, message) in [
-        (r#""Pin": "123""#, "Pin: true, false or a text of 4 to 128 characters is expected"),
-        (r#""Pin": 1234"#, "Pin: true, false or a text of 4 to 128 characters is expected"),
+        (r#""Pin": "123""#, "Pin: true, false or a string of 4 to 128 characters is expected"),
+        (r#""Pin": 1234"#, "Pin: true, false or a string of 4 to 128 characters is expected"),
         (r#""MaxOpenings": 0"#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
         (r#""MaxOpenings": "3""#, "MaxOpenings: a whole number from 1 to 1000000 is expected"),
         (r#""Download": "no""#, "Download: true or false is expected"),
@@ -358,7 +364,7 @@ fn what_a_link_asks_for_when_it_is_opened() {
     // A link that is used at once by whoever asked for it cannot ask for anything.
     for link_type in [LinkType::ViewerInstant, LinkType::DownloadInstant, LinkType::MedDream] {
         let message = parse(link_type, r#""MaxOpenings": 1"#).unwrap_err().message;
-        assert_eq!(message, format!("MaxOpenings: {link_type} cannot be limited so"));
+        assert_eq!(message, format!("MaxOpenings: {link_type} does not support MaxOpenings"));
     }
 }
 
@@ -373,7 +379,7 @@ fn verbs_are_read_and_annotate_for_whole_studies() {
         (LinkType::Ohif, r#""annotate""#, "a list is expected"),
         (LinkType::Ohif, r#"["annotate"]"#, r#"every link reads: "read" must be among them"#),
         (LinkType::Ohif, "[]", r#"every link reads: "read" must be among them"#),
-        (LinkType::Ohif, r#"["read", "write"]"#, r#""\"write\"" is unknown; read and annotate are known"#),
+        (LinkType::Ohif, r#"["read", "write"]"#, r#""write" is unknown; read and annotate are known"#),
         (LinkType::Ohif, r#"["read", 5]"#, r#""5" is unknown; read and annotate are known"#),
         (LinkType::MedDream, r#"["read", "annotate"]"#, "meddream-viewer-publication cannot annotate"),
         (LinkType::DownloadInstant, r#"["read", "annotate"]"#, "download-instant-link cannot annotate"),
@@ -406,7 +412,7 @@ fn what_an_inbox_link_is_made_with() {
         (r#""MaxInstances": -1"#, "MaxInstances: a whole number from 1 is expected"),
         (r#""MaxInstances": 18446744073709551615"#, "MaxInstances: a whole number from 1 is expected"),
         (r#""Verbs": ["read"]"#, "Verbs: inbox-link is for uploads only"),
-        (r#""Pin": true"#, "Pin: inbox-link cannot be limited so"),
+        (r#""Pin": true"#, "Pin: inbox-link does not support Pin"),
     ] {
         assert_eq!(inbox(members), Err(message.to_owned()), "{members}");
     }

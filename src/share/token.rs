@@ -248,28 +248,28 @@ fn read_claims(claims: &Value) -> Result<ShareClaims, &'static str> {
     if claims.contains_key("aud") || claims.contains_key("nbf") {
         return Err("aud and nbf are not supported");
     }
-    let link_type = text(claims, "type", "type is not a text")?;
+    let link_type = text(claims, "type", "type is not a string")?;
     let link_type = link_type.and_then(|name| LinkType::parse(&name)).ok_or("unknown type")?;
     let resources = claims.get("resources").and_then(Value::as_array).ok_or("resources is not a list")?;
     let mut readable = Vec::with_capacity(resources.len());
     for resource in resources {
         readable.extend(read_resource(resource)?.filter(ShareResource::is_well_formed));
     }
-    let named_end = match text(claims, "expiration_date", "expiration_date is not a text")? {
+    let named_end = match text(claims, "expiration_date", "expiration_date is not a string")? {
         Some(text) => Some(date::parse(&text).ok_or("expiration_date is not a date")?),
         None => None,
     };
     let end = moment(claims, "exp", "exp is not a number")?;
-    let registered = match text(claims, "jti", "jti is not a text")? {
+    let registered = match text(claims, "jti", "jti is not a string")? {
         Some(jti) => Some(Registered {
             jti,
             issued_at: moment(claims, "iat", "iat is not a number")?.ok_or("jti without iat")?,
-            subject: text(claims, "sub", "sub is not a text")?,
+            subject: text(claims, "sub", "sub is not a string")?,
         }),
         None => None,
     };
     Ok(ShareClaims {
-        id: text(claims, "id", "id is not a text")?,
+        id: text(claims, "id", "id is not a string")?,
         resources: readable,
         link_type,
         validity_duration: claims.get("validity_duration").and_then(Value::as_u64),
@@ -281,13 +281,13 @@ fn read_claims(claims: &Value) -> Result<ShareClaims, &'static str> {
 /// One resource; `None` for one of a level that Orthanc's hierarchy does not have.
 fn read_resource(resource: &Value) -> Result<Option<ShareResource>, &'static str> {
     let resource = resource.as_object().ok_or("a resource is not an object")?;
-    let level = text(resource, "level", "the level of a resource is not a text")?;
+    let level = text(resource, "level", "the level of a resource is not a string")?;
     let Some(level) = level.as_deref().and_then(Level::parse) else { return Ok(None) };
     Ok(Some(ShareResource {
         level,
-        orthanc_id: text(resource, "orthanc_id", "the orthanc_id of a resource is not a text")?,
-        dicom_uid: text(resource, "dicom_uid", "the dicom_uid of a resource is not a text")?,
-        url: text(resource, "url", "the url of a resource is not a text")?,
+        orthanc_id: text(resource, "orthanc_id", "the orthanc_id of a resource is not a string")?,
+        dicom_uid: text(resource, "dicom_uid", "the dicom_uid of a resource is not a string")?,
+        url: text(resource, "url", "the url of a resource is not a string")?,
     }))
 }
 

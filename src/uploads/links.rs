@@ -122,9 +122,9 @@ impl Uploads {
                 let open = claim.is_some_and(|claim| {
                     claim.creator == own && study.labels.iter().all(|label| claim.labels.contains(label))
                 });
-                if open { Ok(()) } else { Err(Refusal::ForeignStudy) }
+                if open { Ok(()) } else { Err(Refusal::HereAlready) }
             }
-            _ => Err(Refusal::ForeignStudy),
+            _ => Err(Refusal::HereAlready),
         }
     }
 
@@ -144,12 +144,12 @@ impl Uploads {
                 // Somebody who needs no claim may have created it since it was looked for.
                 if !resources.studies_now(&found.study_uid)?.is_empty() {
                     self.claims.release(&found.study_uid)?;
-                    return Err(Refusal::ForeignStudy);
+                    return Err(Refusal::HereAlready);
                 }
             }
         }
         // Two instances of one study, of two patients, that come at once would otherwise be two studies.
-        if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::ForeignStudy) }
+        if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::HereAlready) }
     }
 
     /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
@@ -194,7 +194,7 @@ fn may_annotate(found: &Identifiers, studies: &[Study], holder: &Holder<'_>) -> 
     if !found.is_annotation() {
         return Err(Refusal::NoAnnotation);
     }
-    let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::ForeignStudy)?;
+    let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::NotTheLinks)?;
     let located = Located::whole(study.clone());
-    decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::ForeignStudy)
+    decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::NotTheLinks)
 }

@@ -24,7 +24,7 @@ use links::Step;
 use crate::clock::UnixTime;
 use crate::config::Uploader;
 use crate::host::Host;
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 use crate::person::Person;
 use crate::pieces::facts;
 use crate::policy::decision;
@@ -64,6 +64,10 @@ enum Refusal {
     NoStudy,
     #[error("its study lies outside the authorized labels")]
     ForeignStudy,
+    #[error("its study is here already, and did not come by this link")]
+    HereAlready,
+    #[error("its study is not one of the link's")]
+    NotTheLinks,
     #[error("somebody else is creating its study")]
     Claimed,
     #[error("another series or instance has one of its UIDs")]
@@ -119,14 +123,14 @@ impl Uploads {
         match by_link {
             Ok(()) => Verdict::Taken,
             Err(refusal) if uploaders.is_empty() => {
-                log_refusal(granted, &refusal);
+                log_refusal(granted, instance, &refusal);
                 Verdict::Failed
             }
             // Whether a study that is not there may be created is decided later.
             Err(_) => match self.is_foreign(resources, instance, &uploaders, now) {
                 Ok(false) => Verdict::Taken,
                 Ok(true) | Err(_) => {
-                    log_refusal(granted, &Refusal::ForeignStudy);
+                    log_refusal(granted, instance, &Refusal::ForeignStudy);
                     Verdict::Dropped
                 }
             },
@@ -186,7 +190,7 @@ impl Uploads {
         match decided {
             Ok(()) => Verdict::Taken,
             Err(refusal) => {
-                log_refusal(identities, &refusal);
+                log_refusal(identities, instance, &refusal);
                 let by_links = !identities.is_empty() && identities.iter().all(|one| one.link.is_some());
                 if by_links { Verdict::Failed } else { Verdict::Dropped }
             }
@@ -321,9 +325,17 @@ impl Uploads {
     }
 }
 
-fn log_refusal(identities: &[Arc<Identity>], refusal: &Refusal) {
-    let names: Vec<String> = identities.iter().map(|one| format!("{} {:?}", one.kind, one.name)).collect();
-    log::info!("refused an instance of {}: {refusal}", names.join(", "));
+fn log_refusal(identities: &[Arc<Identity>], instance: &ReceivedInstance<'_>, refusal: &Refusal) {
+    if !log::log_enabled!(log::Level::Info) {
+        return;
+    }
+    let text = |tag| uid(instance, tag).unwrap_or_else(|| "unknown".to_owned());
+    log::info!(
+        "refused an instance of {}: {refusal} (SOPInstanceUID {}, StudyInstanceUID {})",
+        identity::in_the_log(identities),
+        text("SOPInstanceUID"),
+        text("StudyInstanceUID")
+    );
 }
 
 /// Whoever may have claimed the study of an instance.
@@ -356,8 +368,12 @@ fn may_fill(identity: &Identity, study: &Study, claim: Option<&CreatedStudy>) ->
 
 /// The complete StudyInstanceUID of an instance.
 fn study_uid(instance: &ReceivedInstance<'_>) -> Option<String> {
+    uid(instance, "StudyInstanceUID")
+}
+
+fn uid(instance: &ReceivedInstance<'_>, tag: &str) -> Option<String> {
     let tags = (instance.tags)().ok()?;
-    let uid = top_level::text(tags.as_bytes(), "StudyInstanceUID").ok()??;
+    let uid = top_level::text(tags.as_bytes(), tag).ok()??;
     let uid = resource::trimmed(&uid);
     is_uid(uid).then(|| uid.to_owned())
 }

@@ -223,7 +223,7 @@ fn what_the_configuration_shows_is_said_with_the_line_to_change() {
             "PublicUrl": "https://pacs.example/orthanc/",
             "Login": {"Enable": true},
             "AnonymousProfile": {"name": "Anonymous", "permissions": ["view"], "authorized-labels": []},
-            "Shares": {"SecretKey": "short", "PublicOrthancRoot": "http://site.test/"},
+            "Shares": {"SecretKey": "short, but not too", "PublicOrthancRoot": "http://site.test/"},
         }));
     let mut users = json!({"admin": {"PasswordHash": testbed::password_hash(crate::site::PASSWORD).unwrap(), "Roles": ["admin-role"]}});
     users["typist"] = json!({"PasswordHash": weak, "Roles": ["typist-role"]});

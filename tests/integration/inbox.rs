@@ -192,6 +192,17 @@ fn an_inbox_link_brings_in_new_studies_and_shows_nothing() {
             let before = site.get(&site.admin(), "/statistics").json().unwrap()["CountInstances"].clone();
             let answer = site.send(&who, file(instance));
             assert_refused(&answer, &format!("{version:?}"));
+            if told.is_empty() {
+                let log = site.server.log();
+                let line = log.lines().find(|line| line.contains("refused an instance of share link "));
+                let line = line.unwrap_or_else(|| panic!("{version:?}: {log}"));
+                let reason = "(inbox-link, made by \"external\"): its study is here already, and did not come by this link (SOPInstanceUID ";
+                assert!(line.contains(reason), "{version:?}: {line}");
+                assert!(
+                    line.contains(&format!("StudyInstanceUID {}", images.foreign.study_uid)),
+                    "{version:?}: {line}"
+                );
+            }
             told.push(answer.text());
             let body = zip(&[("1", &instance.to_bytes())]);
             assert_eq!(site.send(&who, Request::post("/instances", body)).json().unwrap(), json!([]), "{version:?}");
@@ -363,6 +374,7 @@ fn an_inbox_link_is_made_and_lives_by_its_makers_rights() {
             assert_eq!(answer.status, expected, "{version:?} {more}: {}", answer.text());
         }
         let answer = make(&site, &viewer, json!({"Labels": ["external"]})).json().unwrap();
+        assert_eq!(answer["ID"].as_str().map(str::len), Some(32), "{version:?}: {answer}");
         let who = Who::token(answer["Token"].as_str().unwrap());
         let upload = |name: &str| site.send(&who, file(&new(name, "one"))).status;
         assert_eq!(upload("One"), 200, "{version:?}");

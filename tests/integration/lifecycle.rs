@@ -28,6 +28,7 @@ fn a_refused_start_says_why() {
     let nothing = || -> Prepare { Box::new(|_: &Path| {}) };
     let cases: Vec<(&str, Plan, Prepare, &str)> = vec![
         ("unknown key", Plan::new(version).section(json!({"Permissons": []})), nothing(), "Permissions"),
+        ("a mistyped section", Plan::new(version).server(&json!({"Authorisation": {}})), nothing(), "Authorization"),
         ("unknown level", Plan::new(version).section(json!({"CheckedLevel": "series"})), nothing(), "CheckedLevel"),
         (
             "a bad pattern",

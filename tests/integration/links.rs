@@ -3,7 +3,7 @@ use crate::site::{Plan, SHARE_KEY, Who, ids, shared};
 use serde_json::{Value, json};
 use std::time::Duration;
 use testbed::clock::{unix_seconds, wait_until};
-use testbed::{Request, Version};
+use testbed::{Answer, Request, Version};
 
 #[test]
 fn every_type_is_made_decoded_and_opened() {
@@ -252,4 +252,47 @@ fn a_link_ends_with_its_makers_rights() {
         let less = wait_until(Duration::from_secs(10), || (site.get(&by_token, &path).status == 403).then_some(()));
         assert!(less.is_some(), "{version:?}: the maker was seen without the role");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_link_that_is_asked_for_is_said_by_name() {
+    let version = Version::tested()[0];
+    let site = Plan::new(version)
+        .section(json!({"Shares": {
+            "PublicOrthancRoot": "http://pacs.test/", "PublicOhifRoot": "http://viewer.test/ohif/", "SecretKey": SHARE_KEY,
+        }}))
+        .start();
+    let images = site.fill();
+    let (doctor, viewer) = (Who::user("doctor"), Who::user("viewer"));
+    let ask = |who: &Who, link_type: &str, studies: &[&str], more: Value| {
+        let resources: Vec<Value> = studies.iter().map(|id| json!({"OrthancId": id, "Level": "study"})).collect();
+        let mut body = json!({"Resources": resources});
+        body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        site.put(who, &format!("/auth/tokens/{link_type}"), &body)
+    };
+    let refused = |answer: Answer, status: u16, told: &str| {
+        assert_eq!(answer.status, status, "{}", answer.text());
+        assert!(answer.text().contains(told), "{told}: {}", answer.text());
+    };
+    let known = images.allowed.ids.study.as_str();
+    let ohif = "ohif-viewer-publication";
+    for more in [json!({"Pin": true}), json!({"MaxOpenings": 1})] {
+        refused(ask(&doctor, ohif, &[known], more), 409, "Authorization.Shares.ViewerOrigins");
+    }
+    assert_eq!(ask(&doctor, ohif, &[known], json!({})).status, 200);
+    assert_eq!(ask(&doctor, "stone-viewer-publication", &[known], json!({"Pin": true})).status, 200);
+    // Which one is unknown, to whoever sees all.
+    let unknown = "00000000-00000000-00000000-00000000-00000000";
+    refused(
+        ask(&site.admin(), ohif, &[known, unknown], json!({})),
+        404,
+        &format!("Resources[1]: there is no study {unknown}"),
+    );
+    // Which types there are, to whoever makes some.
+    refused(ask(&doctor, "stone", &[known], json!({})), 403, "stone-viewer-publication");
+    let answer = ask(&Who::nobody(), "stone", &[known], json!({}));
+    assert!(answer.status == 403 && !answer.text().contains("publication"), "{}", answer.text());
+    // A permission that nobody knows is mistyped, not out of reach.
+    let key = json!({"Name": "key", "Permissions": ["veiw"]});
+    refused(site.post(&viewer, "/auth/api-keys", &key), 400, "did you mean \\\"view\\\"?");
 }

@@ -41,7 +41,12 @@ fn each_refusal_is_a_line_with_identity_route_rule_and_reason() {
             (
                 &link,
                 Request::get(&foreign.fill("/studies/{study}/archive")),
-                ["share link", "/archive", "rule", "outside the share link"],
+                [
+                    "(stone-viewer-publication, made by \"doctor\"), rule",
+                    "share link ",
+                    "/archive",
+                    "outside the share link",
+                ],
             ),
             (
                 &Who::token("garbage-token"),

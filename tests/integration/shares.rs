@@ -107,14 +107,21 @@ fn a_link_that_was_taken_back_opens_nothing() {
         let newest = list(&site, &external, "?limit=2");
         let id = newest[1]["ID"].as_str().unwrap();
         let place = format!("/auth/shares/{id}");
+        assert_eq!(site.get(&external, &place).json().unwrap(), newest[1], "{version:?}");
+        assert_eq!(site.get(&site.admin(), &place).json().unwrap(), newest[1], "{version:?}");
         // Nobody else's to take back, nor to know of; not its holder's either.
         assert_eq!(site.delete(&doctor, &place).status, 404, "{version:?}");
+        assert_eq!(site.get(&doctor, &place).status, 404, "{version:?}");
         for stranger in [&link, &Who::nobody()] {
+            assert_eq!(site.get(stranger, &place).status, 403, "{version:?}");
             assert_eq!(site.delete(stranger, &place).status, 403, "{version:?}");
         }
         assert_eq!(site.get(&link, &path).status, 200);
 
         assert_eq!(site.delete(&external, &place).status, 200, "{version:?}");
+        let revoked = format!("the link {id} of \"external\" was revoked by local user \"external\"");
+        assert!(site.server.log().contains(&revoked), "{version:?}: {}", site.server.log());
+        assert_eq!(site.get(&external, &format!("{place}/qr")).status, 409, "{version:?}: it opens nothing");
         assert_eq!(site.get(&link, &path).status, 403, "{version:?}");
         assert_eq!(site.get(&kept, &path).status, 200, "{version:?}");
         let asked = json!({"TokenKey": "token", "TokenValue": token});

@@ -128,7 +128,7 @@ fn a_short_link_opens_its_study_without_any_token() {
         assert_eq!(site.delete(&external, &format!("/auth/shares/{id}")).status, 200);
         assert!([401, 403].contains(&browser.get(&site, &study.fill("/studies/{study}/metadata"))), "{version:?}");
         let answer = browser.open(&site, &path(&link["ShortUrl"]));
-        assert!(answer.text().contains("taken back"), "{version:?} {}", answer.text());
+        assert!(answer.text().contains("revoked by its sender"), "{version:?} {}", answer.text());
     }
 }
 
@@ -174,6 +174,12 @@ fn a_pin_is_asked_for_and_guessing_is_slowed_down() {
     assert_eq!(Browser::default().submit(&site, &path(&link["Url"]), "pin=4711-x").status, 303);
     let log = site.server.log();
     assert!(!log.contains("4711-x") && !log.contains(pin), "a PIN stands in the log");
+    let of = link["ID"].as_str().unwrap();
+    assert!(log.contains(&format!("the link {of} was not opened from 127.0.0.1: wrong PIN")), "{log}");
+    assert!(
+        log.contains(&format!("the link {of} was not opened from 127.0.0.1: the form was not sent from our page")),
+        "{log}"
+    );
 }
 
 #[test]
@@ -190,11 +196,18 @@ fn a_link_is_opened_so_often_and_no_more() {
             assert!(first.open(&site, &place).text().contains("limited number of times"), "{version:?}");
         }
         assert_eq!(first.submit(&site, &place, "").status, 303, "{version:?}");
+        // The page is still open in another tab: the browser is in already.
+        assert_eq!(first.submit(&site, &place, "").status, 303, "{version:?}");
         let mut second = Browser::default();
         assert_eq!(second.submit(&site, &place, "").status, 303, "{version:?}");
         let mut third = Browser::default();
-        assert!(third.submit(&site, &place, "").text().contains("as often as it may be"), "{version:?}");
-        assert!(third.open(&site, &place).text().contains("as often as it may be"), "{version:?}");
+        assert!(third.submit(&site, &place, "").text().contains("the maximum number of times"), "{version:?}");
+        assert!(third.open(&site, &place).text().contains("the maximum number of times"), "{version:?}");
+        let line = format!(
+            "the link {} was not opened from 127.0.0.1: it was opened 2 times, of 2",
+            link["ID"].as_str().unwrap()
+        );
+        assert!(site.server.log().contains(&line), "{version:?}: {}", site.server.log());
         // Those who are in, stay in, and may come by the mail again.
         for browser in [&mut first, &mut second] {
             assert_eq!(browser.get(&site, &study.fill("/studies/{study}")), 200, "{version:?}");
@@ -387,6 +400,8 @@ fn what_is_wrong_with_a_link_is_said_in_the_browsers_language() {
         assert!(page.contains(heading) && page.contains(problem), "{language}: {page}");
         assert!(!page.contains("<script"), "{page}");
     }
+    let request = Request::get(&path(&later["ShortUrl"])).header("Accept-Language", "en");
+    assert!(site.send(&Who::nobody(), request).text().contains("from 2099-01-01 00:00 (UTC)"));
     for unknown in ["/auth/links/AAAAAAAAAAAAAAAAAAAAAA", "/auth/links/x", "/auth/links/%3Cscript%3E"] {
         let page = site.send(&Who::nobody(), Request::get(unknown)).text();
         assert!(page.contains("no such link"), "{page}");
@@ -395,5 +410,16 @@ fn what_is_wrong_with_a_link_is_said_in_the_browsers_language() {
     let link = made(&site, &doctor, STONE, &study.ids.study, json!({}));
     assert_eq!(site.delete(&site.admin(), &study.fill("/studies/{study}")).status, 200);
     let page = site.send(&Who::nobody(), Request::get(&path(&link["ShortUrl"]))).text();
-    assert!(page.contains("not available any more"), "{page}");
+    assert!(page.contains("no longer available"), "{page}");
+    let log = site.server.log();
+    let not_opened = |link: &Value, why: &str| {
+        let line = format!("the link {} was not opened from 127.0.0.1: {why}", link["ID"].as_str().unwrap());
+        assert!(log.contains(&line), "{line}\n{log}");
+    };
+    not_opened(&later, "it is not valid before 2099-01-01T00:00:00+00:00");
+    not_opened(&link, "none of its studies is here");
+    assert!(log.contains("an unknown link code was opened from 127.0.0.1"), "{log}");
+    // The server itself writes down a path as it came.
+    let own = log.lines().filter(|line| line.contains("authorization:"));
+    assert_eq!(own.filter(|line| line.contains("AAAAAAAAAAAAAAAAAAAAAA")).count(), 0, "a code stands in the log");
 }

@@ -190,6 +190,7 @@ fn by_every_way_an_instance_enters_allowed_and_new_studies_only() {
         }
         let log = site.server.log();
         assert!(log.contains("refused an instance of local user \"external\": its study lies outside"), "{version:?}");
+        assert!(log.contains("(SOPInstanceUID "), "{version:?}: {log}");
     }
 }
 

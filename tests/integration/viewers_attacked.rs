@@ -126,6 +126,9 @@ fn nobody_is_sent_to_an_address_that_is_nearly_right() {
             let answer = authorize(site, Some(&opened), &replaced("client_id", client));
             assert_eq!((answer.status, answer.header("location")), (200, None), "{version:?} {client:?}");
         }
+        let log = site.server.log();
+        assert!(log.contains("client_id \"https://evil.test\", redirect_uri "), "{version:?}: {log}");
+        assert!(log.contains("redirect_uri \"https://viewer.test/ohif/callbackevil\""), "{version:?}: {log}");
         // One of two: which of them counts is nobody's guess.
         for uri in ["https://evil.test/callback", CALLBACK] {
             let mut twice = asked();

@@ -97,6 +97,7 @@ pub(crate) fn orthanc(
     if let Some(more) = more {
         builder = builder.configure(&more);
     }
+    let keeps = builder.keeps_its_state();
     let mut server = builder.start().map_err(|fault| {
         // Among the many lines of a verbose log, these are the ones to read.
         let said = fault.to_string();
@@ -108,6 +109,12 @@ pub(crate) fn orthanc(
     println!(
         "Unless your file says otherwise: \"AuthenticationEnabled\": false (the plugin needs that), no DICOM port, loopback only."
     );
+    if !keeps {
+        println!(
+            "Images, links and keys are in {} and are deleted when it stops. To keep them, write \"StorageDirectory\" into your file.",
+            server.folder().display()
+        );
+    }
     let mut shown = server.log().len();
     while interrupt.check().is_ok() && server.exit_status()?.is_none() {
         let log = server.log();
@@ -118,14 +125,19 @@ pub(crate) fn orthanc(
     server.stop()
 }
 
-/// Orthanc's configuration in a file: JSON with comments, as Orthanc reads it. What names a file of the section starts
-/// in this one's folder, and not in the temporary one that the server gets.
+/// Orthanc's configuration in a file: JSON with comments, as Orthanc reads it. Where its state is, and what names a file
+/// of the section, starts in this one's folder, and not in the temporary one that the server gets.
 fn read_configuration(file: &Path) -> Result<Value> {
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let plain = json_comments::StripComments::new(text.as_slice());
     let mut value: Value =
         serde_json::from_reader(plain).with_context(|| format!("{} is no JSON with comments", file.display()))?;
     let folder = file.canonicalize()?.parent().context("no folder")?.to_owned();
+    for key in ["StorageDirectory", "IndexDirectory"] {
+        if let Some(Value::String(path)) = value.get_mut(key) {
+            *path = folder.join(&*path).to_string_lossy().into_owned();
+        }
+    }
     if let Some(section) = value.get_mut("Authorization") {
         start_files_in(&folder, section);
     }
@@ -197,4 +209,23 @@ fn study_uid(server: &Orthanc, study: &str) -> Result<String> {
 fn link_to(study: &str, uid: &str) -> Value {
     json!({"ID": "demo", "Type": "stone-viewer-publication", "ValidityDuration": 3600,
         "Resources": [{"OrthancId": study, "DicomUid": uid, "Level": "study"}]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_says_where_the_state_is_kept() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("orthanc.json");
+        std::fs::write(&file, r#"{"StorageDirectory": "images"} // kept"#)?;
+        let configuration = read_configuration(&file)?;
+        let kept = folder.path().canonicalize()?.join("images");
+        assert_eq!(configuration["StorageDirectory"].as_str(), kept.to_str());
+        let version = Version::tested().first().copied().context("no version")?;
+        assert!(OrthancBuilder::new(version).configure(&configuration).keeps_its_state());
+        assert!(!OrthancBuilder::new(version).keeps_its_state());
+        Ok(())
+    }
 }

@@ -41,7 +41,11 @@ pub fn authorize(call: &Call<'_>) -> Answer {
     let asked = match Authorization::parse(&arguments, desk.viewers) {
         Ok(asked) => asked,
         Err(AuthorizeFault::Stranger) => {
-            log::info!("an authorization was asked for by a client or for an address that is not registered");
+            log::info!(
+                "an authorization was asked for by a client or for an address that is not registered (Authorization.Shares.ViewerOrigins, ViewerRedirectUris): client_id {:?}, redirect_uri {:?}",
+                argument_in_the_log(&arguments, "client_id"),
+                argument_in_the_log(&arguments, "redirect_uri")
+            );
             return Ok(sorry(call, Text::ViewerUnknown));
         }
         Err(AuthorizeFault::Told { back, code, description }) => {
@@ -74,6 +78,14 @@ pub fn authorize(call: &Call<'_>) -> Answer {
         }
         Err(Nobody::Unknown) => Ok(sorry(call, Text::LinkToOpenAgain)),
     }
+}
+
+/// An argument for the log: no query, which may hold anything, and nothing that could be a password.
+fn argument_in_the_log(arguments: &[(&str, String)], name: &str) -> String {
+    let value = arguments.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value);
+    let value = value.split(['?', '#']).next().unwrap_or_default();
+    let value = if value.contains('@') { "(with a user name)" } else { value };
+    shorten(value)
 }
 
 enum Failure {

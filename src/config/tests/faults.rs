@@ -18,6 +18,60 @@ fn every_fault_is_reported_at_once() {
 }
 
 #[test]
+fn a_misspelt_section_is_none() {
+    for name in ["authorization", "Authorisation", "Autorization", "AUTHORIZATIONS", "Authroization"] {
+        let fault = read(&json!({name: {"Enable": true}}).to_string(), &Fake::default()).unwrap_err().to_string();
+        assert_eq!(fault, format!("{name}: unknown section, did you mean \"Authorization\"?"));
+    }
+}
+
+#[test]
+fn without_the_section_an_open_server_does_not_start() {
+    let of = |remote: bool, section: serde_json::Value| {
+        let text = json!({
+            "RemoteAccessAllowed": remote, "AuthenticationEnabled": false, "Authorization": section,
+        });
+        read(&text.to_string(), &Fake::default()).map(|config| config.is_some()).map_err(|fault| fault.to_string())
+    };
+    let fault = of(true, json!(null)).unwrap_err();
+    assert!(fault.starts_with("Authorization: there is no such section, and with"), "{fault}");
+    assert!(fault.contains("\"Enable\": false"), "{fault}");
+    assert_eq!(of(true, json!({"Enable": false})), Ok(false));
+    assert_eq!(of(false, json!(null)), Ok(false));
+}
+
+#[test]
+fn a_key_in_the_wrong_section_is_shown_to_its_own() {
+    assert_eq!(
+        faults(json!({"MaxValidity": 86400, "PublicOhifRoot": "https://a/"})),
+        "Authorization.MaxValidity: unknown key here, did you mean Authorization.Shares.MaxValidity?\n\
+         Authorization.PublicOhifRoot: unknown key here, did you mean Authorization.Shares.PublicOhifRoot?"
+    );
+}
+
+#[test]
+fn a_short_key_can_be_guessed() {
+    let fault = faults(json!({"Shares": {"SecretKey": "fifteen bytes.."}}));
+    assert_eq!(
+        fault,
+        "Authorization.Shares.SecretKey: is shorter than 16 bytes and could be guessed. Make a key with: openssl rand -base64 48"
+    );
+    assert!(section(json!({"Shares": {"SecretKey": "sixteen bytes..."}})).is_ok());
+    // Its links can be waited for.
+    let previous = json!({"Shares": {"PreviousSecretKeys": ["fifteen bytes.."]}});
+    assert_eq!(section(previous).unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn a_hash_from_a_file_is_reported_with_the_file() {
+    let users = json!({"Users": {"doctor": {"PasswordHashFile": "/run/hash"}}});
+    let fault = section_in(users, &files(&[("/run/hash", "hunter2")])).map(drop).unwrap_err();
+    assert!(fault.starts_with("Authorization.Users.doctor.PasswordHashFile: the file \"/run/hash\" "), "{fault}");
+    assert!(fault.contains("argon2 \"$(openssl rand -hex 16)\" -id -k 19456 -t 2 -p 1 -e"), "{fault}");
+    assert!(!fault.contains("hunter2"), "{fault}");
+}
+
+#[test]
 fn unknown_keys_name_the_nearest() {
     assert_snapshot!(faults(json!({
         "SecretKey": "hunter2hunter2",
@@ -44,18 +98,18 @@ fn one_kind_of_provider() {
             json!({}),
             "Authorization.Keycloak.Url: is missing: give Url and Realm for Keycloak, or Issuer for any other provider",
         ),
-        (json!({"Url": "http://k/"}), "Authorization.Keycloak.Realm: is missing beside \"Url\""),
-        (json!({"Realm": "r"}), "Authorization.Keycloak.Url: is missing beside \"Realm\""),
+        (json!({"Url": "http://k/"}), "Authorization.Keycloak.Realm: is required with \"Url\""),
+        (json!({"Realm": "r"}), "Authorization.Keycloak.Url: is required with \"Realm\""),
         (
             json!({"Url": "http://k/", "Realm": "r", "Issuer": "https://i"}),
             "Authorization.Keycloak.Issuer: stands beside \"Url\" or \"Realm\": give Url and Realm for Keycloak, or Issuer for any other provider",
         ),
-        (json!("k"), "Authorization.Keycloak: must be an object or a list of objects, got a text"),
+        (json!("k"), "Authorization.Keycloak: must be an object or a list of objects, got a string"),
         (
             json!({"Url": "http://k/", "Realm": "r", "TokenTypes": ["JWT"]}),
             "Authorization.Keycloak.TokenTypes: is for \"Issuer\" only: Keycloak marks its access tokens by the claim \"typ\"",
         ),
-        (json!({"Issuer": 5}), "Authorization.Keycloak.Issuer: must be a text, got a number"),
+        (json!({"Issuer": 5}), "Authorization.Keycloak.Issuer: must be a string, got a number"),
     ] {
         assert_eq!(faults(json!({"Keycloak": provider})), expected);
     }
@@ -177,11 +231,11 @@ fn labels_on_uploads() {
 Authorization.UploadLabels.aet:SEVENTEEN-LETTERS: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
 Authorization.UploadLabels.external-role: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
 Authorization.UploadLabels.role:: must be "role:…", "group:…", "user:…" or "aet:…", the last with 1 to 16 characters
-Authorization.UploadLabels.role:r: must be a list of labels, got a text
+Authorization.UploadLabels.role:r: must be a list of labels, got a string
 Authorization.UploadLabels.user:u[0]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got "a b"
 Authorization.UploadLabels.user:u[1]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got "*"
 Authorization.UploadLabels.user:u[2]: must be a label as Orthanc has them (letters, digits, "_" and "-", 64 at most), got ""
-Authorization.UploadLabels.user:u[3]: must be a text, got a number"#
+Authorization.UploadLabels.user:u[3]: must be a string, got a number"#
     );
 }
 
@@ -274,7 +328,7 @@ fn a_logo_that_is_none() {
     let read = |file: &str| section_in(json!({"SiteLogo": file}), &environment);
     for (file, expected) in [
         ("/none", "Authorization.SiteLogo: cannot read the file \"/none\": no such file"),
-        ("/page", "Authorization.SiteLogo: the file \"/page\" is no PNG, JPEG or SVG"),
+        ("/page", "Authorization.SiteLogo: the file \"/page\" is not a PNG, JPEG or SVG"),
         ("/long", "Authorization.SiteLogo: the file \"/long\" is larger than 128 kB"),
     ] {
         assert_eq!(read(file).map(drop), Err(expected.to_owned()));

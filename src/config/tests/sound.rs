@@ -20,6 +20,11 @@ fn nothing_to_do_without_the_section() {
     ] {
         assert!(matches!(read(text, &Fake::default()), Ok(None)), "{text}");
     }
+    let switched_off = json!({
+        "Authorization": {"Enable": false}, "RemoteAccessAllowed": true, "AuthenticationEnabled": false,
+        "Authentication": {}, "Authors": {},
+    });
+    assert!(matches!(read(&switched_off.to_string(), &Fake::default()), Ok(None)));
 }
 
 #[test]
@@ -283,7 +288,7 @@ fn users_roles_and_the_anonymous_profile() {
 fn small_values() {
     let config = section(json!({
         "TokenHttpHeaders": ["api-key", "X-Key", "x-key"], "TokenGetArguments": ["key"], "LabelsValidity": 0.5,
-        "TrustedProxies": ["10.1.2.3/8", "::1"], "Shares": {"MaxValidity": 3600, "SecretKey": "short", "AcceptUnrecordedUntil": "2027-01-31"},
+        "TrustedProxies": ["10.1.2.3/8", "::1"], "Shares": {"MaxValidity": 3600, "SecretKey": "sixteen bytes...", "AcceptUnrecordedUntil": "2027-01-31"},
         "CheckedLevel": "studies", "UncheckedLevels": [], "EnableAuditLogs": false, "UploadLabels": {}, "Login": {"Enable": false, "SessionDuration": 28800},
     }))
     .unwrap();

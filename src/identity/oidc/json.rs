@@ -16,7 +16,7 @@ pub(super) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 /// Why a text is no object of distinct members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MembersFault {
-    /// It is no JSON object, or something follows it.
+    /// It is not a JSON object, or something follows it.
     NotAnObject,
     /// A name comes twice, after its escapes are resolved.
     Duplicate,

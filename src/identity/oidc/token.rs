@@ -184,7 +184,7 @@ pub(super) fn signed<T>(
     let signed = token.get(..header.len() + 1 + claims.len()).unwrap_or_default();
 
     let header_json = decode(header, "header is no base64url")?;
-    let header = members(&header_json, MAX_HEADER_MEMBERS, "header", "header is no JSON object")?;
+    let header = members(&header_json, MAX_HEADER_MEMBERS, "header", "header is not a JSON object")?;
     for name in ["crit", "b64", "enc", "zip"] {
         if header.has(name) {
             return Err(TokenError::HeaderMember(name).into());

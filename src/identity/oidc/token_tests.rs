@@ -191,9 +191,9 @@ fn faults_of_the_header_are_refused_with_their_reason() {
         (r#"{"alg":"PS256"}"#, NoKeyId),
         (r#"{"alg":"RS256","alg":"RS256","kid":"rsa"}"#, Duplicate("header")),
         (r#"{"alg":"RS256","kid":"rsa","\u006bid":"rsa"}"#, Duplicate("header")),
-        (r#"{"alg":"RS256","kid":"rsa"} "x""#, Malformed("header is no JSON object")),
-        ("[]", Malformed("header is no JSON object")),
-        ("", Malformed("header is no JSON object")),
+        (r#"{"alg":"RS256","kid":"rsa"} "x""#, Malformed("header is not a JSON object")),
+        ("[]", Malformed("header is not a JSON object")),
+        ("", Malformed("header is not a JSON object")),
     ];
     for (header, reason) in cases {
         assert_eq!(with_header(header), Err(reason), "{header}");

@@ -118,6 +118,14 @@ pub fn is_launched(link_type: LinkType, shares: &Shares) -> bool {
     })
 }
 
+/// Whether the viewer is on another origin and not launched: what a browser holds of a link never gets there.
+#[must_use]
+pub fn is_out_of_reach(link_type: LinkType, shares: &Shares) -> bool {
+    let origin = |root: &Option<String>| root.as_deref().and_then(origin_of);
+    let viewer = origin(&shares.public_ohif_root).filter(|_| link_type == LinkType::Ohif);
+    viewer.is_some() && viewer != origin(&shares.public_orthanc_root) && !is_launched(link_type, shares)
+}
+
 /// The short form of a link.
 pub fn short_url(shares: &Shares, code: &str) -> Option<String> {
     let root = shares.public_orthanc_root.as_deref().filter(|root| !root.is_empty())?;

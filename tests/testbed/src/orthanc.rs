@@ -151,6 +151,12 @@ impl OrthancBuilder {
         self
     }
 
+    /// Whether the configuration says where images and index are: else they are in the folder, and go with it.
+    #[must_use]
+    pub fn keeps_its_state(&self) -> bool {
+        ["StorageDirectory", "IndexDirectory"].iter().any(|key| self.configuration.get(*key).is_some())
+    }
+
     /// Starts it and waits until HTTP answers. A server that ends instead is an error that contains its log.
     pub fn start(&self) -> Result<Orthanc> {
         let mut attempts = 5;
@@ -196,10 +202,14 @@ impl OrthancBuilder {
         };
         let mut configuration = json!({
             "Name": "testbed", "HttpPort": port, "RemoteAccessAllowed": false, "AuthenticationEnabled": false,
-            "DicomServerEnabled": false, "StorageDirectory": folder.join("storage"),
-            "IndexDirectory": folder.join("index"), "Plugins": self.plugins, "SaveJobs": false,
+            "DicomServerEnabled": false, "Plugins": self.plugins, "SaveJobs": false,
             "DicomWeb": {"EnableMetadataCache": false},
         });
+        // Both or neither: an index without its files, or files without their index, are worth nothing.
+        if !self.keeps_its_state() {
+            let own = json!({"StorageDirectory": folder.join("storage"), "IndexDirectory": folder.join("index")});
+            merge(&mut configuration, &own);
+        }
         merge(&mut configuration, &self.configuration);
         let configuration_file = folder.join("orthanc.json");
         fs::write(&configuration_file, serde_json::to_vec_pretty(&configuration)?)?;
