@@ -1,4 +1,4 @@
-//! What links cost with few of them in the state, and with very many: made, used, listed and taken back, in turns on
+//! What links cost with few of them in the state, and with very many: made, used, listed and revoked, in turns on
 //! the same machine. No HTTP, no Orthanc: the host is a stub that knows one study.
 //!
 //! Run with `cargo xtask bench --links 1000000`. The state is filled by the store itself, ten thousand links in each
@@ -214,7 +214,7 @@ fn main() -> anyhow::Result<()> {
     compare("list by a maker who has none", [&mut few, &mut lots], rounds, |side, _| {
         side.list("admin", &[("user", "nobody")], 0);
     });
-    compare("taken back (durable)", [&mut few, &mut lots], rounds, |side, at| side.take_back(&side.made[at].id));
+    compare("revoked (durable)", [&mut few, &mut lots], rounds, |side, at| side.take_back(&side.made[at].id));
     [few, lots].iter().for_each(|side| side.gate.stop());
     Ok(())
 }
