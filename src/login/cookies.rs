@@ -1,10 +1,10 @@
 //! The cookies of the login gate (RFC 6265): their names, and the lines that set and remove them.
 
-/// How many logins one browser may have begun, in as many tabs.
-const TRANSACTIONS: usize = 6;
-
 /// How long a browser keeps the links that it opened, in seconds.
 pub const LINKS: i64 = 8 * 3_600;
+
+/// How many logins one browser may have begun, in as many tabs.
+const TRANSACTIONS: usize = 6;
 
 /// How long their cookies may be together, in bytes: a server takes 16 kB of headers, and refuses everything when there
 /// are more, so that links to our login could shut somebody out.
@@ -63,7 +63,7 @@ impl Cookies {
         &self.links
     }
 
-    /// Sets the opened links (decision 23): until the browser is closed, or each link ends.
+    /// Sets the opened links (decision 23) for [`LINKS`] seconds from now; each of them ends by itself besides.
     #[must_use]
     pub fn set_links(&self, opened: &[&str], secure: bool) -> String {
         self.line(&self.links, &opened.join("."), LINKS, secure)
