@@ -158,8 +158,7 @@ impl Uploads {
     }
 
     /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings
-    /// it;
-    /// `None`: no request does.
+    /// it; `None`: no request does.
     #[must_use]
     pub fn receive(
         &self,
@@ -329,7 +328,9 @@ fn log_refusal(identities: &[Arc<Identity>], instance: &ReceivedInstance<'_>, re
     if !log::log_enabled!(log::Level::Info) {
         return;
     }
-    let text = |tag| uid(instance, tag).unwrap_or_else(|| "unknown".to_owned());
+    // Once for both: the server makes the text anew each time.
+    let tags = (instance.tags)().unwrap_or_default();
+    let text = |tag| uid(&tags, tag).unwrap_or_else(|| "unknown".to_owned());
     log::info!(
         "refused an instance of {}: {refusal} (SOPInstanceUID {}, StudyInstanceUID {})",
         identity::in_the_log(identities),
@@ -368,11 +369,10 @@ fn may_fill(identity: &Identity, study: &Study, claim: Option<&CreatedStudy>) ->
 
 /// The complete StudyInstanceUID of an instance.
 fn study_uid(instance: &ReceivedInstance<'_>) -> Option<String> {
-    uid(instance, "StudyInstanceUID")
+    uid(&(instance.tags)().ok()?, "StudyInstanceUID")
 }
 
-fn uid(instance: &ReceivedInstance<'_>, tag: &str) -> Option<String> {
-    let tags = (instance.tags)().ok()?;
+fn uid(tags: &str, tag: &str) -> Option<String> {
     let uid = top_level::text(tags.as_bytes(), tag).ok()??;
     let uid = resource::trimmed(&uid);
     is_uid(uid).then(|| uid.to_owned())
