@@ -395,14 +395,15 @@ impl Callbacks for Plugin {
     }
 
     fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
+        let granted = slot::granted().unwrap_or_default();
         // First of all: to read its tags would end the server.
         if nesting::is_too_much(file) {
             log::info!(
-                "refused an instance whose sequences lie too deep in each other, are too long, or cannot be counted"
+                "refused an instance of {}: its sequences are too deep or too long, or it is not read for sure",
+                crate::identity::in_the_log(&granted)
             );
             return Verdict::Failed;
         }
-        let granted = slot::granted().unwrap_or_default();
         self.uploads.look(&self.gate.resources, instance, &granted, clock::now())
     }
 
