@@ -77,9 +77,13 @@ impl Ring {
     /// Reads a JWK set. Keys that we cannot or must not use (encryption, `oct`, weak, malformed) are left out.
     /// `None`: it is no JWK set at all.
     pub(super) fn parse(json: &[u8]) -> Option<Self> {
+        // The library would take a list for an object, its elements for the members in our order.
+        if json.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return None;
+        }
         let set: JwkSet = serde_json::from_slice(json).ok()?;
         let mut keys: Vec<Key> = Vec::new();
-        for value in set.keys.into_iter().take(MAX_KEYS) {
+        for value in set.keys.into_iter().take(MAX_KEYS).filter(serde_json::Value::is_object) {
             let Some(key) = serde_json::from_value(value).ok().and_then(usable) else { continue };
             if !keys.contains(&key) {
                 keys.push(key);
