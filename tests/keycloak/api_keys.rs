@@ -59,7 +59,10 @@ fn a_key_is_its_owner_with_all_roles_and_costs_three_calls() {
         admin.set_attribute(&other, "api-key", &[&external]).unwrap();
         proxy.forget();
         assert!(accepted(&site, &Who::key(&external)));
-        assert_eq!(asked(&proxy).len(), 2, "{version:?}");
+        // On a slow machine the first key is asked about again meanwhile, as it may be after a quarter of a minute.
+        let calls = proxy.requests();
+        let about = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
+        assert_eq!((about(&external), about(&other), about("/token")), (1, 1, 0), "{version:?}: {calls:?}");
 
         // The realm's roles are there to be described, Keycloak's own ones are not.
         let document = site.get(&maintainer(&site), "/auth/settings/roles").json().unwrap();
