@@ -59,7 +59,7 @@ fn a_key_is_its_owner_with_all_roles_and_costs_three_calls() {
         admin.set_attribute(&other, "api-key", &[&external]).unwrap();
         proxy.forget();
         assert!(accepted(&site, &Who::key(&external)));
-        // On a slow machine the first key is asked about again meanwhile, as it may be after a quarter of a minute.
+        // About this key: the first one may be asked about again meanwhile, a quarter of a minute after its last answer.
         let calls = proxy.requests();
         let about = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
         assert_eq!((about(&external), about(&other), about("/token")), (1, 1, 0), "{version:?}: {calls:?}");
