@@ -251,6 +251,18 @@ impl Query {
         matches!(&self.meant, Meant::These(uids) if !uids.is_empty() && uids.len() == self.study_uids.len())
     }
 
+    /// Whether case counts where texts are compared.
+    pub(super) fn is_case_sensitive(&self) -> bool {
+        self.body.get("CaseSensitive") == Some(&Value::Bool(true))
+    }
+
+    /// Whether nothing is compared but the StudyInstanceUID at most.
+    pub(super) fn compares_uids_alone(&self) -> bool {
+        let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
+        let mut others = compared.filter(|(tag, _)| Some(*tag) != self.uid_tag.as_ref());
+        others.all(|(_, value)| matches!(value.as_str(), Some("" | "*")))
+    }
+
     /// Whether a study with this UID may be meant, as far as the UID goes.
     pub(super) fn may_mean(&self, uid: &str) -> bool {
         match &self.meant {

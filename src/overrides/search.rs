@@ -54,6 +54,13 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
+    if query.is_case_sensitive() {
+        // As the core does, on both versions.
+        log::info!("a search with CaseSensitive is refused where resources are counted");
+        return Err(HostError::BAD_REQUEST);
+    }
+    // The core counts whatever the page is.
+    let query = query.without_paging();
     let pieces = scope.pieces(context);
     check_named(context, &query, scope, &pieces)?;
     if !pieces.is_empty() {
@@ -68,7 +75,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
             pretty(&json!({"Count": pick(context, scope, &query, &[body], Some(&ids))?.len()}))
         }
         Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
-        Plan::Parts(parts) => pretty(&json!({"Count": parts.find(context, scope, &query)?.len()})),
+        Plan::Parts(parts) => pretty(&json!({"Count": parts.count(context, scope, &query)?})),
         Plan::Patients(patients) => pretty(&json!({"Count": patients.find(context, scope, &query)?.len()})),
     }))
 }
@@ -77,19 +84,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
 /// found in pieces of others.
 fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pieces) -> Result<Vec<Value>, HostError> {
     let (end, since) = page(query)?;
-    let mut answer = match plan(context, query, scope, true)? {
-        Plan::Nothing => Vec::new(),
-        Plan::Narrowed(body) => {
-            let mut found = found_by(context, &body)?;
-            let labels = scope.labels();
-            found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
-            found
-        }
-        Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
-        Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
-        Plan::Parts(parts) => parts.find(context, scope, query)?,
-        Plan::Patients(patients) => patients.find(context, scope, query)?,
-    };
+    let mut answer = in_whole_studies(context, scope, query)?;
     let wanted = end - since;
     if answer.len() < wanted {
         let before = match answer.len() {
@@ -103,15 +98,36 @@ fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pie
     Ok(answer)
 }
 
+/// What is found in studies that may be seen as a whole.
+fn in_whole_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<Value>, HostError> {
+    Ok(match plan(context, query, scope, true)? {
+        Plan::Nothing => Vec::new(),
+        Plan::Narrowed(body) => {
+            let mut found = found_by(context, &body)?;
+            let labels = scope.labels();
+            found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+            found
+        }
+        Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
+        Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
+        Plan::Parts(parts) => parts.find(context, scope, query)?,
+        Plan::Patients(patients) => patients.find(context, scope, query)?,
+    })
+}
+
 /// How much is found in studies that may be seen as a whole.
 fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<usize, HostError> {
     let all = query.without_paging();
+    if all.is_case_sensitive() {
+        // The core counts none of these.
+        return Ok(in_whole_studies(context, scope, &all)?.len());
+    }
     Ok(match plan(context, &all, scope, false)? {
         Plan::Nothing => 0,
         Plan::Narrowed(body) => count_of(context, &body)?,
         Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
         Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
-        Plan::Parts(parts) => parts.find(context, scope, &all)?.len(),
+        Plan::Parts(parts) => parts.count(context, scope, &all)?,
         Plan::Patients(patients) => patients.find(context, scope, &all)?.len(),
     })
 }
@@ -213,10 +229,13 @@ fn among_allowed(
         // Which tags a patient is found by is the core's to say; which patients count is ours.
         return Ok(Plan::Patients(patients::Patients::of(body, allowed)));
     }
-    // The core compares each answer with each UID of the list, and pages nothing that is case-sensitive.
-    let is_case_sensitive = body.get("CaseSensitive") == Some(&Value::Bool(true));
-    let is_long = allowed.len() > parts::FIRST && !body.contains_key("OrderBy");
-    if is_long && (finds || is_case_sensitive) {
+    let is_ordered = finds && body.contains_key("OrderBy");
+    if is_ordered {
+        check_ordered(query, allowed.len())?;
+    }
+    // The core compares each answer with each UID of the list.
+    let is_long = allowed.len() > if finds { parts::FIRST } else { parts::MOST_NAMED };
+    if is_long && !is_ordered {
         return Ok(Plan::Parts(parts::Parts { body, allowed, kept_for }));
     }
     let mut list = uids(allowed.values());
@@ -244,6 +263,22 @@ fn among_allowed(
         return Ok(Plan::Picked { body: Value::Object(body), ids });
     }
     Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
+}
+
+/// What is ordered is asked for at once. All answers among very many studies would keep the server busy for minutes.
+fn check_ordered(query: &Query, allowed: usize) -> Result<(), HostError> {
+    // With a limit the core compares only so many.
+    let is_short = query.number("Limit")?.is_some_and(|limit| (1..=parts::MOST_IN_ORDER).contains(&limit));
+    if allowed <= parts::MOST_IN_ORDER || (is_short && allowed <= parts::MOST_NAMED) {
+        return Ok(());
+    }
+    log::info!(
+        "a search with OrderBy below studies is refused to somebody who may see {allowed} studies that it could be about: \
+         it wants a Limit of {} at most, and {} studies at most",
+        parts::MOST_IN_ORDER,
+        parts::MOST_NAMED
+    );
+    Err(HostError::FORBIDDEN)
 }
 
 /// The UIDs of the studies that a query names, if all of these are allowed and no other study carries one: then there is
@@ -283,8 +318,8 @@ fn unpage(context: &Context<'_>, body: &mut Map<String, Value>) {
     body.remove("Limit");
     let compared = body.get("Query").and_then(Value::as_object).into_iter().flatten();
     let mut compared = compared.filter(|(_, value)| value.as_str() != Some(""));
-    let is_in_index = body.get("CaseSensitive") != Some(&Value::Bool(true))
-        && compared.all(|(tag, _)| tags::is_of_study(tag) || tags::is_of_series(tag));
+    let is_in_index =
+        !is_case_sensitive(body) && compared.all(|(tag, _)| tags::is_of_study(tag) || tags::is_of_series(tag));
     if is_in_index && !context.gate.resources.finds_all() {
         body.insert("Since".to_owned(), json!(0));
     }
@@ -292,19 +327,21 @@ fn unpage(context: &Context<'_>, body: &mut Map<String, Value>) {
 
 /// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.
 fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> bool {
-    let mut says_nothing_else = true;
     if let Some(Value::Object(compared)) = body.get_mut("Query") {
         if let Some(tag) = &query.uid_tag {
             compared.remove(tag);
         }
-        says_nothing_else = compared.values().all(|value| matches!(value.as_str(), Some("" | "*")));
         compared.insert(tags::STUDY_UID.to_owned(), json!(list));
     }
-    // UIDs have no case: where ours is the only constraint, there is none.
-    if says_nothing_else {
+    // UIDs have no case.
+    if query.compares_uids_alone() {
         body.remove("CaseSensitive");
     }
-    body.get("CaseSensitive") != Some(&Value::Bool(true))
+    !is_case_sensitive(body)
+}
+
+fn is_case_sensitive(query: &Map<String, Value>) -> bool {
+    query.get("CaseSensitive") == Some(&Value::Bool(true))
 }
 
 /// How many studies carry one of these UIDs, and none of these labels.

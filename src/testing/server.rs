@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::world::{FakeNode, FakeStudy, id, nodes, uid};
 use crate::host::{CoreAnswer, Host, HostError, HostVersion, Method};
@@ -73,7 +73,7 @@ impl FakeHost {
         if let ["tools", tool] = segments[..] {
             let answer = match (method, tool) {
                 (Method::Post, "find") => Value::Array(find(&studies, body)?),
-                (Method::Post, "count-resources") => json!({"Count": find(&studies, body)?.len()}),
+                (Method::Post, "count-resources") => json!({"Count": count(&studies, body)?}),
                 (Method::Post, "lookup") => lookup(&studies, &String::from_utf8_lossy(body)),
                 (Method::Get, "labels") => {
                     json!(studies.iter().flat_map(|study| &study.labels).collect::<BTreeSet<_>>())
@@ -189,6 +189,16 @@ fn lookup(studies: &[FakeStudy], text: &str) -> Value {
         json!({"Type": description["Type"], "ID": node.id, "Path": format!("/{}/{}", node.level.plural(), node.id)})
     };
     nodes(studies).iter().filter(|node| node.uid == text).map(hit).collect()
+}
+
+/// Whatever the page; nothing that is case-sensitive.
+fn count(studies: &[FakeStudy], body: &[u8]) -> Result<usize, HostError> {
+    let mut query: Map<String, Value> = serde_json::from_slice(body).map_err(|_| HostError::BAD_REQUEST)?;
+    if query.get("CaseSensitive") == Some(&json!(true)) {
+        return Err(HostError::BAD_REQUEST);
+    }
+    query.retain(|member, _| !["Since", "Limit"].contains(&member.as_str()));
+    Ok(find(studies, Value::Object(query).to_string().as_bytes())?.len())
 }
 
 fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {

@@ -14,9 +14,9 @@ use testbed::{OrthancBuilder, Version, setup};
 use variants::{Row, Site};
 
 /// The cost of searches, for so many studies each.
-pub(crate) fn searches(version: Version, sizes: &[usize]) -> Result<()> {
+pub(crate) fn searches(version: Version, sizes: &[usize], rounds: usize) -> Result<()> {
     setup::ensure_all(&[version])?;
-    search::run(version, sizes)
+    search::run(version, sizes, rounds.max(1))
 }
 
 /// The highest memory while so many MiB go through a server, so many times.
@@ -65,8 +65,9 @@ fn ratios(site: &mut Site, rounds: usize, only: Option<&str>) -> Result<()> {
         site.restart()?;
         let kinds = rows.iter().copied().flat_map(|row| [(row, 1, row.goals[0]), (row, 8, row.goals[1])]);
         for (number, (row, connections, goal)) in kinds.enumerate() {
-            let sides = [site.variant(row.variant)?, site.variant(row.against)?];
-            let times = load::measure(sides, site.request(row.route)?, connections, row.requests / connections)
+            let request = site.request(row.route)?;
+            let sides = [(site.variant(row.variant)?, request), (site.variant(row.against)?, request)];
+            let times = load::measure(sides, connections, row.requests / connections)
                 .with_context(|| format!("{} as {}", row.route, row.variant))?;
             if round == 1 {
                 lines.push(Line { row, connections, goal, ours: Vec::new(), theirs: Vec::new(), ratios: Vec::new() });

@@ -25,7 +25,8 @@ cargo xtask orthanc [--config FILE] [--orthanc V] [--port N] [--plugin FILE]
                                       one server with the plugin and this configuration (JSON with comments) merged in, until Ctrl-C
 cargo xtask bench [--in-process] [--http] [--rounds N] [--orthanc V] [--only NAME]
                                       both kinds, or one: figures in Markdown on stdout; of HTTP perhaps one caller's rows only, as \"session\"
-cargo xtask bench --studies N         what searches cost somebody limited among so many studies; may be repeated
+cargo xtask bench --studies N [--rounds N]
+                                      what searches cost somebody limited among so many studies; may be repeated
 cargo xtask bench --links N           what links cost with so many of them in the state, against a thousand
 cargo xtask bench --large MIB [--rounds N]
                                       the highest memory while an upload of this size, and archives twice as large, pass
@@ -119,7 +120,7 @@ fn run() -> Result<()> {
         Some("orthanc") => demo::orthanc(version, options.port, options.plugin, options.configuration.as_deref()),
         Some("bench") if let Some(mebibytes) = options.large => bench::memory(version, mebibytes, options.rounds),
         Some("bench") if let Some(links) = options.links => bench::links(links),
-        Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies),
+        Some("bench") if !options.studies.is_empty() => bench::searches(version, &options.studies, options.rounds),
         Some("bench") => {
             let both = options.in_process == options.http;
             let only = options.only.as_deref();

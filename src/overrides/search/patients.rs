@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
-use super::parts::{FIRST, next_size};
+use super::parts::{FIRST, NEXT, next_size};
 use super::{Allowed, found_by, is_one_of, page, paged};
 use crate::host::HostError;
 
@@ -57,7 +57,7 @@ impl Patients {
             if !is_ordered {
                 answer.sort_by(|one, other| id_of(one).cmp(id_of(other)));
             }
-            size = next_size(size, answer.len(), part.len());
+            size = next_size(size, answer.len(), part.len(), NEXT);
             found.extend(answer);
         }
         paged(context, scope, query, found)

@@ -90,21 +90,74 @@ fn no_more_is_named_than_the_answer_needs() {
     let (bed, askers) = bed_with_validity(studies(360), 3_600);
     let ext = &askers[0];
     ask(&bed, ext, &json!({"Level": "Series", "Query": {}}));
-    assert_eq!(named(&bed), [100, 250, 10]);
+    assert_eq!(named(&bed), [100, 260]);
     ask(&bed, ext, &json!({"Level": "Series", "Query": {}, "Limit": 20}));
     assert_eq!(named(&bed), [100]);
+    // Where the core compares something without regard to case, it takes longer.
+    ask(&bed, ext, &json!({"Level": "Series", "Query": {"PatientID": "1.*"}}));
+    assert_eq!(named(&bed), [100, 250, 10]);
     // Where little is found, more are named at a time.
     let one = json!({"Level": "Series", "Query": {"SeriesInstanceUID": uid("s0x")}});
     assert_eq!(ids(&ask(&bed, ext, &one)), [id("s0x")]);
     assert_eq!(named(&bed), [100, 200, 60]);
-    // How many there are is asked at once, unless the core has to be asked which.
-    let count = |case_sensitive: bool| {
-        let query = json!({"Level": "Series", "Query": {"PatientID": "*", "SeriesInstanceUID": "1.*"}, "CaseSensitive": case_sensitive});
-        let reply = ext.call(&bed, Method::Post, "/tools/count-resources", query.to_string().as_bytes()).unwrap();
-        value(&reply)["Count"].as_u64().unwrap()
+    // How many there are is asked at once. Case counts nowhere then, as on a server without us.
+    let mut query = json!({"Level": "Series", "Query": {"PatientID": "*"}});
+    assert_eq!((count(&bed, ext, &query), named(&bed)), (json!({"Count": 720}), vec![]));
+    query["CaseSensitive"] = json!(true);
+    let reply = ext.call(&bed, Method::Post, "/tools/count-resources", query.to_string().as_bytes());
+    assert_eq!(reply, Some(Reply::HostError(HostError::BAD_REQUEST)));
+}
+
+fn count(bed: &Bed, asker: &Asker, query: &Value) -> Value {
+    value(&asker.call(bed, Method::Post, "/tools/count-resources", query.to_string().as_bytes()).unwrap())
+}
+
+#[test]
+fn more_than_one_query_may_name_are_counted_in_several() {
+    for validity in [0, 3_600] {
+        let (bed, askers) = bed_with_validity(studies(360), validity);
+        let ext = &askers[0];
+        let query = json!({"Level": "Series", "Query": {}, "Limit": 5});
+        bed.host.calls.lock().clear();
+        assert_eq!(count(&bed, ext, &query), json!({"Count": 720}));
+        let calls = bed.host.calls.lock().clone();
+        let named = calls.iter().filter(|(call, _)| call == "POST /tools/count-resources").map(|(_, body)| {
+            let body: Value = serde_json::from_str(body).unwrap();
+            body["Query"][tags::STUDY_UID].as_str().unwrap().split('\\').count()
+        });
+        // Each time how much there is, and whether nobody else's study has one of the UIDs.
+        assert_eq!(named.collect::<Vec<_>>(), [300, 300, 60, 60]);
+        // What was kept does not hold any more; a foreign one has a UID.
+        {
+            let mut studies = bed.host.studies.lock();
+            studies.extend([twin("s0", &["int"]), twin("s350", &[])]);
+            studies.iter_mut().filter(|study| study.name == "s1").for_each(|study| study.labels.clear());
+        }
+        assert_eq!(count(&bed, ext, &query), json!({"Count": 718}));
+    }
+}
+
+#[test]
+fn very_much_in_order_is_refused_without_a_limit() {
+    let ask = |many: usize, limit: Option<usize>| {
+        let (bed, askers) = bed_with_validity(studies(many), 0);
+        let mut query = json!({"Level": "Series", "Query": {},
+            "OrderBy": [{"Type": "DicomTag", "Key": "SeriesInstanceUID", "Direction": "ASC"}]});
+        if let Some(limit) = limit {
+            query["Limit"] = json!(limit);
+        }
+        let counted = count(&bed, &askers[0], &query)["Count"].as_u64().unwrap();
+        assert_eq!(counted, 2 * many as u64, "the order does not matter to it");
+        match askers[0].call(&bed, Method::Post, "/tools/find", query.to_string().as_bytes()).unwrap() {
+            Reply::HostError(error) => Err(error),
+            reply => Ok(value(&reply).as_array().unwrap().len()),
+        }
     };
-    assert_eq!((count(false), named(&bed)), (720, vec![]));
-    assert_eq!((count(true), named(&bed)), (720, vec![100, 250, 10]));
+    assert_eq!(ask(200, None), Ok(400));
+    for (many, limit) in [(201, None), (201, Some(0)), (201, Some(201)), (301, Some(10))] {
+        assert_eq!(ask(many, limit), Err(HostError::FORBIDDEN), "{many} {limit:?}");
+    }
+    assert_eq!(ask(201, Some(200)), Ok(200));
 }
 
 #[test]

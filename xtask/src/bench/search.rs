@@ -3,92 +3,167 @@
 //!
 //! Two patterns are looked for: the cost grows with the allowed studies or the answer, never with the foreign ones, and
 //! at study level it is that of the same query with the label written into it (decision 16).
-use anyhow::{Context, Result};
+use super::load::{self, Times};
+use super::processor::Processors;
+use super::variants::{Variant, always, start};
+use super::{median, p50};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use testbed::clock::monotonic;
 use testbed::dicom::{self, Instance};
-use testbed::{Client, Orthanc, OrthancBuilder, Version, password_hash, plugin, workspace};
+use testbed::{Client, Orthanc, OrthancBuilder, Request, Version, password_hash, plugin, workspace};
 
 /// One study in a hundred carries the first label, every second one the second.
 const LABELS: [(&str, usize); 2] = [("one-percent", 100), ("half", 2)];
 
-/// A few timings of each query are enough: they differ by orders of magnitude.
-const REPEATS: usize = 7;
+/// Requests per query, side and round; fewer of slow ones, and never fewer than the least.
+const MOST_REQUESTS: usize = 60;
+const LEAST_REQUESTS: usize = 3;
 
-/// A table for each number of studies. An index is built once and kept; the largest one takes a while.
-pub(super) fn run(version: Version, sizes: &[usize]) -> Result<()> {
+/// How long both sides together may take for a query of a round, as far as the least allow.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A table for each number of studies; each row has the medians of the rounds. An index is built once and kept; the
+/// largest one takes a while.
+pub(super) fn run(version: Version, sizes: &[usize], rounds: usize) -> Result<()> {
     let library = plugin::release_library()?;
-    println!("| studies | level | query | allowed | limited user | bare | bare, label written in |");
-    println!("|--:|---|---|--:|--:|--:|--:|");
+    let processors = Processors::find()?;
+    println!("| studies | level | query | allowed | limited user | bare | bare, label written in | ratio | range |");
+    println!("|--:|---|---|--:|--:|--:|--:|--:|--:|");
     for size in sizes {
         let index = index(version, *size)?;
-        let bare = copy(&index, "bare")?;
-        let gated = copy(&index, "gated")?;
-        let bare = builder(version, bare.path()).start()?;
-        let users = LABELS.map(|(label, _)| label).into_iter().map(account).collect::<Result<Vec<_>>>()?;
-        let users: serde_json::Map<String, Value> = users.into_iter().collect();
-        let roles: serde_json::Map<String, Value> = LABELS
-            .map(|(label, _)| (label.to_owned(), json!({"permissions": ["view"], "authorized-labels": [label]})))
-            .into_iter()
-            .collect();
-        let gated = builder(version, gated.path())
-            .plugin(&library)
-            .configure(&json!({"Authorization": {"Users": users, "Roles": roles}}))
-            .start()?;
-        for (label, share) in LABELS {
-            table(*size, share, label, &bare.client(), &gated.client().with_basic(label, label))?;
+        let (bare, gated) = (copy(&index, "bare")?, copy(&index, "gated")?);
+        let builders = [
+            builder(version, bare.path()),
+            builder(version, gated.path()).plugin(&library).configure(&configuration()?),
+        ];
+        let mut lines: Vec<Line> = LABELS.into_iter().flat_map(|(label, share)| lines(*size, label, share)).collect();
+        for round in 1..=rounds {
+            eprintln!("bench: searches among {size}, round {round} of {rounds}");
+            // Started anew: two processes of the same program differ by a few percent for as long as they live.
+            let servers = start(&builders, processors.as_ref())?;
+            let [bare, gated] = servers.as_slice() else { bail!("two servers") };
+            for line in &mut lines {
+                line.measure(bare, gated).with_context(|| format!("{} {}, {}", line.level, line.name, line.label))?;
+            }
         }
+        processors.as_ref().map_or(Ok(()), Processors::free)?;
+        lines.iter_mut().try_for_each(|line| line.print(*size))?;
     }
     println!();
     Ok(())
 }
 
-fn table(size: usize, share: usize, label: &str, bare: &Client, limited: &Client) -> Result<()> {
+/// A line of the table: a query, and what each round gave.
+struct Line {
+    level: &'static str,
+    name: &'static str,
+    route: &'static str,
+    query: Value,
+    label: &'static str,
+    allowed: usize,
+    limited: Vec<f64>,
+    bare: Vec<f64>,
+    /// With the label in the query, at study level. Labels lie at the studies: only there does the bare server know
+    /// them.
+    labelled: Vec<f64>,
+    /// Against that.
+    ratios: Vec<f64>,
+}
+
+fn lines(size: usize, label: &'static str, share: usize) -> Vec<Line> {
     // The last study that this label has.
     let patient = format!("search-{}", (size - 1) / share * share);
-    for level in ["Study", "Series", "Instance"] {
-        let queries = [
+    let queries = |level| {
+        [
             ("first 20", "/tools/find", json!({"Level": level, "Query": {}, "Limit": 20})),
             ("all", "/tools/find", json!({"Level": level, "Query": {}})),
             ("one patient", "/tools/find", json!({"Level": level, "Query": {"PatientID": patient}})),
             ("count", "/tools/count-resources", json!({"Level": level, "Query": {}})),
-        ];
-        for (name, route, query) in queries {
-            eprintln!("bench: search {size} {level} {name} {label}");
-            let mut labelled = query.clone();
-            labelled["Labels"] = json!([label]);
-            let ours = time(limited, route, &query)?;
-            let theirs = time(bare, route, &query)?;
-            // Labels lie at the studies: only there does the bare server know them.
-            let written_in = if level == "Study" { shown(time(bare, route, &labelled)?) } else { "–".to_owned() };
-            println!(
-                "| {size} | {level} | {name} | {} | {} | {} | {written_in} |",
-                size / share,
-                shown(ours),
-                shown(theirs),
-            );
+        ]
+        .map(|(name, route, query)| {
+            let [limited, bare, labelled, ratios] = [const { Vec::new() }; 4];
+            let allowed = size.div_ceil(share);
+            Line { level, name, route, query, label, allowed, limited, bare, labelled, ratios }
+        })
+    };
+    ["Study", "Series", "Instance"].into_iter().flat_map(queries).collect()
+}
+
+impl Line {
+    fn measure(&mut self, bare: &Orthanc, gated: &Orthanc) -> Result<()> {
+        let credential = testbed::http::basic_value(self.label, self.label);
+        let limited = always("limited user", gated.address(), Some(("Authorization", credential)));
+        let bare = always("bare", bare.address(), None);
+        let request = Request::new("POST", self.route).json(&self.query);
+        let times = in_turns([(&limited, &request), (&bare, &request)])?;
+        self.bare.push(p50(&times.theirs));
+        if self.level != "Study" {
+            self.limited.push(p50(&times.ours));
+            return Ok(());
         }
+        let mut labelled = self.query.clone();
+        labelled["Labels"] = json!([self.label]);
+        let labelled = Request::new("POST", self.route).json(&labelled);
+        let sides = [(&limited, &request), (&bare, &labelled)];
+        same_answer(sides)?;
+        let times = in_turns(sides)?;
+        let (ours, theirs) = (p50(&times.ours), p50(&times.theirs));
+        self.limited.push(ours);
+        self.labelled.push(theirs);
+        self.ratios.push(ours / theirs);
+        Ok(())
     }
+
+    fn print(&mut self, size: usize) -> Result<()> {
+        let shown = |times: &mut [f64]| format!("{:.1} ms", median(times) / 1e3);
+        let (limited, bare) = (shown(&mut self.limited), shown(&mut self.bare));
+        let Self { level, name, allowed, .. } = self;
+        print!("| {size} | {level} | {name} | {allowed} | {limited} | {bare} | ");
+        if self.ratios.is_empty() {
+            println!("– | – | – |");
+            return Ok(());
+        }
+        let ratio = median(&mut self.ratios);
+        let (lowest, highest) = self.ratios.first().zip(self.ratios.last()).context("no rounds")?;
+        println!("{} | {ratio:.3} | {lowest:.3}–{highest:.3} |", shown(&mut self.labelled));
+        Ok(())
+    }
+}
+
+/// As many requests as there is patience for, over one connection to each.
+fn in_turns(sides: [(&Variant, &Request); 2]) -> Result<Times> {
+    let once = load::measure(sides, 1, 1)?;
+    let both: Duration = once.ours.iter().chain(&once.theirs).sum();
+    let affordable = PATIENCE.as_secs_f64() / both.as_secs_f64().max(1e-6);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturates")]
+    let count = (affordable as usize).clamp(LEAST_REQUESTS, MOST_REQUESTS);
+    load::measure(sides, 1, count)
+}
+
+/// Two different answers would not be compared.
+fn same_answer(sides: [(&Variant, &Request); 2]) -> Result<()> {
+    let [ours, theirs] = sides.map(|(variant, request)| {
+        let request = request.clone().headers(&(variant.headers)());
+        Client::new(variant.address).send(request)?.expect_status(200)?.json()
+    });
+    let (ours, theirs) = (ours?, theirs?);
+    ensure!(
+        if ours.is_array() { dicom::sorted_ids(&ours) == dicom::sorted_ids(&theirs) } else { ours == theirs },
+        "the answers differ"
+    );
     Ok(())
 }
 
-/// The median.
-fn time(client: &Client, route: &str, query: &Value) -> Result<Duration> {
-    let mut times = Vec::new();
-    for _ in 0..REPEATS {
-        let start = monotonic();
-        client.post_json(route, query)?.expect_status(200)?;
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    times.get(REPEATS / 2).copied().context("no timings")
-}
-
-fn shown(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+/// Each label's user.
+fn configuration() -> Result<Value> {
+    let users = LABELS.map(|(label, _)| account(label)).into_iter().collect::<Result<serde_json::Map<_, _>>>()?;
+    let role = |label: &str| json!({"permissions": ["view"], "authorized-labels": [label]});
+    let roles: serde_json::Map<_, _> = LABELS.map(|(label, _)| (label.to_owned(), role(label))).into_iter().collect();
+    Ok(json!({"Authorization": {"Users": users, "Roles": roles}}))
 }
 
 fn account(label: &str) -> Result<(String, Value)> {
@@ -96,7 +171,12 @@ fn account(label: &str) -> Result<(String, Value)> {
 }
 
 fn builder(version: Version, folder: &Path) -> OrthancBuilder {
-    Orthanc::builder(version).folder(folder).configure(&json!({"StoreDicom": false}))
+    Orthanc::builder(version)
+        .folder(folder)
+        // Longer than the other side's turn lasts.
+        .configure(&json!({"StoreDicom": false, "KeepAliveTimeout": 600}))
+        // As with the other figures.
+        .env("MALLOC_TRIM_THRESHOLD_", "1073741824")
 }
 
 /// A server's folder with so many studies of one image each, below `.cache/search/`; built if need be.

@@ -274,14 +274,14 @@ impl Site {
 }
 
 /// Starts them where servers run, and leaves this thread where load runs.
-fn start(builders: &[OrthancBuilder], processors: Option<&Processors>) -> Result<Vec<Orthanc>> {
+pub(super) fn start(builders: &[OrthancBuilder], processors: Option<&Processors>) -> Result<Vec<Orthanc>> {
     processors.map_or(Ok(()), Processors::start_servers)?;
     let servers = builders.iter().map(OrthancBuilder::start).collect::<Result<Vec<_>>>()?;
     processors.map_or(Ok(()), Processors::start_load)?;
     Ok(servers)
 }
 
-fn always(name: &'static str, address: SocketAddr, header: Option<(&str, String)>) -> Variant {
+pub(super) fn always(name: &'static str, address: SocketAddr, header: Option<(&str, String)>) -> Variant {
     let headers: Headers = header.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Variant { name, address, headers: Box::new(move || headers.clone()), status: 200 }
 }
@@ -404,11 +404,11 @@ mod tests {
         let server = Orthanc::builder(Version::Trixie).start().unwrap();
         let request = Request::get("/system");
         let mut variant = always("bare", server.address(), None);
-        let times = load::measure([&variant, &variant], &request, 8, 5).unwrap();
+        let times = load::measure([(&variant, &request), (&variant, &request)], 8, 5).unwrap();
         assert_eq!([times.ours.len(), times.theirs.len()], [40, 40]);
         variant.status = 403;
         let other = always("bare", server.address(), None);
-        let fault = load::measure([&other, &variant], &request, 2, 3).err().unwrap();
+        let fault = load::measure([(&other, &request), (&variant, &request)], 2, 3).err().unwrap();
         assert!(fault.to_string().contains("200"), "{fault}");
     }
 
