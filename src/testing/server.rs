@@ -251,6 +251,10 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
             && by_tags(node)
     });
     let number = |member: &str| query[member].as_u64().unwrap_or(0) as usize;
+    // The core reads integers of 32 bits.
+    if number("Limit") > u32::MAX as usize {
+        return Err(HostError::BAD_REQUEST);
+    }
     let limit = if number("Limit") == 0 { usize::MAX } else { number("Limit") };
     let expand = query["Expand"] == json!(true);
     let shown = found.skip(number("Since")).take(limit);

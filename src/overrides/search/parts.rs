@@ -107,7 +107,8 @@ impl Among<'_> {
         let (mut found, mut rest, mut size) = (Vec::new(), studies, FIRST);
         while !rest.is_empty() && found.len() < wanted {
             let (stretch, _) = rest.split_at(end_of_part(rest, CHECKED));
-            let (named, answer) = self.swiftly(stretch, wanted - found.len(), &mut size)?;
+            let limit = (wanted < usize::MAX).then(|| wanted - found.len());
+            let (named, answer) = self.swiftly(stretch, limit, &mut size)?;
             let searched;
             (searched, rest) = rest.split_at(named);
             // Asked afterwards, so that what came while it was searched is seen.
@@ -116,7 +117,7 @@ impl Among<'_> {
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                found.extend(self.carefully(searched, wanted - found.len())?);
+                found.extend(self.carefully(searched, limit)?);
             }
         }
         Ok(Ok(found))
@@ -135,7 +136,7 @@ impl Among<'_> {
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                count += self.carefully(part, usize::MAX)?.len();
+                count += self.carefully(part, None)?.len();
             }
         }
         Ok(Ok(count))
@@ -152,10 +153,15 @@ impl Among<'_> {
 
     /// What is found by UIDs alone, until it is enough; and among how many of the studies. `size`: how many are named at
     /// a time.
-    fn swiftly(self, studies: &[&Listed], wanted: usize, size: &mut usize) -> Result<(usize, Vec<Value>), HostError> {
+    fn swiftly(
+        self,
+        studies: &[&Listed],
+        limit: Option<usize>,
+        size: &mut usize,
+    ) -> Result<(usize, Vec<Value>), HostError> {
         let finds_all = self.context.gate.resources.finds_all();
         let (mut found, mut rest) = (Vec::new(), studies);
-        while !rest.is_empty() && found.len() < wanted {
+        while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
             let part;
             (part, rest) = rest.split_at(end_of_part(rest, *size));
             let mut body = self.body.clone();
@@ -166,8 +172,8 @@ impl Among<'_> {
             let mut next = NEXT;
             // A server that answers less than is asked for would not say that there is more.
             if finds_all && can_be_paged {
-                if wanted < usize::MAX {
-                    body.insert("Limit".to_owned(), json!(wanted - before));
+                if let Some(limit) = limit {
+                    body.insert("Limit".to_owned(), json!(limit - before));
                 } else if self.query.compares_uids_alone() {
                     // UIDs have no case.
                     body.insert("CaseSensitive".to_owned(), json!(true));
@@ -181,9 +187,9 @@ impl Among<'_> {
     }
 
     /// What is found in these studies and not in others that carry their UIDs.
-    fn carefully(self, studies: &[&Listed], wanted: usize) -> Result<Vec<Value>, HostError> {
+    fn carefully(self, studies: &[&Listed], limit: Option<usize>) -> Result<Vec<Value>, HostError> {
         let (mut found, mut rest) = (Vec::new(), studies);
-        while !rest.is_empty() && found.len() < wanted {
+        while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
             let part;
             (part, rest) = rest.split_at(end_of_part(rest, NEXT));
             let mut body = self.body.clone();
