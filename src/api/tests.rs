@@ -6,10 +6,12 @@ use crate::person::Person;
 use crate::request::Request;
 use crate::slot::Staleness;
 use crate::store::PersonRecord;
-use crate::testing::{Bed, NOW, basic, world};
+use crate::testing::{Bed, NOW, basic, id, world};
 
 fn api(bed: &Bed) -> Api {
-    let text = json!({"IndexDirectory": "/nowhere", "Authorization": {}}).to_string();
+    let text = json!({"IndexDirectory": "/nowhere", "Authorization": {
+        "Shares": {"PublicOrthancRoot": "https://orthanc.example/"}}})
+    .to_string();
     let environment: &dyn Environment = &ProcessEnvironment::new(None);
     let config = crate::config::read(&text, environment).unwrap().unwrap();
     let doctor = Arc::new(Doctor::new(&config, Arc::clone(&bed.gate)));
@@ -30,7 +32,7 @@ fn api(bed: &Bed) -> Api {
 fn bed() -> Bed {
     let roles = json!({
         "roles": {
-            "admin-role": {"permissions": ["admin-permissions"], "authorized-labels": ["*"]},
+            "admin-role": {"permissions": ["admin-permissions", "share", "view"], "authorized-labels": ["*"]},
             "external-role": {"permissions": ["view"], "authorized-labels": ["ext", "other"]}
         },
         "available-labels": ["ext", "secret"]
@@ -45,6 +47,10 @@ fn ask(bed: &Bed, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
 }
 
 fn send(bed: &Bed, method: Method, outer: &str, path: &str, user: Option<&str>) -> (u16, Value) {
+    send_body(bed, method, outer, path, user, b"")
+}
+
+fn send_body(bed: &Bed, method: Method, outer: &str, path: &str, user: Option<&str>, body: &[u8]) -> (u16, Value) {
     let value = user.map(basic);
     let headers: Vec<(&str, &str)> = value.iter().map(|value| ("authorization", value.as_str())).collect();
     let request = |path| Request { method, path, remote: "192.0.2.1", headers: headers.clone(), arguments: Vec::new() };
@@ -52,7 +58,7 @@ fn send(bed: &Bed, method: Method, outer: &str, path: &str, user: Option<&str>) 
     let mut outcome = bed.gate.decide(&seen, NOW);
     assert!(outcome.take_permit().is_some(), "{outer} passes the filter");
     slot::write(&seen, false, outcome, Staleness::Cleared, &bed.gate.places);
-    let reply = api(bed).handle(&RestRequest { request: request(path), body: b"" }, NOW);
+    let reply = api(bed).handle(&RestRequest { request: request(path), body }, NOW);
     slot::clear();
     match reply {
         Reply::Answer { status, body, .. } => (status, serde_json::from_slice(&body).unwrap()),
@@ -137,4 +143,30 @@ fn a_display_name_stands_in_nobodys_way() {
     seen(person("two", "20"), "Anna");
     seen(person("two", "ext"), "Somebody");
     assert_eq!((end("Anna"), end("ext"), ended().len()), (409, 409, 2));
+}
+
+#[test]
+fn what_was_just_made_is_known_until_something_is_taken_from_somebody() {
+    let bed = bed();
+    let make = |method: Method, path: &str, body: &Value, member: &str| {
+        let (status, made) = send_body(&bed, method, path, path, Some("admin"), body.to_string().as_bytes());
+        assert_eq!(status, 200, "{made}");
+        made[member].as_str().unwrap().to_owned()
+    };
+    let link = |type_: &str, more: &Value| {
+        let mut wanted = json!({"Type": type_, "Resources": [{"OrthancId": id("a1"), "Level": "study"}]});
+        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        make(Method::Put, &format!("/auth/tokens/{type_}"), &wanted, "Token")
+    };
+    let made = [
+        link("viewer-instant-link", &json!({})),
+        link("stone-viewer-publication", &json!({})),
+        make(Method::Post, "/auth/api-keys", &json!({"Name": "k"}), "Key"),
+    ];
+    let identities = &bed.gate.identities;
+    assert!(made.iter().all(|text| identities.knows(text)));
+    let later = link("stone-viewer-publication", &json!({"NotBefore": "2100-01-01T00:00:00Z"}));
+    assert!(!identities.knows(&later));
+    identities.forget();
+    assert!(!made.iter().any(|text| identities.knows(text)));
 }

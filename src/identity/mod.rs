@@ -217,6 +217,21 @@ impl Identities {
         self.epoch.advance();
     }
 
+    /// Verifies a key or a link that was made this moment, so that its first use finds it known. That follows at once, as a
+    /// rule: Orthanc Explorer 2 makes a link for each click on a viewer.
+    pub fn expect(&self, text: &str, now: UnixTime) {
+        let credential = Credential { source: Source::TokenHeader, kind: CredentialKind::Token, text };
+        // What is not valid yet, or opened by its code only, is told to whoever uses it.
+        drop(self.verify(&credential, "", now));
+    }
+
+    /// Whether a token or key is known, and would not be verified again.
+    #[cfg(test)]
+    pub fn knows(&self, text: &str) -> bool {
+        let known = self.cache.get(&(CredentialKind::Token, sha256(text)));
+        known.is_some_and(|known| known.epoch == self.epoch.now())
+    }
+
     /// The identity behind a credential. `remote` is the peer's address, for the counting of wrong passwords.
     pub fn verify(&self, credential: &Credential<'_>, remote: &str, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
         if credential.text.len() > crate::credential::LONGEST {

@@ -216,9 +216,18 @@ fn among_allowed(
     finds: bool,
 ) -> Result<Plan, HostError> {
     if query.level != Level::Patient
-        && let Some(list) = allowed_and_alone(context, query, scope)?
+        && let Some(ids) = named_and_allowed(context, query, scope)?
     {
-        return Ok(named_alone(context, query.with_labels(labels), query, &list));
+        let body = query.with_labels(labels.clone());
+        let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
+        // A few studies say in the answer which they are; that saves a query.
+        if finds && query.level == Level::Study && ids.len() <= FEW {
+            return Ok(picked(context, body, query, &list, ids));
+        }
+        // What was looked up may be some seconds old: another study may have come since.
+        if carriers(context, &list, None)? == ids.len() {
+            return Ok(named_alone(context, body, query, &list));
+        }
     }
     let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
@@ -256,12 +265,12 @@ fn among_allowed(
     if is_alone {
         return Ok(named_alone(context, body, query, &list));
     }
-    name_studies(&mut body, query, &list);
-    unpage(context, &mut body);
     if query.level == Level::Study {
         let ids = allowed.into_keys().map(|id| id.to_string()).collect();
-        return Ok(Plan::Picked { body: Value::Object(body), ids });
+        return Ok(picked(context, body, query, &list, ids));
     }
+    name_studies(&mut body, query, &list);
+    unpage(context, &mut body);
     Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
 }
 
@@ -281,13 +290,20 @@ fn check_ordered(query: &Query, allowed: usize) -> Result<(), HostError> {
     Err(HostError::FORBIDDEN)
 }
 
-/// The UIDs of the studies that a query names, if all of these are allowed and no other study carries one: then there is
+/// So many studies are told apart in the answer.
+const FEW: usize = 20;
+
+/// The Orthanc identifiers of the studies that a query names by their UIDs, if all of these are allowed: then there is
 /// nothing else that it could find, and nothing has to be listed.
-fn allowed_and_alone(context: &Context<'_>, query: &Query, scope: &Scope) -> Result<Option<String>, HostError> {
+fn named_and_allowed(
+    context: &Context<'_>,
+    query: &Query,
+    scope: &Scope,
+) -> Result<Option<BTreeSet<String>>, HostError> {
     if !query.names_its_studies() {
         return Ok(None);
     }
-    let mut studies = BTreeSet::new();
+    let mut ids = BTreeSet::new();
     for uid in &query.study_uids {
         let Ok(located) = context.gate.resources.locate(&Named::Uid(Level::Study, uid.as_str().into())) else {
             return Ok(None);
@@ -295,11 +311,9 @@ fn allowed_and_alone(context: &Context<'_>, query: &Query, scope: &Scope) -> Res
         if !scope.allows_all(&located) {
             return Ok(None);
         }
-        studies.extend(located.into_iter().map(|located| located.study.id));
+        ids.extend(located.into_iter().map(|located| located.study.id.to_string()));
     }
-    let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
-    // What was looked up may be some seconds old: another study may have come since.
-    Ok((carriers(context, &list, None)? == studies.len()).then_some(list))
+    Ok(Some(ids))
 }
 
 /// How a query is answered among studies whose UIDs nobody else's study carries.
@@ -309,6 +323,19 @@ fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Quer
     }
     unpage(context, &mut body);
     Plan::Several(vec![Value::Object(body)])
+}
+
+/// How a query for studies is answered among studies of which some may share their UIDs with others.
+fn picked(
+    context: &Context<'_>,
+    mut body: Map<String, Value>,
+    query: &Query,
+    list: &str,
+    ids: BTreeSet<String>,
+) -> Plan {
+    name_studies(&mut body, query, list);
+    unpage(context, &mut body);
+    Plan::Picked { body: Value::Object(body), ids }
 }
 
 /// Makes of a query one for all that it finds: what is paged then is the answer. A server that is configured to answer less

@@ -41,7 +41,7 @@ pub(crate) fn run(version: Version, rounds: usize, in_process: bool, http: bool,
         checks::cargo(&["bench", "--package", "orthanc-gatehouse"], false)?;
     }
     if http {
-        let mut site = Site::build(version, rounds)?;
+        let mut site = Site::build(version)?;
         ratios(&mut site, rounds.max(1), only)?;
         if only.is_some() {
             return site.finish();
@@ -62,7 +62,7 @@ fn ratios(site: &mut Site, rounds: usize, only: Option<&str>) -> Result<()> {
     let mut lines: Vec<Line> = Vec::new();
     for round in 1..=rounds {
         eprintln!("bench: round {round} of {rounds}");
-        site.restart()?;
+        site.restart(&rows)?;
         let kinds = rows.iter().copied().flat_map(|row| [(row, 1, row.goals[0]), (row, 8, row.goals[1])]);
         for (number, (row, connections, goal)) in kinds.enumerate() {
             let request = site.request(row.route)?;

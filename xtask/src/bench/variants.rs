@@ -1,11 +1,12 @@
 //! What is compared with what: servers, credentials, routes and goals, as data.
 use super::processor::Processors;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use testbed::clock::wait_until;
@@ -67,6 +68,10 @@ const QIDO_STUDY: &str = "GET /dicom-web/studies?StudyInstanceUID={uid}";
 const WADO_METADATA: &str = "GET /dicom-web/studies/{uid}/metadata";
 
 const FIRST_USE: &str = "first use of a link";
+const FIRST_KEY_USE: &str = "first use of a key";
+/// Made before the server was started anew, which has never seen them.
+const FIRST_USE_AFTER_RESTART: &str = "first use of a link, after a restart";
+const FIRST_KEY_USE_AFTER_RESTART: &str = "first use of a key, after a restart";
 
 const ROWS: &[Row] = &[
     row(SYSTEM, "API key", "bare", 1.03, 1.03, MANY),
@@ -82,12 +87,16 @@ const ROWS: &[Row] = &[
     row(QIDO, "API key", "bare", 1.05, f64::INFINITY, MANY),
     row(QIDO, "API key", "empty override", f64::INFINITY, 1.05, MANY),
     row(FIND_LABELLED, "limited user", "bare", 1.05, f64::INFINITY, MANY),
-    row(METADATA, "first use of a key", "bare", 1.15, 1.15, FRESH),
+    row(METADATA, FIRST_KEY_USE, "bare", 1.15, 1.15, FRESH),
+    row(METADATA, FIRST_KEY_USE_AFTER_RESTART, "bare", 1.15, 1.15, FRESH),
     row(METADATA, "unknown key", "bare", 1.0, 1.0, FRESH),
     row(METADATA, FIRST_USE, "bare", 1.2, 1.2, FRESH),
+    row(METADATA, FIRST_USE_AFTER_RESTART, "bare", 1.2, 1.2, FRESH),
     row(WADO_METADATA, FIRST_USE, "bare", 1.2, 1.2, FRESH),
+    row(WADO_METADATA, FIRST_USE_AFTER_RESTART, "bare", 1.2, 1.2, FRESH),
     row(WADO_METADATA, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
-    row(QIDO_STUDY, FIRST_USE, "link", 1.2, 1.2, FRESH),
+    row(QIDO_STUDY, FIRST_USE, "bare", 1.2, 1.2, FRESH),
+    row(QIDO_STUDY, FIRST_USE_AFTER_RESTART, "bare", 1.2, 1.2, FRESH),
     row(QIDO_STUDY, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
     row(METADATA, "session", "API key beside the gate", f64::INFINITY, 1.05, SESSIONS),
     row(METADATA, "limited user", "local user", 1.05, 1.05, MANY),
@@ -98,6 +107,8 @@ const ROWS: &[Row] = &[
 pub(super) struct Site {
     variants: Vec<Variant>,
     requests: Vec<(&'static str, Request)>,
+    maker: Maker,
+    stocks: Stocks,
     bare_builder: OrthancBuilder,
     plugin_builder: OrthancBuilder,
     builders: Vec<OrthancBuilder>,
@@ -108,9 +119,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Builds the plugin in release, starts the servers and makes enough credentials for so many rounds.
-    /// From then on this thread is load.
-    pub(super) fn build(version: Version, rounds: usize) -> Result<Self> {
+    /// Builds the plugin in release and starts the servers. From then on this thread is load.
+    pub(super) fn build(version: Version) -> Result<Self> {
         let library = plugin::release_library()?;
         let provider = Provider::start()?;
         let bare_builder = Orthanc::builder(version)
@@ -139,38 +149,20 @@ impl Site {
         let servers = start(&builders, processors.as_ref())?;
         let [bare, empty, gated, miss, login] = servers.as_slice() else { bail!("five servers") };
         let admin = |server: &Orthanc| server.client().with_basic("admin", "admin");
-        let admin_of = admin;
         let mut study = None;
         for client in [bare.client(), empty.client(), admin(gated), admin(miss), admin(login)] {
             study = Some(fill(&client)?);
         }
         let (study, study_uid) = study.context("no study")?;
 
-        eprintln!("bench: making keys and links");
-        let admin = admin(gated);
-        // Each is used once: with one connection and with eight, in each round of each row.
-        let fresh =
-            |variant: &str| rounds.max(1) * 2 * FRESH * ROWS.iter().filter(|row| row.variant == variant).count();
-        let key = || -> Result<String> {
-            let answer = admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
-            Ok(answer["Key"].as_str().context("no Key")?.to_owned())
-        };
-        let link = || -> Result<String> {
-            let wanted = json!({"Type": "stone-viewer-publication", "ValidityDuration": 86_400,
-                "Resources": [{"OrthancId": study, "DicomUid": study_uid, "Level": "study"}]});
-            let answer =
-                admin.put_json("/auth/tokens/stone-viewer-publication", &wanted)?.expect_status(200)?.json()?;
-            Ok(answer["Token"].as_str().context("no Token")?.to_owned())
-        };
-        let keys = (0..fresh("first use of a key")).map(|_| key()).collect::<Result<Vec<_>>>()?;
-        let links = (0..fresh(FIRST_USE)).map(|_| link()).collect::<Result<Vec<_>>>()?;
-        let unknown = keys.iter().map(|key| spoil(key)).collect();
+        let maker = Maker { admin: admin(gated), study, study_uid };
+        let unknown = (0..FRESH).map(|_| Ok(spoil(&maker.key()?))).collect::<Result<Vec<_>>>()?;
+        let [keys, keys_after, links, links_after] = [const { Stock::new() }; 4].map(Arc::new);
         let jwt = format!("Bearer {}", provider.token("bench", &["admin-role"])?);
 
         eprintln!("bench: {SESSIONS} browsers log in");
         let sessions = (0..SESSIONS).map(|_| log_in(&login.client())).collect::<Result<Vec<_>>>()?;
-        let answer =
-            admin_of(login).post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
+        let answer = admin(login).post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
         let beside = answer["Key"].as_str().context("no Key")?.to_owned();
 
         let gate = gated.address();
@@ -178,15 +170,17 @@ impl Site {
         let variants = vec![
             always("bare", bare.address(), None),
             always("empty override", empty.address(), None),
-            always("API key", gate, Some(("api-key", key()?))),
+            always("API key", gate, Some(("api-key", maker.key()?))),
             always("JWT", gate, Some(("Authorization", jwt))),
             always("local user", gate, Some(("Authorization", basic("admin")))),
             always("limited user", gate, Some(("Authorization", basic("limited")))),
             always("limited user, label miss", miss.address(), Some(("Authorization", basic("limited")))),
-            always("link", gate, Some(("token", link()?))),
-            each("first use of a key", gate, "api-key", keys, 200),
+            always("link", gate, Some(("token", maker.link()?))),
+            stocked(FIRST_KEY_USE, gate, "api-key", &keys),
+            stocked(FIRST_KEY_USE_AFTER_RESTART, gate, "api-key", &keys_after),
             each("unknown key", gate, "api-key", unknown, 403),
-            each(FIRST_USE, gate, "token", links, 200),
+            stocked(FIRST_USE, gate, "token", &links),
+            stocked(FIRST_USE_AFTER_RESTART, gate, "token", &links_after),
             always("API key beside the gate", login.address(), Some(("api-key", beside))),
             each("session", login.address(), "Cookie", sessions, 200),
         ];
@@ -196,17 +190,19 @@ impl Site {
         let post = |body: &Value| Request::new("POST", "/tools/find").json(body);
         let requests = vec![
             (SYSTEM, Request::get("/system")),
-            (STUDY, Request::get(&format!("/studies/{study}"))),
-            (METADATA, Request::get(&format!("/studies/{study}/metadata"))),
+            (STUDY, Request::get(&format!("/studies/{}", maker.study))),
+            (METADATA, Request::get(&format!("/studies/{}/metadata", maker.study))),
             (FIND, post(&find)),
             (FIND_LABELLED, post(&labelled)),
             (QIDO, Request::get("/dicom-web/studies?PatientID=bench-1*&limit=20")),
-            (QIDO_STUDY, Request::get(&format!("/dicom-web/studies?StudyInstanceUID={study_uid}"))),
-            (WADO_METADATA, Request::get(&format!("/dicom-web/studies/{study_uid}/metadata"))),
+            (QIDO_STUDY, Request::get(&format!("/dicom-web/studies?StudyInstanceUID={}", maker.study_uid))),
+            (WADO_METADATA, Request::get(&format!("/dicom-web/studies/{}/metadata", maker.study_uid))),
         ];
         let site = Self {
             variants,
             requests,
+            maker,
+            stocks: Stocks { keys, keys_after, links, links_after },
             bare_builder,
             plugin_builder,
             builders,
@@ -219,12 +215,19 @@ impl Site {
     }
 
     /// Stops and starts all servers: two processes of the same program differ by a few percent for as long as they
-    /// live.
-    pub(super) fn restart(&mut self) -> Result<()> {
+    /// live. Makes the keys and links that these rows use once, some before and some after.
+    pub(super) fn restart(&mut self, rows: &[&Row]) -> Result<()> {
+        // With one connection and with eight.
+        let wanted = |variant| 2 * FRESH * rows.iter().filter(|row| row.variant == variant).count();
+        let Stocks { keys, keys_after, links, links_after } = &self.stocks;
+        keys_after.fill(wanted(FIRST_KEY_USE_AFTER_RESTART), || self.maker.key())?;
+        links_after.fill(wanted(FIRST_USE_AFTER_RESTART), || self.maker.link())?;
         for server in &mut self.servers {
             server.stop()?;
         }
         self.servers = start(&self.builders, self.processors.as_ref())?;
+        keys.fill(wanted(FIRST_KEY_USE), || self.maker.key())?;
+        links.fill(wanted(FIRST_USE), || self.maker.link())?;
         let jwt = self.variant("JWT")?;
         let client = Client::new(jwt.address);
         let known = || {
@@ -294,6 +297,63 @@ fn each(name: &'static str, address: SocketAddr, header: &'static str, values: V
         value.map(|value| (header.to_owned(), value.clone())).into_iter().collect()
     };
     Variant { name, address, headers: Box::new(headers), status }
+}
+
+/// Makes keys and links at the server with the plugin.
+struct Maker {
+    admin: Client,
+    study: String,
+    study_uid: String,
+}
+
+impl Maker {
+    fn key(&self) -> Result<String> {
+        let answer = self.admin.post_json("/auth/api-keys", &json!({"Name": "bench"}))?.expect_status(200)?.json()?;
+        Ok(answer["Key"].as_str().context("no Key")?.to_owned())
+    }
+
+    fn link(&self) -> Result<String> {
+        let wanted = json!({"Type": "stone-viewer-publication", "ValidityDuration": 86_400,
+            "Resources": [{"OrthancId": self.study, "DicomUid": self.study_uid, "Level": "study"}]});
+        let path = "/auth/tokens/stone-viewer-publication";
+        let answer = self.admin.put_json(path, &wanted)?.expect_status(200)?.json()?;
+        Ok(answer["Token"].as_str().context("no Token")?.to_owned())
+    }
+}
+
+/// Keys or links that nobody has used yet.
+struct Stock(Mutex<Vec<String>>);
+
+impl Stock {
+    const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    fn fill(&self, wanted: usize, make: impl Fn() -> Result<String>) -> Result<()> {
+        let fresh = (0..wanted).map(|_| make()).collect::<Result<Vec<_>>>()?;
+        *self.0.lock().map_err(|_| anyhow!("a thread panicked"))? = fresh;
+        Ok(())
+    }
+
+    /// `None` when all are used up: the server will say that nobody came.
+    fn take(&self) -> Option<String> {
+        self.0.lock().ok()?.pop()
+    }
+}
+
+/// What is used once in each round.
+struct Stocks {
+    keys: Arc<Stock>,
+    keys_after: Arc<Stock>,
+    links: Arc<Stock>,
+    links_after: Arc<Stock>,
+}
+
+/// Each request with one that was not used yet.
+fn stocked(name: &'static str, address: SocketAddr, header: &'static str, stock: &Arc<Stock>) -> Variant {
+    let stock = Arc::clone(stock);
+    let headers = move || stock.take().map(|value| (header.to_owned(), value)).into_iter().collect();
+    Variant { name, address, headers: Box::new(headers), status: 200 }
 }
 
 /// A session by the login page: the cookie.
