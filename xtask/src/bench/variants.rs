@@ -65,6 +65,7 @@ const FIND_LABELLED: &str = "POST /tools/find with the label";
 const QIDO: &str = "GET /dicom-web/studies";
 /// What OHIF asks first, and what it asks of each study or series that it shows.
 const QIDO_STUDY: &str = "GET /dicom-web/studies?StudyInstanceUID={uid}";
+const QIDO_SERIES: &str = "GET /dicom-web/studies/{uid}/series";
 const WADO_METADATA: &str = "GET /dicom-web/studies/{uid}/metadata";
 
 const FIRST_USE: &str = "first use of a link";
@@ -98,6 +99,7 @@ const ROWS: &[Row] = &[
     row(QIDO_STUDY, FIRST_USE, "bare", 1.2, 1.2, FRESH),
     row(QIDO_STUDY, FIRST_USE_AFTER_RESTART, "bare", 1.2, 1.2, FRESH),
     row(QIDO_STUDY, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
+    row(QIDO_SERIES, "link", "bare", f64::INFINITY, f64::INFINITY, FRESH),
     row(METADATA, "session", "API key beside the gate", f64::INFINITY, 1.05, SESSIONS),
     row(METADATA, "limited user", "local user", 1.05, 1.05, MANY),
     row(METADATA, "limited user, label miss", "local user", f64::INFINITY, f64::INFINITY, MANY),
@@ -196,6 +198,7 @@ impl Site {
             (FIND_LABELLED, post(&labelled)),
             (QIDO, Request::get("/dicom-web/studies?PatientID=bench-1*&limit=20")),
             (QIDO_STUDY, Request::get(&format!("/dicom-web/studies?StudyInstanceUID={}", maker.study_uid))),
+            (QIDO_SERIES, Request::get(&format!("/dicom-web/studies/{}/series", maker.study_uid))),
             (WADO_METADATA, Request::get(&format!("/dicom-web/studies/{}/metadata", maker.study_uid))),
         ];
         let site = Self {
