@@ -278,6 +278,18 @@ impl Query {
             || self.body.contains_key("ResponseContent")
     }
 
+    /// Whether the answer says which studies it is about: their identifier is their own, and that of the parents of series
+    /// that are described as a whole.
+    pub(super) fn shows_studies(&self) -> bool {
+        match self.level {
+            Level::Study => true,
+            Level::Series => {
+                self.body.get("Expand") == Some(&Value::Bool(true)) && !self.body.contains_key("ResponseContent")
+            }
+            Level::Patient | Level::Instance => false,
+        }
+    }
+
     pub(super) fn text(&self, member: &str) -> Result<Option<&str>, HostError> {
         match self.body.get(member) {
             None => Ok(None),

@@ -139,7 +139,7 @@ enum Plan {
     Nothing,
     /// By the core, from a query that finds nothing else.
     Narrowed(Value),
-    /// By the core without its paging, and then only these studies count.
+    /// By the core without its paging, and then only what is about these studies counts.
     Picked { body: Value, ids: BTreeSet<String> },
     /// By the core in several queries without its paging, one after the other.
     Several(Vec<Value>),
@@ -220,8 +220,8 @@ fn among_allowed(
     {
         let body = query.with_labels(labels.clone());
         let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
-        // A few studies say in the answer which they are; that saves a query.
-        if finds && query.level == Level::Study && ids.len() <= FEW {
+        // The answer says which studies it is about; that saves a query.
+        if finds && query.shows_studies() && ids.len() <= FEW {
             return Ok(picked(context, body, query, &list, ids));
         }
         // What was looked up may be some seconds old: another study may have come since.
@@ -325,7 +325,7 @@ fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Quer
     Plan::Several(vec![Value::Object(body)])
 }
 
-/// How a query for studies is answered among studies of which some may share their UIDs with others.
+/// How a query is answered whose answer says which studies it is about, of which some may share their UIDs with others.
 fn picked(
     context: &Context<'_>,
     mut body: Map<String, Value>,
@@ -498,7 +498,7 @@ fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut A
     }
 }
 
-/// The core's answers to queries without paging, of which only these resources count, paged.
+/// The core's answers to queries without paging, of which only what is about these studies counts, paged.
 fn pick(
     context: &Context<'_>,
     scope: &Scope,
@@ -510,7 +510,12 @@ fn pick(
     for body in bodies {
         answer.extend(found_by(context, body)?);
     }
-    answer.retain(|resource| ids.is_none_or(|ids| is_one_of(resource, |id| ids.contains(id))));
+    if let Some(ids) = ids {
+        answer.retain(|resource| match query.level {
+            Level::Study => is_one_of(resource, |id| ids.contains(id)),
+            _ => resource.get("ParentStudy").and_then(Value::as_str).is_some_and(|id| ids.contains(id)),
+        });
+    }
     paged(context, scope, query, answer)
 }
 

@@ -135,3 +135,30 @@ fn whoever_shows_a_link_too_is_answered_from_now() {
         assert_eq!(listings(&bed), 2);
     }
 }
+
+/// As viewers ask: for the study that their link opens, which was looked up some time ago.
+#[test]
+fn what_a_link_names_is_asked_for_once_and_is_not_what_came_since() {
+    let (bed, askers) = bed_with_validity(studies(), HOUR);
+    let link = &askers[4];
+    let find = |level: &str, expand: bool| {
+        let query = json!({"Level": level, "Query": {"StudyInstanceUID": uid("a1")}, "Expand": expand}).to_string();
+        bed.host.calls.lock().clear();
+        let found = value(&link.call(&bed, Method::Post, "/tools/find", query.as_bytes()).unwrap());
+        let calls = std::mem::take(&mut *bed.host.calls.lock());
+        (found, calls.iter().filter(|(call, _)| call.starts_with("POST /tools/")).count())
+    };
+    let (study, _) = find("Study", true);
+    assert_eq!(study.as_array().unwrap().len(), 1);
+    assert_eq!(find("Study", true), (study.clone(), 1));
+    let (series, calls) = find("Series", true);
+    assert_eq!((series.as_array().unwrap().len(), calls), (2, 1));
+    // Identifiers of series do not say which study they are of.
+    let (ids, calls) = find("Series", false);
+    assert_eq!((ids.as_array().unwrap().len(), calls), (2, 2));
+
+    bed.host.studies.lock().push(twin("a1", &["int"]));
+    assert_eq!(find("Study", true).0, study);
+    assert_eq!(find("Series", true).0, series);
+    assert_eq!(find("Series", false).0, ids);
+}
