@@ -54,11 +54,6 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         return pass_on(context.host, call);
     }
     let query = Query::read(call.body)?;
-    if query.is_case_sensitive() {
-        // As the core does, on both versions.
-        log::info!("a search with CaseSensitive is refused where resources are counted");
-        return Err(HostError::BAD_REQUEST);
-    }
     // The core counts whatever the page is.
     let query = query.without_paging();
     let pieces = scope.pieces(context);
@@ -67,6 +62,11 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         let whole = whole_count(context, scope, &query)?;
         let found = pieces::find(context, scope, &pieces, &query)?.len();
         return Ok(core_call::json(pretty(&json!({"Count": whole + found}))));
+    }
+    if query.is_case_sensitive() {
+        // The core counts none of these.
+        let found = in_whole_studies(context, scope, &query)?.len();
+        return Ok(core_call::json(pretty(&json!({"Count": found}))));
     }
     Ok(core_call::json(match plan(context, &query, scope, false)? {
         Plan::Nothing => pretty(&json!({"Count": 0})),

@@ -108,17 +108,19 @@ impl Among<'_> {
         while !rest.is_empty() && found.len() < wanted {
             let (stretch, _) = rest.split_at(end_of_part(rest, CHECKED));
             let limit = (wanted < usize::MAX).then(|| wanted - found.len());
-            let (named, answer) = self.swiftly(stretch, limit, &mut size)?;
+            let swiftly = self.swiftly(stretch, limit, size)?;
             let searched;
-            (searched, rest) = rest.split_at(named);
+            (searched, rest) = rest.split_at(swiftly.named);
             // Asked afterwards, so that what came while it was searched is seen.
-            if self.are_alone(searched)? {
-                found.extend(answer);
+            let answer = if self.are_alone(searched)? {
+                swiftly
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                found.extend(self.carefully(searched, limit)?);
-            }
+                self.carefully(searched, limit, size)?
+            };
+            found.extend(answer.found);
+            size = answer.next_size;
         }
         Ok(Ok(found))
     }
@@ -136,7 +138,7 @@ impl Among<'_> {
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                count += self.carefully(part, None)?.len();
+                count += self.carefully(part, None, NEXT)?.found.len();
             }
         }
         Ok(Ok(count))
@@ -151,50 +153,38 @@ impl Among<'_> {
         })
     }
 
-    /// What is found by UIDs alone, until it is enough; and among how many of the studies. `size`: how many are named at
-    /// a time.
-    fn swiftly(
-        self,
-        studies: &[&Listed],
-        limit: Option<usize>,
-        size: &mut usize,
-    ) -> Result<(usize, Vec<Value>), HostError> {
-        let finds_all = self.context.gate.resources.finds_all();
+    /// What is found by UIDs alone, until it is enough. `size`: how many are named at first.
+    fn swiftly(self, studies: &[&Listed], limit: Option<usize>, mut size: usize) -> Result<Stretch, HostError> {
         let (mut found, mut rest) = (Vec::new(), studies);
         while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
             let part;
-            (part, rest) = rest.split_at(end_of_part(rest, *size));
-            let mut body = self.body.clone();
-            let list = uids(part.iter().copied());
-            let can_be_paged = name_studies(&mut body, self.query, &list);
-            unpage(self.context, &mut body);
+            (part, rest) = rest.split_at(end_of_part(rest, size));
             let before = found.len();
-            let mut next = NEXT;
+            let (mut body, can_be_paged) = self.naming(part);
             // A server that answers less than is asked for would not say that there is more.
-            if finds_all && can_be_paged {
+            if can_be_paged && self.context.gate.resources.finds_all() {
                 if let Some(limit) = limit {
                     body.insert("Limit".to_owned(), json!(limit - before));
                 } else if self.query.compares_uids_alone() {
                     // UIDs have no case.
                     body.insert("CaseSensitive".to_owned(), json!(true));
-                    next = NEXT_BY_LETTER;
                 }
             }
             found.extend(found_by(self.context, &Value::Object(body))?);
-            *size = next_size(*size, found.len() - before, part.len(), next);
+            size = self.next_size(size, found.len() - before, part.len());
         }
-        Ok((studies.len() - rest.len(), found))
+        Ok(Stretch { named: studies.len() - rest.len(), found, next_size: size })
     }
 
-    /// What is found in these studies and not in others that carry their UIDs.
-    fn carefully(self, studies: &[&Listed], limit: Option<usize>) -> Result<Vec<Value>, HostError> {
+    /// What is found in these studies and not in others that carry their UIDs: in the same parts, so that what is alone in
+    /// its part comes in the same order, on whatever page.
+    fn carefully(self, studies: &[&Listed], limit: Option<usize>, mut size: usize) -> Result<Stretch, HostError> {
         let (mut found, mut rest) = (Vec::new(), studies);
         while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
             let part;
-            (part, rest) = rest.split_at(end_of_part(rest, NEXT));
-            let mut body = self.body.clone();
-            name_studies(&mut body, self.query, &uids(part.iter().copied()));
-            unpage(self.context, &mut body);
+            (part, rest) = rest.split_at(end_of_part(rest, size));
+            let before = found.len();
+            let (body, _) = self.naming(part);
             if self.are_alone(part)? {
                 found.extend(found_by(self.context, &Value::Object(body))?);
             } else if self.query.level == Level::Study {
@@ -206,9 +196,30 @@ impl Among<'_> {
                     found.extend(found_by(self.context, &body)?);
                 }
             }
+            size = self.next_size(size, found.len() - before, part.len());
         }
-        Ok(found)
+        Ok(Stretch { named: studies.len() - rest.len(), found, next_size: size })
     }
+
+    /// The query for all that is found by the UIDs of some studies; and whether the core pages such a query.
+    fn naming(self, studies: &[&Listed]) -> (Map<String, Value>, bool) {
+        let mut body = self.body.clone();
+        let can_be_paged = name_studies(&mut body, self.query, &uids(studies.iter().copied()));
+        unpage(self.context, &mut body);
+        (body, can_be_paged)
+    }
+
+    /// The same on each page, whatever its limit.
+    fn next_size(self, size: usize, found: usize, named: usize) -> usize {
+        next_size(size, found, named, if self.query.compares_uids_alone() { NEXT_BY_LETTER } else { NEXT })
+    }
+}
+
+/// What was found among how many studies, and how many are named after that.
+struct Stretch {
+    named: usize,
+    found: Vec<Value>,
+    next_size: usize,
 }
 
 /// How many are named after a part of this size, when so much was found among so many; `next`: after much.
