@@ -108,19 +108,18 @@ impl Among<'_> {
         while !rest.is_empty() && found.len() < wanted {
             let (stretch, _) = rest.split_at(end_of_part(rest, CHECKED));
             let limit = (wanted < usize::MAX).then(|| wanted - found.len());
-            let swiftly = self.swiftly(stretch, limit, size)?;
+            let (parts, answer) = self.swiftly(stretch, limit, &mut size)?;
             let searched;
-            (searched, rest) = rest.split_at(swiftly.named);
+            (searched, rest) = rest.split_at(parts.iter().map(|part| part.len()).sum());
             // Asked afterwards, so that what came while it was searched is seen.
-            let answer = if self.are_alone(searched)? {
-                swiftly
+            if self.are_alone(searched)? {
+                found.extend(answer);
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                self.carefully(searched, limit, size)?
-            };
-            found.extend(answer.found);
-            size = answer.next_size;
+                // In the same parts, so that what is alone in its part comes in the same order, on whatever page.
+                found.extend(self.carefully(&parts)?);
+            }
         }
         Ok(Ok(found))
     }
@@ -138,7 +137,7 @@ impl Among<'_> {
             } else if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
             } else {
-                count += self.carefully(part, None, NEXT)?.found.len();
+                count += self.carefully(&in_parts(part, NEXT))?.len();
             }
         }
         Ok(Ok(count))
@@ -153,12 +152,18 @@ impl Among<'_> {
         })
     }
 
-    /// What is found by UIDs alone, until it is enough. `size`: how many are named at first.
-    fn swiftly(self, studies: &[&Listed], limit: Option<usize>, mut size: usize) -> Result<Stretch, HostError> {
-        let (mut found, mut rest) = (Vec::new(), studies);
+    /// What is found by UIDs alone, until it is enough; and the parts that were named for it. `size`: of the next part.
+    fn swiftly<'s>(
+        self,
+        studies: &'s [&'s Listed],
+        limit: Option<usize>,
+        size: &mut usize,
+    ) -> Result<(Vec<&'s [&'s Listed]>, Vec<Value>), HostError> {
+        let (mut parts, mut found, mut rest) = (Vec::new(), Vec::new(), studies);
         while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
             let part;
-            (part, rest) = rest.split_at(end_of_part(rest, size));
+            (part, rest) = rest.split_at(end_of_part(rest, *size));
+            parts.push(part);
             let before = found.len();
             let (mut body, can_be_paged) = self.naming(part);
             // A server that answers less than is asked for would not say that there is more.
@@ -171,19 +176,15 @@ impl Among<'_> {
                 }
             }
             found.extend(found_by(self.context, &Value::Object(body))?);
-            size = self.next_size(size, found.len() - before, part.len());
+            *size = self.next_size(*size, found.len() - before, part.len());
         }
-        Ok(Stretch { named: studies.len() - rest.len(), found, next_size: size })
+        Ok((parts, found))
     }
 
-    /// What is found in these studies and not in others that carry their UIDs: in the same parts, so that what is alone in
-    /// its part comes in the same order, on whatever page.
-    fn carefully(self, studies: &[&Listed], limit: Option<usize>, mut size: usize) -> Result<Stretch, HostError> {
-        let (mut found, mut rest) = (Vec::new(), studies);
-        while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
-            let part;
-            (part, rest) = rest.split_at(end_of_part(rest, size));
-            let before = found.len();
+    /// What is found in these studies and not in others that carry their UIDs.
+    fn carefully(self, parts: &[&[&Listed]]) -> Result<Vec<Value>, HostError> {
+        let mut found = Vec::new();
+        for part in parts {
             let (body, _) = self.naming(part);
             if self.are_alone(part)? {
                 found.extend(found_by(self.context, &Value::Object(body))?);
@@ -196,9 +197,8 @@ impl Among<'_> {
                     found.extend(found_by(self.context, &body)?);
                 }
             }
-            size = self.next_size(size, found.len() - before, part.len());
         }
-        Ok(Stretch { named: studies.len() - rest.len(), found, next_size: size })
+        Ok(found)
     }
 
     /// The query for all that is found by the UIDs of some studies; and whether the core pages such a query.
@@ -215,16 +215,20 @@ impl Among<'_> {
     }
 }
 
-/// What was found among how many studies, and how many are named after that.
-struct Stretch {
-    named: usize,
-    found: Vec<Value>,
-    next_size: usize,
-}
-
 /// How many are named after a part of this size, when so much was found among so many; `next`: after much.
 pub(super) fn next_size(size: usize, found: usize, named: usize, next: usize) -> usize {
     if found * 4 < named { (size * 2).min(MOST) } else { next }
+}
+
+/// Studies in parts of this size.
+fn in_parts<'s>(mut studies: &'s [&'s Listed], size: usize) -> Vec<&'s [&'s Listed]> {
+    let mut parts = Vec::new();
+    while !studies.is_empty() {
+        let part;
+        (part, studies) = studies.split_at(end_of_part(studies, size));
+        parts.push(part);
+    }
+    parts
 }
 
 /// Where a part ends: studies with one UID stay together.
