@@ -61,6 +61,12 @@ impl HostVersion {
         self >= Self::new(1, 13, 0)
     }
 
+    /// Since 1.12.11 a search for what has none of no labels is one for what has no label at all, and not for everything.
+    #[must_use]
+    pub fn finds_unlabelled(self) -> bool {
+        self >= Self::new(1, 12, 11)
+    }
+
     /// Since 1.12.9 an authentication callback is called before the filter, for every request.
     #[must_use]
     pub fn has_http_authentication(self) -> bool {

@@ -23,7 +23,7 @@ pub struct Config {
     pub users: BTreeMap<String, LocalUser>,
     /// Whether an instance that comes again replaces the one that is there (`OverwriteInstances`).
     pub overwrites_instances: bool,
-    /// Whether the server answers a search with everything that is found (no `LimitFindResults`).
+    /// Whether the server answers a search with everything that is found (no `LimitFindResults` or `LimitFindInstances`).
     pub finds_all: bool,
     /// What a request without any valid credential is. Defaults to nobody: no permissions, no labels.
     pub anonymous: AnonymousProfile,

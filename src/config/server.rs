@@ -59,7 +59,10 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         explorer_login: explorer_login(&oe2),
         index_directory: orthanc.string("IndexDirectory").unwrap_or(storage),
         overwrites_instances: overwrites(orthanc),
-        finds_all: orthanc.value("LimitFindResults").is_none_or(|limit| limit.as_i64() == Some(0)),
+        finds_all: ["LimitFindResults", "LimitFindInstances"]
+            .map(|limit| orthanc.value(limit).is_none_or(|limit| limit.as_i64() == Some(0)))
+            .into_iter()
+            .all(|is_none| is_none),
         name: orthanc.string("Name").unwrap_or_else(|| "Orthanc".to_owned()),
         https,
         local_url: format!("{scheme}://localhost:{port}/"),

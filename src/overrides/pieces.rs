@@ -7,7 +7,7 @@ use super::Context;
 use super::answers::strip;
 use super::query::Query;
 use super::scope::Scope;
-use super::search::{found_by, is_one_of};
+use super::search::{found_by, is_one_of, visible_labels};
 use crate::host::HostError;
 use crate::pieces::{Pieces, has_pieces};
 use crate::resource::{Level, Located, Named};
@@ -100,7 +100,7 @@ pub(super) fn find(
     pieces: &Pieces,
     query: &Query,
 ) -> Result<Vec<Value>, HostError> {
-    let Ok(labels) = query.visible_labels(&scope.labels()) else { return Ok(Vec::new()) };
+    let Ok(labels) = visible_labels(context, query, &scope.labels()) else { return Ok(Vec::new()) };
     let mut body = query.with_labels(labels);
     let is_for_more = ["ParentPatient", "MetadataQuery"].iter().any(|member| body.contains_key(*member));
     if query.level == Level::Patient || is_for_more || compares(&body, tags::is_computed) {

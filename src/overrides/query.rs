@@ -258,6 +258,10 @@ impl Query {
 
     /// Whether nothing is compared but the StudyInstanceUID at most.
     pub(super) fn compares_uids_alone(&self) -> bool {
+        // Metadata are compared with or without regard to case as the tags are.
+        if self.body.contains_key("MetadataQuery") {
+            return false;
+        }
         let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flatten();
         let mut others = compared.filter(|(tag, _)| Some(*tag) != self.uid_tag.as_ref());
         others.all(|(_, value)| matches!(value.as_str(), Some("" | "*")))

@@ -14,7 +14,7 @@ use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
 use super::pieces::{self, Sight};
-use super::query::{Constraint, PARENTS, Query};
+use super::query::{Constraint, Query};
 use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::json::pretty;
@@ -152,7 +152,7 @@ enum Plan {
 /// `finds`: resources are wanted, and not only how many there are.
 fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Result<Plan, HostError> {
     let own = scope.labels();
-    let labels = query.visible_labels(&own)?;
+    let labels = visible_labels(context, query, &own)?;
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let has_links = identities.iter().any(|identity| identity.link.is_some());
     let own_labels: Vec<String> = match &own {
@@ -187,6 +187,24 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
         }
     }
     among_allowed(context, query, scope, labels, finds)
+}
+
+/// What a query says about labels, for somebody who knows only of these.
+pub(super) fn visible_labels(
+    context: &Context<'_>,
+    query: &Query,
+    own: &Labels,
+) -> Result<Option<(Vec<String>, Constraint)>, HostError> {
+    let labels = query.visible_labels(own)?;
+    Ok(match (labels, own) {
+        // None at all: those that others gave are not there.
+        (Some((none, Constraint::None)), Labels::Only(own))
+            if none.is_empty() && context.host.version().finds_unlabelled() =>
+        {
+            (!own.is_empty()).then(|| (own.iter().cloned().collect(), Constraint::None))
+        }
+        (labels, _) => labels,
+    })
 }
 
 /// Everything that a query names must be allowed; what is unknown is refused as what is forbidden.
@@ -238,16 +256,18 @@ fn among_allowed(
         // Which tags a patient is found by is the core's to say; which patients count is ours.
         return Ok(Plan::Patients(patients::Patients::of(body, allowed)));
     }
-    let is_ordered = finds && body.contains_key("OrderBy");
-    if is_ordered {
-        check_ordered(query, allowed.len())?;
-    }
     // The core compares each answer with each UID of the list.
-    let is_long = allowed.len() > if finds { parts::FIRST } else { parts::MOST_NAMED };
-    if is_long && !is_ordered {
+    let is_ordered = finds && body.contains_key("OrderBy");
+    if allowed.len() > parts::FIRST && !is_ordered {
         return Ok(Plan::Parts(parts::Parts { body, allowed, kept_for }));
     }
     let mut list = uids(allowed.values());
+    if is_ordered {
+        // It pages nothing that is case-sensitive.
+        let is_paged = !query.is_case_sensitive() || query.compares_uids_alone();
+        let limit = query.number("Limit")?.filter(|limit| is_paged && *limit > 0);
+        check_ordered(context, query, (&body, &list, allowed.len()), limit)?;
+    }
     // Two patients may have studies with one UID, and only one of them be allowed.
     let mut is_alone = match &kept_for {
         // Whatever came or went since: nobody else's study is among the carriers.
@@ -265,6 +285,9 @@ fn among_allowed(
     if is_alone {
         return Ok(named_alone(context, body, query, &list));
     }
+    if is_ordered {
+        check_ordered(context, query, (&body, &list, allowed.len()), None)?;
+    }
     if query.level == Level::Study {
         let ids = allowed.into_keys().map(|id| id.to_string()).collect();
         return Ok(picked(context, body, query, &list, ids));
@@ -274,20 +297,37 @@ fn among_allowed(
     Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
 }
 
-/// What is ordered is asked for at once. All answers among very many studies would keep the server busy for minutes.
-fn check_ordered(query: &Query, allowed: usize) -> Result<(), HostError> {
-    // With a limit the core compares only so many.
-    let is_short = query.number("Limit")?.is_some_and(|limit| (1..=parts::MOST_IN_ORDER).contains(&limit));
-    if allowed <= parts::MOST_IN_ORDER || (is_short && allowed <= parts::MOST_NAMED) {
+/// What is ordered is asked for at once: what the core would compare with the UIDs of these studies may not be so much that
+/// it keeps the server busy for minutes. `limit`: where the core ends.
+fn check_ordered(
+    context: &Context<'_>,
+    query: &Query,
+    (body, list, allowed): (&Map<String, Value>, &str, usize),
+    limit: Option<usize>,
+) -> Result<(), HostError> {
+    let most = parts::MOST_COMPARED / allowed.max(1);
+    let is_little = || Ok(limit.is_some_and(|limit| limit <= most) || candidates(context, query, body, list)? <= most);
+    if allowed <= parts::FIRST || (allowed <= parts::MOST_NAMED && is_little()?) {
         return Ok(());
     }
     log::info!(
-        "a search with OrderBy below studies is refused to somebody who may see {allowed} studies that it could be about: \
-         it wants a Limit of {} at most, and {} studies at most",
-        parts::MOST_IN_ORDER,
+        "a search with OrderBy below studies is refused to somebody who may see {allowed} studies that it could be about, of \
+         {} at most: it wants a Limit, here of {most} at most",
         parts::MOST_NAMED
     );
     Err(HostError::FORBIDDEN)
+}
+
+/// How much the core finds by these UIDs before it compares it with them once more: as much as it finds in the end, or more
+/// where it has to read what is not in its index, or has regard to case.
+fn candidates(context: &Context<'_>, query: &Query, body: &Map<String, Value>, list: &str) -> Result<usize, HostError> {
+    let mut body = body.clone();
+    name_studies(&mut body, query, list);
+    body.remove("CaseSensitive");
+    if let Some(Value::Object(compared)) = body.get_mut("Query") {
+        compared.retain(|tag, _| tags::is_of_study(tag) || tags::is_of_series(tag));
+    }
+    count_of(context, &Value::Object(body))
 }
 
 /// So many studies are told apart in the answer.
@@ -396,32 +436,50 @@ fn study_by_study<'a>(
     body: Map<String, Value>,
     allowed: impl Iterator<Item = &'a Listed>,
 ) -> Result<Vec<Value>, HostError> {
-    if query.body.contains_key("OrderBy") || PARENTS.iter().any(|parent| query.body.contains_key(*parent)) {
+    if query.body.contains_key("OrderBy") {
         log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
         return Err(HostError::FORBIDDEN);
     }
-    let mut alone = Vec::new();
+    let (mut alone, mut others) = (Vec::new(), Vec::new());
+    tell_apart(context, &allowed.collect::<Vec<_>>(), &mut alone, &mut others)?;
     let mut bodies = Vec::new();
-    for study in allowed.map(|listed| &listed.study) {
-        if carriers(context, &study.uid, None)? == 1 {
-            alone.push(&*study.uid);
-            continue;
-        }
+    for Listed { study, .. } in others {
         let mut body = body.clone();
         if let Some(Value::Object(compared)) = body.get_mut("Query") {
             compared.remove(tags::STUDY_UID);
         }
+        // Those of other patients are not among the allowed ones here.
+        body.remove("ParentPatient");
         body.insert("ParentStudy".to_owned(), json!(*study.id));
         bodies.push(Value::Object(body));
     }
     if !alone.is_empty() {
         let mut body = body;
         if let Some(Value::Object(compared)) = body.get_mut("Query") {
-            compared.insert(tags::STUDY_UID.to_owned(), json!(alone.join("\\")));
+            compared.insert(tags::STUDY_UID.to_owned(), json!(uids(alone.into_iter())));
         }
         bodies.push(Value::Object(body));
     }
     Ok(bodies)
+}
+
+/// Which studies share their UID with none but others of these: asked of all together, and of each half where it is not so.
+fn tell_apart<'a>(
+    context: &Context<'_>,
+    studies: &[&'a Listed],
+    alone: &mut Vec<&'a Listed>,
+    others: &mut Vec<&'a Listed>,
+) -> Result<(), HostError> {
+    if carriers(context, &uids(studies.iter().copied()), None)? == studies.len() {
+        alone.extend(studies);
+    } else if let [_, _, ..] = studies {
+        let (one, other) = studies.split_at(studies.len() / 2);
+        tell_apart(context, one, alone, others)?;
+        tell_apart(context, other, alone, others)?;
+    } else {
+        others.extend(studies);
+    }
+    Ok(())
 }
 
 /// The labels that a kept list was made for.
@@ -485,8 +543,19 @@ fn allowed_studies(
         let query = json!({tags::STUDY_UID: list.join("\\")});
         allow(scope, resources.list([("Query".to_owned(), query)].into_iter().collect())?, &mut found);
     }
-    found.retain(|_, listed| query.may_mean(&listed.study.uid));
+    let parent = query.text("ParentPatient")?;
+    found.retain(|_, listed| {
+        (query.level == Level::Patient || can_be_named(&listed.study.uid))
+            && query.may_mean(&listed.study.uid)
+            && parent.is_none_or(|parent| *parent == *listed.patient)
+    });
     Ok((found, kept_for))
+}
+
+/// Whether a UID in a query stands for itself: to the core a backslash parts the elements of a list, and what stands beside
+/// it may be the UID of somebody else's study; and wildcards it takes in no UID that stands alone.
+fn can_be_named(uid: &str) -> bool {
+    !uid.contains(['\\', '*', '?'])
 }
 
 fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut Allowed) {
@@ -527,6 +596,10 @@ pub(super) fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>
 /// Whether an answer, described or not, has one of these identifiers.
 pub(super) fn is_one_of(resource: &Value, is: impl Fn(&str) -> bool) -> bool {
     resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).is_some_and(is)
+}
+
+fn id_of(resource: &Value) -> &str {
+    resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).unwrap_or_default()
 }
 
 /// How many answers a query wants, those before its page counted in; and how many those are.

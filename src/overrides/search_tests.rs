@@ -1,3 +1,4 @@
+use super::super::query::PARENTS;
 use super::*;
 
 #[test]

@@ -215,6 +215,8 @@ fn find(studies: &[FakeStudy], body: &[u8]) -> Result<Vec<Value>, HostError> {
     let by_labels = |node: &FakeNode| {
         let mut carried = labels.iter().map(|label| node.labels.contains(*label));
         match query["LabelsConstraint"].as_str().unwrap_or("All") {
+            // Since 1.12.11.
+            "None" if labels.is_empty() => node.labels.is_empty(),
             _ if labels.is_empty() => true,
             "Any" => carried.any(|carries| carries),
             "None" => !carried.any(|carries| carries),

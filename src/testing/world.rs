@@ -11,8 +11,12 @@ pub fn id(name: &str) -> String {
     [&hex[0..8], &hex[8..16], &hex[16..24], &hex[24..32], &hex[32..40]].join("-")
 }
 
-/// The DICOM UID of a resource by its short name; for a patient the PatientID.
+/// The DICOM UID of a resource by its short name; for a patient the PatientID. A name with a backslash has one that to the
+/// server is two.
 pub fn uid(name: &str) -> String {
+    if let Some((one, other)) = name.split_once('\\') {
+        return format!("{}\\{}", uid(one), uid(other));
+    }
     let digits: Vec<String> = name.bytes().map(|byte| byte.to_string()).collect();
     format!("1.2.{}", digits.join("."))
 }
@@ -80,7 +84,6 @@ pub fn nodes(studies: &[FakeStudy]) -> Vec<FakeNode> {
     for (patient, studies) in patients {
         found.push(node(Level::Patient, patient, patient, "", &[], studies));
     }
-    let patients = found.len();
     for study in studies {
         let lies_in = vec![study.clone()];
         let labels: Vec<&str> = study.labels.iter().map(String::as_str).collect();
@@ -92,9 +95,8 @@ pub fn nodes(studies: &[FakeStudy]) -> Vec<FakeNode> {
             found.push(node(Level::Instance, &instance, &format!("{twin}1"), series, &[], lies_in.clone()));
         }
     }
-    found.sort_by_key(|node| node.level);
     // As Orthanc answers them.
-    found[..patients].sort_by(|one, other| one.id.cmp(&other.id));
+    found.sort_by(|one, other| (one.level, &one.id).cmp(&(other.level, &other.id)));
     found
 }
 

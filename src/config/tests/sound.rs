@@ -134,6 +134,21 @@ fn roots_are_followed() {
     assert!(!config.dicom_server_enabled);
 }
 
+/// One limit is for instances, the other for everything above.
+#[test]
+fn a_server_with_either_limit_does_not_find_all() {
+    for (results, instances, expected) in [
+        (json!(null), json!(null), true),
+        (json!(0), json!(0), true),
+        (json!(5), json!(0), false),
+        (json!(null), json!(5), false),
+    ] {
+        let text = json!({"StorageDirectory": "/var/lib/orthanc", "Authorization": {}, "LimitFindResults": results, "LimitFindInstances": instances});
+        let config = read(&text.to_string(), &Fake::default()).unwrap().unwrap();
+        assert_eq!(config.finds_all, expected, "{text}");
+    }
+}
+
 #[test]
 fn relative_files_start_where_orthancs_own_do() {
     let environment = Fake {

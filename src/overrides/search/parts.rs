@@ -9,8 +9,8 @@ use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
 use super::{
-    Allowed, LabelSet, allowed_studies, carriers, count_of, found_by, is_one_of, name_studies, page, paged,
-    study_by_study, uids, unpage,
+    Allowed, LabelSet, allowed_studies, candidates, carriers, count_of, found_by, id_of, is_one_of, name_studies, page,
+    paged, study_by_study, uids, unpage,
 };
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
@@ -33,8 +33,8 @@ const CHECKED: usize = or_in_tests(12_800, 400);
 /// How many UIDs any query names at most: SQLite takes 32,766 values, where it is not built for more.
 pub(super) const MOST_NAMED: usize = or_in_tests(30_000, 300);
 
-/// How many answers in order are asked for, where as many studies or more are named at once.
-pub(super) const MOST_IN_ORDER: usize = or_in_tests(6_400, 200);
+/// How often a UID of an answer may be compared with one that is named, where all are named at once: a microsecond each.
+pub(super) const MOST_COMPARED: usize = or_in_tests(20_000_000, 80_100);
 
 /// The tests have fewer studies.
 const fn or_in_tests(many: usize, few: usize) -> usize {
@@ -101,24 +101,52 @@ struct Among<'a> {
     kept_for: Option<&'a LabelSet>,
 }
 
-impl Among<'_> {
-    fn find(self, studies: &[&Listed]) -> Result<Result<Vec<Value>, Outdated>, HostError> {
+/// Some of the studies, and what was found by their UIDs.
+struct Part<'a> {
+    studies: &'a [&'a Listed],
+    found: Vec<Value>,
+    /// How many were to be named, and how many are to be named next.
+    size: usize,
+    next: usize,
+}
+
+impl<'a> Among<'a> {
+    /// Where a part ends, and so in which order things are found, depends on what is found in the allowed studies, and not
+    /// on how much of it is wanted or what others have: the pages of a search fit together.
+    fn find(self, studies: &'a [&'a Listed]) -> Result<Result<Vec<Value>, Outdated>, HostError> {
         let (wanted, _) = page(self.query)?;
-        let (mut found, mut rest, mut size) = (Vec::new(), studies, FIRST);
+        let (mut found, mut rest, mut size, mut stretch) = (Vec::new(), studies, FIRST, CHECKED);
         while !rest.is_empty() && found.len() < wanted {
-            let (stretch, _) = rest.split_at(end_of_part(rest, CHECKED));
             let limit = (wanted < usize::MAX).then(|| wanted - found.len());
-            let (parts, answer) = self.swiftly(stretch, limit, &mut size)?;
-            let searched;
-            (searched, rest) = rest.split_at(parts.iter().map(|part| part.len()).sum());
+            let parts = self.swiftly(rest, stretch, limit, size)?;
+            let (searched, after) = rest.split_at(parts.iter().map(|part| part.studies.len()).sum());
             // Asked afterwards, so that what came while it was searched is seen.
             if self.are_alone(searched)? {
-                found.extend(answer);
-            } else if self.kept_for.is_some() {
+                rest = after;
+                stretch = (2 * searched.len()).min(CHECKED);
+                for part in parts {
+                    size = part.next;
+                    found.extend(part.found);
+                }
+                continue;
+            }
+            if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
-            } else {
-                // In the same parts, so that what is alone in its part comes in the same order, on whatever page.
-                found.extend(self.carefully(&parts)?);
+            }
+            let is_one = parts.len() == 1;
+            for part in parts {
+                (_, rest) = rest.split_at(part.studies.len());
+                if !is_one && self.are_alone(part.studies)? {
+                    size = part.next;
+                    found.extend(part.found);
+                    continue;
+                }
+                let answer = self.carefully(part.studies)?;
+                size = next_size(part.size, answer.len(), part.studies.len(), self.next());
+                found.extend(answer);
+                // How many are named after it was decided by what was found of others too.
+                stretch = 1;
+                break;
             }
         }
         Ok(Ok(found))
@@ -129,18 +157,27 @@ impl Among<'_> {
         while !rest.is_empty() {
             let part;
             (part, rest) = rest.split_at(end_of_part(rest, MOST_NAMED));
-            let mut body = self.body.clone();
-            name_studies(&mut body, self.query, &uids(part.iter().copied()));
-            let counted = count_of(self.context, &Value::Object(body))?;
+            let counted = self.count_among(part)?;
             if self.are_alone(part)? {
                 count += counted;
-            } else if self.kept_for.is_some() {
+                continue;
+            }
+            if self.kept_for.is_some() {
                 return Ok(Err(Outdated));
-            } else {
-                count += self.carefully(&in_parts(part, NEXT))?.len();
+            }
+            for slice in slices(part) {
+                let counted = self.count_among(slice)?;
+                count += if self.are_alone(slice)? { counted } else { self.carefully(slice)?.len() };
             }
         }
         Ok(Ok(count))
+    }
+
+    /// How many are found by the UIDs of these studies.
+    fn count_among(self, studies: &[&Listed]) -> Result<usize, HostError> {
+        let mut body = self.body.clone();
+        name_studies(&mut body, self.query, &uids(studies.iter().copied()));
+        count_of(self.context, &Value::Object(body))
     }
 
     /// Whether nobody else's study carries one of the UIDs.
@@ -152,83 +189,100 @@ impl Among<'_> {
         })
     }
 
-    /// What is found by UIDs alone, until it is enough; and the parts that were named for it. `size`: of the next part.
-    fn swiftly<'s>(
-        self,
-        studies: &'s [&'s Listed],
-        limit: Option<usize>,
-        size: &mut usize,
-    ) -> Result<(Vec<&'s [&'s Listed]>, Vec<Value>), HostError> {
-        let (mut parts, mut found, mut rest) = (Vec::new(), Vec::new(), studies);
-        while !rest.is_empty() && limit.is_none_or(|limit| found.len() < limit) {
-            let part;
-            (part, rest) = rest.split_at(end_of_part(rest, *size));
-            parts.push(part);
-            let before = found.len();
-            let (mut body, can_be_paged) = self.naming(part);
-            // A server that answers less than is asked for would not say that there is more.
-            if can_be_paged && self.context.gate.resources.finds_all() {
-                if let Some(limit) = limit {
-                    body.insert("Limit".to_owned(), json!(limit - before));
-                } else if self.query.compares_uids_alone() {
-                    // UIDs have no case.
-                    body.insert("CaseSensitive".to_owned(), json!(true));
-                }
-            }
-            found.extend(found_by(self.context, &Value::Object(body))?);
-            *size = self.next_size(*size, found.len() - before, part.len());
-        }
-        Ok((parts, found))
+    /// Whether nothing but UIDs is compared, and so may be letter by letter: they have no case.
+    fn by_letter(self) -> bool {
+        // A server that answers less than is asked for is told so in a way that it does not take with this.
+        self.context.gate.resources.finds_all() && self.query.compares_uids_alone()
     }
 
-    /// What is found in these studies and not in others that carry their UIDs.
-    fn carefully(self, parts: &[&[&Listed]]) -> Result<Vec<Value>, HostError> {
+    /// How many are named at a time where much is found.
+    fn next(self) -> usize {
+        if self.by_letter() { NEXT_BY_LETTER } else { NEXT }
+    }
+
+    /// Whether so much is found among these studies that less of them is to be named at a time.
+    fn is_much(self, studies: &[&Listed]) -> Result<bool, HostError> {
+        let found = candidates(self.context, self.query, self.body, &uids(studies.iter().copied()))?;
+        Ok(found * studies.len() > 4 * self.next() * self.next())
+    }
+
+    /// What is found by UIDs alone, among so many studies or until it is enough. `size`: how many are named at first.
+    fn swiftly(
+        self,
+        studies: &'a [&'a Listed],
+        stretch: usize,
+        limit: Option<usize>,
+        mut size: usize,
+    ) -> Result<Vec<Part<'a>>, HostError> {
+        let (mut parts, mut rest, mut count) = (Vec::new(), studies, 0);
+        while !rest.is_empty() && studies.len() - rest.len() < stretch && limit.is_none_or(|limit| count < limit) {
+            let (mut part, _) = rest.split_at(end_of_part(rest, size));
+            // Little was found so far; here may be much, all at once.
+            if size > 2 * self.next() && self.is_much(part)? {
+                size = self.next();
+                (part, _) = rest.split_at(end_of_part(rest, size));
+            }
+            (_, rest) = rest.split_at(part.len());
+            let mut body = self.body.clone();
+            let can_be_paged = name_studies(&mut body, self.query, &uids(part.iter().copied()));
+            unpage(self.context, &mut body);
+            match limit {
+                // A server that answers less than is asked for would not say that there is more.
+                Some(limit) if can_be_paged && self.context.gate.resources.finds_all() => {
+                    body.insert("Limit".to_owned(), json!(limit - count));
+                }
+                None if self.by_letter() => {
+                    body.insert("CaseSensitive".to_owned(), json!(true));
+                }
+                _ => {}
+            }
+            let found = found_by(self.context, &Value::Object(body))?;
+            count += found.len();
+            let next = next_size(size, found.len(), part.len(), self.next());
+            parts.push(Part { studies: part, found, size, next });
+            size = next;
+        }
+        Ok(parts)
+    }
+
+    /// What is found in these studies and not in others that carry their UIDs, all of it.
+    fn carefully(self, studies: &[&Listed]) -> Result<Vec<Value>, HostError> {
         let mut found = Vec::new();
-        for part in parts {
-            let (body, _) = self.naming(part);
-            if self.are_alone(part)? {
+        for slice in slices(studies) {
+            let mut body = self.body.clone();
+            name_studies(&mut body, self.query, &uids(slice.iter().copied()));
+            unpage(self.context, &mut body);
+            if self.are_alone(slice)? {
                 found.extend(found_by(self.context, &Value::Object(body))?);
             } else if self.query.level == Level::Study {
                 let answer = found_by(self.context, &Value::Object(body))?;
-                let is_meant = |id: &str| part.iter().any(|listed| *listed.study.id == *id);
+                let is_meant = |id: &str| slice.iter().any(|listed| *listed.study.id == *id);
                 found.extend(answer.into_iter().filter(|resource| is_one_of(resource, is_meant)));
             } else {
-                for body in study_by_study(self.context, self.query, body, part.iter().copied())? {
+                for body in study_by_study(self.context, self.query, body, slice.iter().copied())? {
                     found.extend(found_by(self.context, &body)?);
                 }
             }
         }
+        // As the core has them, when all are named at once.
+        found.sort_by(|one, other| id_of(one).cmp(id_of(other)));
         Ok(found)
     }
+}
 
-    /// The query for all that is found by the UIDs of some studies; and whether the core pages such a query.
-    fn naming(self, studies: &[&Listed]) -> (Map<String, Value>, bool) {
-        let mut body = self.body.clone();
-        let can_be_paged = name_studies(&mut body, self.query, &uids(studies.iter().copied()));
-        unpage(self.context, &mut body);
-        (body, can_be_paged)
-    }
-
-    /// The same on each page, whatever its limit.
-    fn next_size(self, size: usize, found: usize, named: usize) -> usize {
-        next_size(size, found, named, if self.query.compares_uids_alone() { NEXT_BY_LETTER } else { NEXT })
-    }
+/// Studies some at a time.
+fn slices<'a>(studies: &'a [&'a Listed]) -> impl Iterator<Item = &'a [&'a Listed]> {
+    let mut rest = studies;
+    std::iter::from_fn(move || {
+        let slice;
+        (slice, rest) = rest.split_at(end_of_part(rest, NEXT));
+        (!slice.is_empty()).then_some(slice)
+    })
 }
 
 /// How many are named after a part of this size, when so much was found among so many; `next`: after much.
 pub(super) fn next_size(size: usize, found: usize, named: usize, next: usize) -> usize {
     if found * 4 < named { (size * 2).min(MOST) } else { next }
-}
-
-/// Studies in parts of this size.
-fn in_parts<'s>(mut studies: &'s [&'s Listed], size: usize) -> Vec<&'s [&'s Listed]> {
-    let mut parts = Vec::new();
-    while !studies.is_empty() {
-        let part;
-        (part, studies) = studies.split_at(end_of_part(studies, size));
-        parts.push(part);
-    }
-    parts
 }
 
 /// Where a part ends: studies with one UID stay together.

@@ -12,7 +12,7 @@ use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
 use super::parts::{FIRST, NEXT, next_size};
-use super::{Allowed, found_by, is_one_of, page, paged};
+use super::{Allowed, found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 
 /// How Orthanc lets the PatientID be written. A constraint in one spelling holds beside one in another.
@@ -93,8 +93,4 @@ impl Patients {
         body.insert("Since".to_owned(), json!(0));
         body
     }
-}
-
-fn id_of(resource: &Value) -> &str {
-    resource.as_str().or_else(|| resource.get("ID").and_then(Value::as_str)).unwrap_or_default()
 }
