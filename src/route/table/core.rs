@@ -53,7 +53,7 @@ pub(super) const ROUTES: &[Route] = &[
     core(ALL, "/webdav", Refused, "a tree of all patients, and a way to upload; PROPFIND arrives as GET"),
     core(ALL, "/webdav/{*rest}", Refused, "as above"),
     // Search.
-    core(POST, "/tools/find", Search, "below studies in an order (`OrderBy`): with a `Limit` where over 6,400 studies are allowed"),
+    core(POST, "/tools/find", Search, "below studies in an order (`OrderBy`): with a `Limit` where very many studies are allowed"),
     core(POST, "/tools/count-resources", Search, ""),
     core(POST, "/tools/lookup", Search, "would tell whether a PatientID or UID exists"),
     core(GET, "/tools/labels", Search, "only the labels that the asker may see"),
