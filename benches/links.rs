@@ -193,6 +193,12 @@ fn main() -> anyhow::Result<()> {
 
     println!("| | with {FEW} links | with {many} links | ratio |\n|---|--:|--:|--:|");
     compare("made (durable)", [&mut few, &mut lots], rounds, |side, _| side.make());
+    // What was just made is known, as long as nothing is taken from anybody.
+    for side in [&mut few, &mut lots] {
+        side.make();
+        let last = side.made.pop().expect("it was made");
+        side.take_back(&last.id);
+    }
     compare("first use, by token", [&mut few, &mut lots], rounds, |side, at| side.use_link(&side.made[at].token));
     compare("next use", [&mut few, &mut lots], rounds, |side, at| side.use_link(&side.made[at].token));
     compare("opened by its code (durable)", [&mut few, &mut lots], rounds, |side, at| side.open(&side.made[at].code));
