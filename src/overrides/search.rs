@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use self::naming::{can_be_named, candidates, carriers, count_of, name_studies, study_by_study, uids, unpage};
 use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
@@ -318,18 +319,6 @@ fn check_ordered(
     Err(HostError::FORBIDDEN)
 }
 
-/// How much the core finds by these UIDs before it compares it with them once more: as much as it finds in the end, or more
-/// where it has to read what is not in its index, or has regard to case.
-fn candidates(context: &Context<'_>, query: &Query, body: &Map<String, Value>, list: &str) -> Result<usize, HostError> {
-    let mut body = body.clone();
-    name_studies(&mut body, query, list);
-    body.remove("CaseSensitive");
-    if let Some(Value::Object(compared)) = body.get_mut("Query") {
-        compared.retain(|tag, _| tags::is_of_study(tag) || tags::is_of_series(tag));
-    }
-    count_of(context, &Value::Object(body))
-}
-
 /// So many studies are told apart in the answer.
 const FEW: usize = 20;
 
@@ -378,121 +367,11 @@ fn picked(
     Plan::Picked { body: Value::Object(body), ids }
 }
 
-/// Makes of a query one for all that it finds: what is paged then is the answer. A server that is configured to answer less
-/// (`LimitFindResults`) does so unless `Since` is said, and refuses that where it compares what is not in its index.
-fn unpage(context: &Context<'_>, body: &mut Map<String, Value>) {
-    body.remove("Since");
-    body.remove("Limit");
-    let compared = body.get("Query").and_then(Value::as_object).into_iter().flatten();
-    let mut compared = compared.filter(|(_, value)| value.as_str() != Some(""));
-    let is_in_index =
-        !is_case_sensitive(body) && compared.all(|(tag, _)| tags::is_of_study(tag) || tags::is_of_series(tag));
-    if is_in_index && !context.gate.resources.finds_all() {
-        body.insert("Since".to_owned(), json!(0));
-    }
-}
-
-/// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.
-fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> bool {
-    if let Some(Value::Object(compared)) = body.get_mut("Query") {
-        if let Some(tag) = &query.uid_tag {
-            compared.remove(tag);
-        }
-        compared.insert(tags::STUDY_UID.to_owned(), json!(list));
-    }
-    // UIDs have no case.
-    if query.compares_uids_alone() {
-        body.remove("CaseSensitive");
-    }
-    !is_case_sensitive(body)
-}
-
-fn is_case_sensitive(query: &Map<String, Value>) -> bool {
-    query.get("CaseSensitive") == Some(&Value::Bool(true))
-}
-
-/// How many studies carry one of these UIDs, and none of these labels.
-fn carriers(context: &Context<'_>, list: &str, without: Option<&BTreeSet<String>>) -> Result<usize, HostError> {
-    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
-    if let (Some(labels), Some(query)) = (without, query.as_object_mut()) {
-        query.insert("Labels".to_owned(), json!(labels));
-        query.insert("LabelsConstraint".to_owned(), json!("None"));
-    }
-    count_of(context, &query)
-}
-
-fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
-    let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
-    let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
-    let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
-    usize::try_from(count).map_err(|_| HostError::PLUGIN)
-}
-
-/// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
-/// identifier, one by one.
-fn study_by_study<'a>(
-    context: &Context<'_>,
-    query: &Query,
-    body: Map<String, Value>,
-    allowed: impl Iterator<Item = &'a Listed>,
-) -> Result<Vec<Value>, HostError> {
-    if query.body.contains_key("OrderBy") {
-        log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
-        return Err(HostError::FORBIDDEN);
-    }
-    let (mut alone, mut others) = (Vec::new(), Vec::new());
-    tell_apart(context, &allowed.collect::<Vec<_>>(), &mut alone, &mut others)?;
-    let mut bodies = Vec::new();
-    for Listed { study, .. } in others {
-        let mut body = body.clone();
-        if let Some(Value::Object(compared)) = body.get_mut("Query") {
-            compared.remove(tags::STUDY_UID);
-        }
-        // Those of other patients are not among the allowed ones here.
-        body.remove("ParentPatient");
-        body.insert("ParentStudy".to_owned(), json!(*study.id));
-        bodies.push(Value::Object(body));
-    }
-    if !alone.is_empty() {
-        let mut body = body;
-        if let Some(Value::Object(compared)) = body.get_mut("Query") {
-            compared.insert(tags::STUDY_UID.to_owned(), json!(uids(alone.into_iter())));
-        }
-        bodies.push(Value::Object(body));
-    }
-    Ok(bodies)
-}
-
-/// Which studies share their UID with none but others of these: asked of all together, and of each half where it is not so.
-fn tell_apart<'a>(
-    context: &Context<'_>,
-    studies: &[&'a Listed],
-    alone: &mut Vec<&'a Listed>,
-    others: &mut Vec<&'a Listed>,
-) -> Result<(), HostError> {
-    if carriers(context, &uids(studies.iter().copied()), None)? == studies.len() {
-        alone.extend(studies);
-    } else if let [_, _, ..] = studies {
-        let (one, other) = studies.split_at(studies.len() / 2);
-        tell_apart(context, one, alone, others)?;
-        tell_apart(context, other, alone, others)?;
-    } else {
-        others.extend(studies);
-    }
-    Ok(())
-}
-
 /// The labels that a kept list was made for.
 type LabelSet = Arc<BTreeSet<String>>;
 
 /// Studies by Orthanc identifier.
 type Allowed = BTreeMap<Arc<str>, Listed>;
-
-/// Each once, as DICOM lists them.
-fn uids<'a>(studies: impl Iterator<Item = &'a Listed>) -> String {
-    let uids: BTreeSet<&str> = studies.map(|listed| &*listed.study.uid).collect();
-    uids.into_iter().collect::<Vec<_>>().join("\\")
-}
 
 /// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
 /// links' UIDs, each checked once more by the policy.
@@ -550,12 +429,6 @@ fn allowed_studies(
             && parent.is_none_or(|parent| *parent == *listed.patient)
     });
     Ok((found, kept_for))
-}
-
-/// Whether a UID in a query stands for itself: to the core a backslash parts the elements of a list, and what stands beside
-/// it may be the UID of somebody else's study; and wildcards it takes in no UID that stands alone.
-fn can_be_named(uid: &str) -> bool {
-    !uid.contains(['\\', '*', '?'])
 }
 
 fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut Allowed) {
@@ -625,6 +498,7 @@ fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u
     Ok(pretty(&answer))
 }
 
+mod naming;
 mod parts;
 mod patients;
 

@@ -8,10 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
-use super::{
-    Allowed, LabelSet, allowed_studies, candidates, carriers, count_of, found_by, id_of, is_one_of, name_studies, page,
-    paged, study_by_study, uids, unpage,
-};
+use super::naming::{candidates, carriers, count_of, name_studies, study_by_study, uids, unpage};
+use super::{Allowed, LabelSet, allowed_studies, found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
 

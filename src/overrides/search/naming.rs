@@ -1,0 +1,150 @@
+//! Studies named by their UIDs in a query, and whether somebody else's study carries one of them.
+//!
+//! Knows nothing of how the allowed studies are found, nor of how a query is answered.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::super::Context;
+use super::super::query::Query;
+use crate::host::HostError;
+use crate::resource::Listed;
+use crate::route::tags;
+
+/// Each once, as DICOM lists them.
+pub(super) fn uids<'a>(studies: impl Iterator<Item = &'a Listed>) -> String {
+    let uids: BTreeSet<&str> = studies.map(|listed| &*listed.study.uid).collect();
+    uids.into_iter().collect::<Vec<_>>().join("\\")
+}
+
+/// Whether a UID in a query stands for itself: to the core a backslash parts the elements of a list, and what stands beside
+/// it may be the UID of somebody else's study; and wildcards it takes in no UID that stands alone.
+pub(super) fn can_be_named(uid: &str) -> bool {
+    !uid.contains(['\\', '*', '?'])
+}
+
+/// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.
+pub(super) fn name_studies(body: &mut Map<String, Value>, query: &Query, list: &str) -> bool {
+    if let Some(Value::Object(compared)) = body.get_mut("Query") {
+        if let Some(tag) = &query.uid_tag {
+            compared.remove(tag);
+        }
+        compared.insert(tags::STUDY_UID.to_owned(), json!(list));
+    }
+    // UIDs have no case.
+    if query.compares_uids_alone() {
+        body.remove("CaseSensitive");
+    }
+    !is_case_sensitive(body)
+}
+
+/// Makes of a query one for all that it finds: what is paged then is the answer. A server that is configured to answer less
+/// (`LimitFindResults`) does so unless `Since` is said, and refuses that where it compares what is not in its index.
+pub(super) fn unpage(context: &Context<'_>, body: &mut Map<String, Value>) {
+    body.remove("Since");
+    body.remove("Limit");
+    let compared = body.get("Query").and_then(Value::as_object).into_iter().flatten();
+    let mut compared = compared.filter(|(_, value)| value.as_str() != Some(""));
+    let is_in_index =
+        !is_case_sensitive(body) && compared.all(|(tag, _)| tags::is_of_study(tag) || tags::is_of_series(tag));
+    if is_in_index && !context.gate.resources.finds_all() {
+        body.insert("Since".to_owned(), json!(0));
+    }
+}
+
+pub(super) fn is_case_sensitive(query: &Map<String, Value>) -> bool {
+    query.get("CaseSensitive") == Some(&Value::Bool(true))
+}
+
+/// How many studies carry one of these UIDs, and none of these labels.
+pub(super) fn carriers(
+    context: &Context<'_>,
+    list: &str,
+    without: Option<&BTreeSet<String>>,
+) -> Result<usize, HostError> {
+    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
+    if let (Some(labels), Some(query)) = (without, query.as_object_mut()) {
+        query.insert("Labels".to_owned(), json!(labels));
+        query.insert("LabelsConstraint".to_owned(), json!("None"));
+    }
+    count_of(context, &query)
+}
+
+pub(super) fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
+    let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
+    let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
+    usize::try_from(count).map_err(|_| HostError::PLUGIN)
+}
+
+/// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
+/// identifier, one by one.
+pub(super) fn study_by_study<'a>(
+    context: &Context<'_>,
+    query: &Query,
+    body: Map<String, Value>,
+    allowed: impl Iterator<Item = &'a Listed>,
+) -> Result<Vec<Value>, HostError> {
+    if query.body.contains_key("OrderBy") {
+        log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
+        return Err(HostError::FORBIDDEN);
+    }
+    let (mut alone, mut others) = (Vec::new(), Vec::new());
+    tell_apart(context, &allowed.collect::<Vec<_>>(), &mut alone, &mut others)?;
+    let mut bodies = Vec::new();
+    for Listed { study, .. } in others {
+        let mut body = body.clone();
+        if let Some(Value::Object(compared)) = body.get_mut("Query") {
+            compared.remove(tags::STUDY_UID);
+        }
+        // Those of other patients are not among the allowed ones here.
+        body.remove("ParentPatient");
+        body.insert("ParentStudy".to_owned(), json!(*study.id));
+        bodies.push(Value::Object(body));
+    }
+    if !alone.is_empty() {
+        let mut body = body;
+        if let Some(Value::Object(compared)) = body.get_mut("Query") {
+            compared.insert(tags::STUDY_UID.to_owned(), json!(uids(alone.into_iter())));
+        }
+        bodies.push(Value::Object(body));
+    }
+    Ok(bodies)
+}
+
+/// Which studies share their UID with none but others of these: asked of all together, and of each half where it is not so.
+pub(super) fn tell_apart<'a>(
+    context: &Context<'_>,
+    studies: &[&'a Listed],
+    alone: &mut Vec<&'a Listed>,
+    others: &mut Vec<&'a Listed>,
+) -> Result<(), HostError> {
+    if carriers(context, &uids(studies.iter().copied()), None)? == studies.len() {
+        alone.extend(studies);
+    } else if let [_, _, ..] = studies {
+        let (one, other) = studies.split_at(studies.len() / 2);
+        tell_apart(context, one, alone, others)?;
+        tell_apart(context, other, alone, others)?;
+    } else {
+        others.extend(studies);
+    }
+    Ok(())
+}
+
+/// How much the core finds by these UIDs before it compares it with them once more: as much as it finds in the end, or more
+/// where it has to read what is not in its index, or has regard to case.
+pub(super) fn candidates(
+    context: &Context<'_>,
+    query: &Query,
+    body: &Map<String, Value>,
+    list: &str,
+) -> Result<usize, HostError> {
+    let mut body = body.clone();
+    name_studies(&mut body, query, list);
+    body.remove("CaseSensitive");
+    if let Some(Value::Object(compared)) = body.get_mut("Query") {
+        compared.retain(|tag, _| tags::is_of_study(tag) || tags::is_of_series(tag));
+    }
+    count_of(context, &Value::Object(body))
+}
