@@ -241,8 +241,11 @@ fn logs(domain: &Domain, browser: &Browser, token: &str) {
     let answer =
         Browser::new(DOMAIN, &broken, [127, 0, 0, 1]).send(&Request::get(&format!("/orthanc/?token={secret}")));
     assert_eq!(answer.status, 502);
-    for (log, line) in [(domain.nginx.log(), "GET /orthanc/system 200"), (broken.log(), "GET /orthanc/ 502")] {
-        assert!(log.contains(line), "no {line} in {log}");
+    for (nginx, line) in [(&domain.nginx, "GET /orthanc/system 200"), (&broken, "GET /orthanc/ 502")] {
+        // The line is written after the answer.
+        wait_until(SOON, || nginx.log().contains(line).then_some(()))
+            .unwrap_or_else(|| panic!("no {line}: {}", nginx.log()));
+        let log = nginx.log();
         assert!(!log.contains(token) && !log.contains(secret) && !log.contains('?'), "{log}");
     }
     assert!(domain.nginx.log().contains("GET /orthanc/auth/links/"), "the path without the code is there");
