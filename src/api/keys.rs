@@ -160,7 +160,7 @@ fn create(call: &Call<'_>) -> Answer {
         expires_at: request.expires_at,
         last_use: None,
     })?;
-    call.api.gate.identities.expect(key.expose(), call.now);
+    call.api.gate.identities.verify_ahead(key.expose(), call.now);
     log::warn!("{} {:?} made the API key {id} named {:?}", maker.kind, maker.name, request.name);
     Ok(ok(&json!({
         "ID": id,

@@ -92,7 +92,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
         &NewLink { id: &id, link_type, resources: &resources, not_before, expires_at, options: &options, code },
     )?;
     if share_token::looks_like_share(&token) {
-        call.api.gate.identities.expect(&token, call.now);
+        call.api.gate.identities.verify_ahead(&token, call.now);
     }
     let mut answer = json!({"Token": token, "Url": url});
     if let Some(members) = answer.as_object_mut() {

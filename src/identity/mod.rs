@@ -219,7 +219,7 @@ impl Identities {
 
     /// Verifies a key or a link that was made this moment, so that its first use finds it known. That follows at once, as a
     /// rule: Orthanc Explorer 2 makes a link for each click on a viewer.
-    pub fn expect(&self, text: &str, now: UnixTime) {
+    pub fn verify_ahead(&self, text: &str, now: UnixTime) {
         let credential = Credential { source: Source::TokenHeader, kind: CredentialKind::Token, text };
         // What is not valid yet, or opened by its code only, is told to whoever uses it.
         drop(self.verify(&credential, "", now));
