@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use self::naming::{can_be_named, candidates, carriers, count_of, name_studies, study_by_study, uids, unpage};
+use self::naming::{are_alone, can_be_named, candidates, count_of, name_studies, study_by_study, uids, unpage};
 use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
@@ -244,11 +244,11 @@ fn among_allowed(
             return Ok(picked(context, body, query, &list, ids));
         }
         // What was looked up may be some seconds old: another study may have come since.
-        if carriers(context, &list, None)? == ids.len() {
+        if are_alone(context, &list, |id| ids.contains(id), &Listing::of(scope))? {
             return Ok(named_alone(context, body, query, &list));
         }
     }
-    let (mut allowed, kept_for) = allowed_studies(context, scope, query, false)?;
+    let (mut allowed, listing) = allowed_studies(context, scope, query, false)?;
     if allowed.is_empty() {
         return Ok(Plan::Nothing);
     }
@@ -260,7 +260,7 @@ fn among_allowed(
     // The core compares each answer with each UID of the list.
     let is_ordered = finds && body.contains_key("OrderBy");
     if allowed.len() > parts::FIRST && !is_ordered {
-        return Ok(Plan::Parts(parts::Parts { body, allowed, kept_for }));
+        return Ok(Plan::Parts(parts::Parts { body, allowed, listing }));
     }
     let mut list = uids(allowed.values());
     if is_ordered {
@@ -270,18 +270,14 @@ fn among_allowed(
         check_ordered(context, query, (&body, &list, allowed.len()), limit)?;
     }
     // Two patients may have studies with one UID, and only one of them be allowed.
-    let mut is_alone = match &kept_for {
-        // Whatever came or went since: nobody else's study is among the carriers.
-        Some(own) => carriers(context, &list, Some(own))? == 0,
-        None => carriers(context, &list, None)? == allowed.len(),
-    };
-    if kept_for.is_some() && !is_alone {
+    let mut is_alone = are_alone(context, &list, |id| allowed.contains_key(id), &listing)?;
+    if listing.is_kept && !is_alone {
         (allowed, _) = allowed_studies(context, scope, query, true)?;
         if allowed.is_empty() {
             return Ok(Plan::Nothing);
         }
         list = uids(allowed.values());
-        is_alone = carriers(context, &list, None)? == allowed.len();
+        is_alone = are_alone(context, &list, |id| allowed.contains_key(id), &listing)?;
     }
     if is_alone {
         return Ok(named_alone(context, body, query, &list));
@@ -295,7 +291,7 @@ fn among_allowed(
     }
     name_studies(&mut body, query, &list);
     unpage(context, &mut body);
-    Ok(Plan::Several(study_by_study(context, query, body, allowed.values())?))
+    Ok(Plan::Several(study_by_study(context, query, body, allowed.values(), &listing)?))
 }
 
 /// What is ordered is asked for at once: what the core would compare with the UIDs of these studies may not be so much that
@@ -367,8 +363,26 @@ fn picked(
     Plan::Picked { body: Value::Object(body), ids }
 }
 
-/// The labels that a kept list was made for.
-type LabelSet = Arc<BTreeSet<String>>;
+/// How the allowed studies were found.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Listing {
+    /// Labels of which each carries one; `None` where links open some of them.
+    labels: Option<Arc<BTreeSet<String>>>,
+    /// Some time ago.
+    is_kept: bool,
+}
+
+impl Listing {
+    /// Of studies that a scope allows, found at this moment.
+    fn of(scope: &Scope) -> Self {
+        let Scope::Limited(identities) = scope else { return Self::default() };
+        let has_links = identities.iter().any(|identity| identity.link.is_some());
+        match scope.labels() {
+            Labels::Only(own) if !has_links => Self { labels: Some(own), is_kept: false },
+            _ => Self::default(),
+        }
+    }
+}
 
 /// Studies by Orthanc identifier.
 type Allowed = BTreeMap<Arc<str>, Listed>;
@@ -376,27 +390,26 @@ type Allowed = BTreeMap<Arc<str>, Listed>;
 /// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
 /// links' UIDs, each checked once more by the policy.
 ///
-/// Below studies, and without links, they may come from a list that was kept, unless `now` is said. Then the labels come
-/// with it that it was made for, and it is for the caller to see that all carriers of its UIDs still have one of those.
+/// Below studies, and without links, they may come from a list that was kept, unless `now` is said.
 fn allowed_studies(
     context: &Context<'_>,
     scope: &Scope,
     query: &Query,
     now: bool,
-) -> Result<(Allowed, Option<LabelSet>), HostError> {
+) -> Result<(Allowed, Listing), HostError> {
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
     let resources = &context.gate.resources;
     let mut found = Allowed::new();
-    let mut kept_for = None;
+    let mut listing = Listing::of(scope);
     if let Labels::Only(own) = scope.labels()
         && !own.is_empty()
     {
         let mut criteria = query.study_criteria();
         let is_below = matches!(query.level, Level::Series | Level::Instance);
-        if criteria.is_empty() && is_below && identities.iter().all(|identity| identity.link.is_none()) {
-            let listing = resources.labelled(&own, now)?;
-            allow(scope, listing.studies.iter().cloned(), &mut found);
-            kept_for = listing.is_kept.then_some(own);
+        if criteria.is_empty() && is_below && listing.labels.is_some() {
+            let listed = resources.labelled(&own, now)?;
+            allow(scope, listed.studies.iter().cloned(), &mut found);
+            listing.is_kept = listed.is_kept;
         } else {
             criteria = [("Query".to_owned(), Value::Object(criteria))].into_iter().collect();
             criteria.insert("Labels".to_owned(), json!(*own));
@@ -428,7 +441,7 @@ fn allowed_studies(
             && query.may_mean(&listed.study.uid)
             && parent.is_none_or(|parent| *parent == *listed.patient)
     });
-    Ok((found, kept_for))
+    Ok((found, listing))
 }
 
 fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut Allowed) {

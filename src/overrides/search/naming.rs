@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::Context;
 use super::super::query::Query;
+use super::{Listing, found_by, is_one_of};
 use crate::host::HostError;
 use crate::resource::Listed;
 use crate::route::tags;
@@ -57,25 +58,40 @@ pub(super) fn is_case_sensitive(query: &Map<String, Value>) -> bool {
     query.get("CaseSensitive") == Some(&Value::Bool(true))
 }
 
-/// How many studies carry one of these UIDs, and none of these labels.
-pub(super) fn carriers(
-    context: &Context<'_>,
-    list: &str,
-    without: Option<&BTreeSet<String>>,
-) -> Result<usize, HostError> {
-    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
-    if let (Some(labels), Some(query)) = (without, query.as_object_mut()) {
-        query.insert("Labels".to_owned(), json!(labels));
-        query.insert("LabelsConstraint".to_owned(), json!("None"));
-    }
-    count_of(context, &query)
-}
-
 pub(super) fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
     let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
     let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
     let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
     usize::try_from(count).map_err(|_| HostError::PLUGIN)
+}
+
+/// Whether nobody else's study carries one of these UIDs, whatever came and went since those that may be seen were found.
+/// Where each of them carries a label: whether none is without. Else whether `is_one` says of all that it is one of them.
+pub(super) fn are_alone(
+    context: &Context<'_>,
+    list: &str,
+    is_one: impl Fn(&str) -> bool,
+    listing: &Listing,
+) -> Result<bool, HostError> {
+    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
+    let Some(body) = query.as_object_mut() else { return Err(HostError::PLUGIN) };
+    if let Some(labels) = &listing.labels {
+        body.insert("Labels".to_owned(), json!(**labels));
+        body.insert("LabelsConstraint".to_owned(), json!("None"));
+        return Ok(count_of(context, &query)? == 0);
+    }
+    unpage(context, body);
+    Ok(found_by(context, &query)?.iter().all(|study| is_one_of(study, &is_one)))
+}
+
+/// The same of these studies' UIDs.
+pub(super) fn all_are_alone(context: &Context<'_>, studies: &[&Listed], listing: &Listing) -> Result<bool, HostError> {
+    let list = uids(studies.iter().copied());
+    if listing.labels.is_some() {
+        return are_alone(context, &list, |_| false, listing);
+    }
+    let ids: BTreeSet<&str> = studies.iter().map(|listed| &*listed.study.id).collect();
+    are_alone(context, &list, |id| ids.contains(id), listing)
 }
 
 /// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
@@ -85,13 +101,14 @@ pub(super) fn study_by_study<'a>(
     query: &Query,
     body: Map<String, Value>,
     allowed: impl Iterator<Item = &'a Listed>,
+    listing: &Listing,
 ) -> Result<Vec<Value>, HostError> {
     if query.body.contains_key("OrderBy") {
         log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
         return Err(HostError::FORBIDDEN);
     }
     let (mut alone, mut others) = (Vec::new(), Vec::new());
-    tell_apart(context, &allowed.collect::<Vec<_>>(), &mut alone, &mut others)?;
+    tell_apart(context, &allowed.collect::<Vec<_>>(), listing, &mut alone, &mut others)?;
     let mut bodies = Vec::new();
     for Listed { study, .. } in others {
         let mut body = body.clone();
@@ -113,19 +130,20 @@ pub(super) fn study_by_study<'a>(
     Ok(bodies)
 }
 
-/// Which studies share their UID with none but others of these: asked of all together, and of each half where it is not so.
+/// Which studies share their UID with nobody else's: asked of all together, and of each half where it is not so.
 pub(super) fn tell_apart<'a>(
     context: &Context<'_>,
     studies: &[&'a Listed],
+    listing: &Listing,
     alone: &mut Vec<&'a Listed>,
     others: &mut Vec<&'a Listed>,
 ) -> Result<(), HostError> {
-    if carriers(context, &uids(studies.iter().copied()), None)? == studies.len() {
+    if all_are_alone(context, studies, listing)? {
         alone.extend(studies);
     } else if let [_, _, ..] = studies {
         let (one, other) = studies.split_at(studies.len() / 2);
-        tell_apart(context, one, alone, others)?;
-        tell_apart(context, other, alone, others)?;
+        tell_apart(context, one, listing, alone, others)?;
+        tell_apart(context, other, listing, alone, others)?;
     } else {
         others.extend(studies);
     }

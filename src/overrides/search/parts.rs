@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
-use super::naming::{candidates, carriers, count_of, name_studies, study_by_study, uids, unpage};
-use super::{Allowed, LabelSet, allowed_studies, found_by, id_of, is_one_of, page, paged};
+use super::naming::{all_are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
+use super::{Allowed, Listing, allowed_studies, found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
 
@@ -49,21 +49,21 @@ pub(super) struct Parts {
     pub(super) body: Map<String, Value>,
     /// Where something may be found.
     pub(super) allowed: Allowed,
-    /// With which labels that was listed some time ago; `None`: just now.
-    pub(super) kept_for: Option<LabelSet>,
+    /// How these were found.
+    pub(super) listing: Listing,
 }
 
 impl Parts {
     /// The query's page of the answers, without what may not be known.
     pub(super) fn find(&self, context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<Value>, HostError> {
-        let among = |allowed: &Allowed, kept_for: Option<&LabelSet>| {
-            Among { context, query, body: &self.body, kept_for }.find(&in_order(allowed))
+        let among = |allowed: &Allowed, listing: &Listing| {
+            Among { context, query, body: &self.body, listing }.find(&in_order(allowed))
         };
-        let found = match among(&self.allowed, self.kept_for.as_ref())? {
+        let found = match among(&self.allowed, &self.listing)? {
             Ok(found) => found,
             Err(Outdated) => {
-                let (allowed, _) = allowed_studies(context, scope, query, true)?;
-                among(&allowed, None)?.map_err(|Outdated| HostError::PLUGIN)?
+                let (allowed, listing) = allowed_studies(context, scope, query, true)?;
+                among(&allowed, &listing)?.map_err(|Outdated| HostError::PLUGIN)?
             }
         };
         paged(context, scope, query, found)
@@ -71,14 +71,14 @@ impl Parts {
 
     /// How many there are. The query has no page.
     pub(super) fn count(&self, context: &Context<'_>, scope: &Scope, query: &Query) -> Result<usize, HostError> {
-        let among = |allowed: &Allowed, kept_for: Option<&LabelSet>| {
-            Among { context, query, body: &self.body, kept_for }.count(&in_order(allowed))
+        let among = |allowed: &Allowed, listing: &Listing| {
+            Among { context, query, body: &self.body, listing }.count(&in_order(allowed))
         };
-        match among(&self.allowed, self.kept_for.as_ref())? {
+        match among(&self.allowed, &self.listing)? {
             Ok(count) => Ok(count),
             Err(Outdated) => {
-                let (allowed, _) = allowed_studies(context, scope, query, true)?;
-                among(&allowed, None)?.map_err(|Outdated| HostError::PLUGIN)
+                let (allowed, listing) = allowed_studies(context, scope, query, true)?;
+                among(&allowed, &listing)?.map_err(|Outdated| HostError::PLUGIN)
             }
         }
     }
@@ -96,7 +96,7 @@ struct Among<'a> {
     context: &'a Context<'a>,
     query: &'a Query,
     body: &'a Map<String, Value>,
-    kept_for: Option<&'a LabelSet>,
+    listing: &'a Listing,
 }
 
 /// Some of the studies, and what was found by their UIDs.
@@ -128,7 +128,7 @@ impl<'a> Among<'a> {
                 }
                 continue;
             }
-            if self.kept_for.is_some() {
+            if self.listing.is_kept {
                 return Ok(Err(Outdated));
             }
             let is_one = parts.len() == 1;
@@ -160,7 +160,7 @@ impl<'a> Among<'a> {
                 count += counted;
                 continue;
             }
-            if self.kept_for.is_some() {
+            if self.listing.is_kept {
                 return Ok(Err(Outdated));
             }
             for slice in slices(part) {
@@ -180,11 +180,7 @@ impl<'a> Among<'a> {
 
     /// Whether nobody else's study carries one of the UIDs.
     fn are_alone(self, studies: &[&Listed]) -> Result<bool, HostError> {
-        let list = uids(studies.iter().copied());
-        Ok(match self.kept_for {
-            Some(own) => carriers(self.context, &list, Some(own))? == 0,
-            None => carriers(self.context, &list, None)? == studies.len(),
-        })
+        all_are_alone(self.context, studies, self.listing)
     }
 
     /// Whether nothing but UIDs is compared, and so may be letter by letter: they have no case.
@@ -257,7 +253,7 @@ impl<'a> Among<'a> {
                 let is_meant = |id: &str| slice.iter().any(|listed| *listed.study.id == *id);
                 found.extend(answer.into_iter().filter(|resource| is_one_of(resource, is_meant)));
             } else {
-                for body in study_by_study(self.context, self.query, body, slice.iter().copied())? {
+                for body in study_by_study(self.context, self.query, body, slice.iter().copied(), self.listing)? {
                     found.extend(found_by(self.context, &body)?);
                 }
             }

@@ -1,5 +1,7 @@
 //! Searches below studies whose allowed studies come from a list that was kept.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::testing::study;
 
@@ -112,6 +114,24 @@ fn what_others_did_unheard_shows_nothing_foreign() {
     }
 }
 
+/// There are as many carriers of the listed UIDs as were listed, and not all of them are allowed.
+#[test]
+fn what_comes_and_goes_while_it_is_searched_shows_nothing_foreign() {
+    for level in ["Series", "Instance"] {
+        let (bed, askers) = bed_with_validity(studies(), HOUR);
+        let ext = &askers[0];
+        let host = Arc::clone(&bed.host);
+        // After the allowed studies were listed.
+        *bed.host.meanwhile.lock() = Some(Box::new(move || {
+            let mut studies = host.studies.lock();
+            studies.retain(|study| study.name != "a1");
+            studies.push(twin("h1", &["int"]));
+        }));
+        assert_eq!(in_order(value(&search(&bed, ext, level))), expected(&bed, ext, level), "{level}");
+        assert!(bed.host.meanwhile.lock().is_none());
+    }
+}
+
 #[test]
 fn a_foreign_twin_does_not_end_what_is_found() {
     let (bed, askers) = bed_with_validity(studies(), HOUR);
@@ -161,4 +181,10 @@ fn what_a_link_names_is_asked_for_once_and_is_not_what_came_since() {
     assert_eq!(find("Study", true).0, study);
     assert_eq!(find("Series", true).0, series);
     assert_eq!(find("Series", false).0, ids);
+
+    // As many studies carry the UID as were looked up.
+    bed.host.studies.lock().retain(|study| study.name != "a1");
+    for (level, expand) in [("Study", true), ("Series", true), ("Series", false), ("Instance", true)] {
+        assert_eq!(find(level, expand).0, json!([]), "{level}");
+    }
 }

@@ -2,10 +2,11 @@
 //! query on a bare Orthanc with the same studies.
 //!
 //! Two patterns are looked for: the cost grows with the allowed studies or the answer, never with the foreign ones, and
-//! at study level it is that of the same query with the label written into it (decision 16).
+//! at study level it is that of the same query with the label written into it (decision 16). That query is also asked of
+//! a server whose plugin only hands it on, which is what being asked at all costs.
 use super::load::{self, Times};
 use super::processor::Processors;
-use super::variants::{Variant, always, start};
+use super::variants::{Variant, always, empty_override, start};
 use super::{median, p50};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -30,14 +31,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// largest one takes a while.
 pub(super) fn run(version: Version, sizes: &[usize], rounds: usize) -> Result<()> {
     let library = plugin::release_library()?;
+    let empty = empty_override(version)?;
     let processors = Processors::find()?;
-    println!("| studies | level | query | allowed | limited user | bare | bare, label written in | ratio | range |");
-    println!("|--:|---|---|--:|--:|--:|--:|--:|--:|");
+    println!(
+        "| studies | level | query | allowed | limited user | bare | bare, label written in | ratio | range | empty override, label written in | ratio | range |"
+    );
+    println!("|--:|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for size in sizes {
         let index = index(version, *size)?;
-        let (bare, gated) = (copy(&index, "bare")?, copy(&index, "gated")?);
+        let [bare, handing_on, gated] = ["bare", "handing-on", "gated"].map(|name| copy(&index, name));
+        let (bare, handing_on, gated) = (bare?, handing_on?, gated?);
         let builders = [
             builder(version, bare.path()),
+            builder(version, handing_on.path()).plugin(&empty),
             builder(version, gated.path()).plugin(&library).configure(&configuration()?),
         ];
         // What is compared comes before what takes long, which leaves a server's memory in another order.
@@ -47,9 +53,10 @@ pub(super) fn run(version: Version, sizes: &[usize], rounds: usize) -> Result<()
             eprintln!("bench: searches among {size}, round {round} of {rounds}");
             // Started anew: two processes of the same program differ by a few percent for as long as they live.
             let servers = start(&builders, processors.as_ref())?;
-            let [bare, gated] = servers.as_slice() else { bail!("two servers") };
+            let [bare, handing_on, gated] = servers.as_slice() else { bail!("three servers") };
             for line in &mut lines {
-                line.measure(bare, gated).with_context(|| format!("{} {}, {}", line.level, line.name, line.label))?;
+                line.measure(bare, handing_on, gated)
+                    .with_context(|| format!("{} {}, {}", line.level, line.name, line.label))?;
             }
         }
         processors.as_ref().map_or(Ok(()), Processors::free)?;
@@ -69,10 +76,16 @@ struct Line {
     allowed: usize,
     limited: Vec<f64>,
     bare: Vec<f64>,
-    /// With the label in the query, at study level. Labels lie at the studies: only there does the bare server know
-    /// them.
-    labelled: Vec<f64>,
-    /// Against that.
+    /// With the label in the query, at study level: of the bare server, and of the one whose plugin hands on. Labels lie
+    /// at the studies: only there do these servers know them.
+    labelled: [Against; 2],
+}
+
+/// The same answer from another server.
+#[derive(Default)]
+struct Against {
+    times: Vec<f64>,
+    /// What the limited user's cost in the same turns, against these.
     ratios: Vec<f64>,
 }
 
@@ -87,51 +100,56 @@ fn lines(size: usize, level: &'static str) -> Vec<Line> {
             ("count", "/tools/count-resources", json!({"Level": level, "Query": {}})),
         ]
         .map(|(name, route, query)| {
-            let [limited, bare, labelled, ratios] = [const { Vec::new() }; 4];
+            let (limited, bare, labelled) = Default::default();
             let allowed = size.div_ceil(share);
-            Line { level, name, route, query, label, allowed, limited, bare, labelled, ratios }
+            Line { level, name, route, query, label, allowed, limited, bare, labelled }
         })
     };
     LABELS.into_iter().flat_map(of_label).collect()
 }
 
 impl Line {
-    fn measure(&mut self, bare: &Orthanc, gated: &Orthanc) -> Result<()> {
+    fn measure(&mut self, bare: &Orthanc, handing_on: &Orthanc, gated: &Orthanc) -> Result<()> {
         let credential = testbed::http::basic_value(self.label, self.label);
         let limited = always("limited user", gated.address(), Some(("Authorization", credential)));
         let bare = always("bare", bare.address(), None);
+        let handing_on = always("empty override", handing_on.address(), None);
         let request = Request::new("POST", self.route).json(&self.query);
         let times = in_turns([(&limited, &request), (&bare, &request)])?;
+        self.limited.push(p50(&times.ours));
         self.bare.push(p50(&times.theirs));
         if self.level != "Study" {
-            self.limited.push(p50(&times.ours));
             return Ok(());
         }
         let mut labelled = self.query.clone();
         labelled["Labels"] = json!([self.label]);
         let labelled = Request::new("POST", self.route).json(&labelled);
-        let sides = [(&limited, &request), (&bare, &labelled)];
-        same_answer(sides)?;
-        let times = in_turns(sides)?;
-        let (ours, theirs) = (p50(&times.ours), p50(&times.theirs));
-        self.limited.push(ours);
-        self.labelled.push(theirs);
-        self.ratios.push(ours / theirs);
+        for (against, server) in self.labelled.iter_mut().zip([&bare, &handing_on]) {
+            let sides = [(&limited, &request), (server, &labelled)];
+            same_answer(sides)?;
+            let times = in_turns(sides)?;
+            let (ours, theirs) = (p50(&times.ours), p50(&times.theirs));
+            against.times.push(theirs);
+            against.ratios.push(ours / theirs);
+        }
         Ok(())
     }
 
     fn print(&mut self, size: usize) -> Result<()> {
-        let shown = |times: &mut [f64]| format!("{:.1} ms", median(times) / 1e3);
+        let shown = |times: &mut [f64]| format!("{:.2} ms", median(times) / 1e3);
         let (limited, bare) = (shown(&mut self.limited), shown(&mut self.bare));
         let Self { level, name, allowed, .. } = self;
-        print!("| {size} | {level} | {name} | {allowed} | {limited} | {bare} | ");
-        if self.ratios.is_empty() {
-            println!("– | – | – |");
-            return Ok(());
+        print!("| {size} | {level} | {name} | {allowed} | {limited} | {bare} |");
+        for Against { times, ratios } in &mut self.labelled {
+            if ratios.is_empty() {
+                print!(" – | – | – |");
+                continue;
+            }
+            let ratio = median(ratios);
+            let (lowest, highest) = ratios.first().zip(ratios.last()).context("no rounds")?;
+            print!(" {} | {ratio:.3} | {lowest:.3}–{highest:.3} |", shown(times));
         }
-        let ratio = median(&mut self.ratios);
-        let (lowest, highest) = self.ratios.first().zip(self.ratios.last()).context("no rounds")?;
-        println!("{} | {ratio:.3} | {lowest:.3}–{highest:.3} |", shown(&mut self.labelled));
+        println!();
         Ok(())
     }
 }
