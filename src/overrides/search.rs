@@ -5,12 +5,12 @@
 //! (decision 15). Where the query can say so itself, the core does all the work (`Plan::Narrowed`); else the allowed
 //! studies are found first and named in the query.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use self::naming::{are_alone, can_be_named, candidates, count_of, name_studies, study_by_study, uids, unpage};
+use self::allowed::{Listing, allowed_studies, named_and_allowed};
+use self::naming::{are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
 use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
@@ -22,8 +22,7 @@ use crate::json::pretty;
 use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
-use crate::resource::{Level, Listed, Located, Named};
-use crate::route::tags;
+use crate::resource::{Level, Named};
 
 /// POST `/tools/find`.
 pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
@@ -318,29 +317,6 @@ fn check_ordered(
 /// So many studies are told apart in the answer.
 const FEW: usize = 20;
 
-/// The Orthanc identifiers of the studies that a query names by their UIDs, if all of these are allowed: then there is
-/// nothing else that it could find, and nothing has to be listed.
-fn named_and_allowed(
-    context: &Context<'_>,
-    query: &Query,
-    scope: &Scope,
-) -> Result<Option<BTreeSet<String>>, HostError> {
-    if !query.names_its_studies() {
-        return Ok(None);
-    }
-    let mut ids = BTreeSet::new();
-    for uid in &query.study_uids {
-        let Ok(located) = context.gate.resources.locate(&Named::Uid(Level::Study, uid.as_str().into())) else {
-            return Ok(None);
-        };
-        if !scope.allows_all(&located) {
-            return Ok(None);
-        }
-        ids.extend(located.into_iter().map(|located| located.study.id.to_string()));
-    }
-    Ok(Some(ids))
-}
-
 /// How a query is answered among studies whose UIDs nobody else's study carries.
 fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Query, list: &str) -> Plan {
     if name_studies(&mut body, query, list) {
@@ -361,96 +337,6 @@ fn picked(
     name_studies(&mut body, query, list);
     unpage(context, &mut body);
     Plan::Picked { body: Value::Object(body), ids }
-}
-
-/// How the allowed studies were found.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Listing {
-    /// Labels of which each carries one; `None` where links open some of them.
-    labels: Option<Arc<BTreeSet<String>>>,
-    /// Some time ago.
-    is_kept: bool,
-}
-
-impl Listing {
-    /// Of studies that a scope allows, found at this moment.
-    fn of(scope: &Scope) -> Self {
-        let Scope::Limited(identities) = scope else { return Self::default() };
-        let has_links = identities.iter().any(|identity| identity.link.is_some());
-        match scope.labels() {
-            Labels::Only(own) if !has_links => Self { labels: Some(own), is_kept: false },
-            _ => Self::default(),
-        }
-    }
-}
-
-/// Studies by Orthanc identifier.
-type Allowed = BTreeMap<Arc<str>, Listed>;
-
-/// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the
-/// links' UIDs, each checked once more by the policy.
-///
-/// Below studies, and without links, they may come from a list that was kept, unless `now` is said.
-fn allowed_studies(
-    context: &Context<'_>,
-    scope: &Scope,
-    query: &Query,
-    now: bool,
-) -> Result<(Allowed, Listing), HostError> {
-    let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
-    let resources = &context.gate.resources;
-    let mut found = Allowed::new();
-    let mut listing = Listing::of(scope);
-    if let Labels::Only(own) = scope.labels()
-        && !own.is_empty()
-    {
-        let mut criteria = query.study_criteria();
-        let is_below = matches!(query.level, Level::Series | Level::Instance);
-        if criteria.is_empty() && is_below && listing.labels.is_some() {
-            let listed = resources.labelled(&own, now)?;
-            allow(scope, listed.studies.iter().cloned(), &mut found);
-            listing.is_kept = listed.is_kept;
-        } else {
-            criteria = [("Query".to_owned(), Value::Object(criteria))].into_iter().collect();
-            criteria.insert("Labels".to_owned(), json!(*own));
-            criteria.insert("LabelsConstraint".to_owned(), json!("Any"));
-            allow(scope, resources.list(criteria)?, &mut found);
-        }
-    }
-    let mut linked = BTreeSet::new();
-    for resource in identities.iter().filter_map(|identity| identity.link.as_ref()).flat_map(|link| &link.resources) {
-        if resource.level != Level::Study {
-            continue;
-        }
-        if let Some(uid) = &resource.dicom_uid {
-            linked.insert(uid.clone());
-        } else if let Some(id) = &resource.orthanc_id
-            && let Ok(study) = resources.study(id)
-        {
-            linked.insert(study.uid.to_string());
-        }
-    }
-    if !linked.is_empty() {
-        let list: Vec<String> = linked.into_iter().collect();
-        let query = json!({tags::STUDY_UID: list.join("\\")});
-        allow(scope, resources.list([("Query".to_owned(), query)].into_iter().collect())?, &mut found);
-    }
-    let parent = query.text("ParentPatient")?;
-    found.retain(|_, listed| {
-        (query.level == Level::Patient || can_be_named(&listed.study.uid))
-            && query.may_mean(&listed.study.uid)
-            && parent.is_none_or(|parent| *parent == *listed.patient)
-    });
-    Ok((found, listing))
-}
-
-fn allow(scope: &Scope, studies: impl IntoIterator<Item = Listed>, found: &mut Allowed) {
-    for listed in studies {
-        let located = Located { study: listed.study.clone(), series: None, instance: None };
-        if scope.allows(&located) {
-            found.insert(Arc::clone(&listed.study.id), listed);
-        }
-    }
 }
 
 /// The core's answers to queries without paging, of which only what is about these studies counts, paged.
@@ -511,6 +397,7 @@ fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u
     Ok(pretty(&answer))
 }
 
+mod allowed;
 mod naming;
 mod parts;
 mod patients;

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::super::Context;
 use super::super::query::Query;
-use super::{Listing, found_by, is_one_of};
+use super::allowed::Listing;
+use super::{found_by, is_one_of};
 use crate::host::HostError;
 use crate::resource::Listed;
 use crate::route::tags;

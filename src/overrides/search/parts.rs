@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
+use super::allowed::{Allowed, Listing, allowed_studies};
 use super::naming::{all_are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
-use super::{Allowed, Listing, allowed_studies, found_by, id_of, is_one_of, page, paged};
+use super::{found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
 

@@ -11,8 +11,9 @@ use serde_json::{Map, Value, json};
 use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
+use super::allowed::Allowed;
 use super::parts::{FIRST, NEXT, next_size};
-use super::{Allowed, found_by, id_of, is_one_of, page, paged};
+use super::{found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 
 /// How Orthanc lets the PatientID be written. A constraint in one spelling holds beside one in another.
