@@ -224,6 +224,23 @@ fn answers_show_only_what_may_be_known() {
     ));
 }
 
+#[test]
+fn what_comes_while_a_patient_is_listed_is_not_shown() {
+    for relation in ["studies", "series", "instances"] {
+        let (bed, askers) = bed(world());
+        let host = std::sync::Arc::clone(&bed.host);
+        let path = format!("/patients/{}/{relation}", id("ph"));
+        let request = askers[0].request(Method::Get, &path, &[]);
+        assert!(askers[0].filter(&bed, &request));
+        // After the patient's studies were looked up, and before the core answers.
+        *bed.host.meanwhile.lock() = Some(Box::new(move || {
+            host.studies.lock().push(crate::testing::study("ph", "h3", &["int"]));
+        }));
+        let reply = answer_of(&bed, RestRequest { request, body: b"" });
+        assert_eq!(reply, Reply::HostError(HostError::FORBIDDEN), "{relation}");
+    }
+}
+
 /// Metadata and attachments of a patient are one record for all of the patient's studies.
 #[test]
 fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {
