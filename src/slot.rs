@@ -34,6 +34,10 @@ pub struct Slot {
     pub granted: IdentityList,
     /// The identities that were verified, as in [`Outcome::verified`].
     pub verified: IdentityList,
+    /// As in [`Outcome::epoch`].
+    pub epoch: u64,
+    /// The arguments that carry credentials, where the callback is not given any: by other methods than GET.
+    pub arguments: Vec<(String, String)>,
 }
 
 impl Slot {
@@ -45,6 +49,8 @@ impl Slot {
         by_proxy: false,
         granted: IdentityList::new_const(),
         verified: IdentityList::new_const(),
+        epoch: 0,
+        arguments: Vec::new(),
     };
 }
 
@@ -91,6 +97,7 @@ pub fn clear() {
             place.slot.remote.clear();
             place.slot.granted.clear();
             place.slot.verified.clear();
+            place.slot.arguments.clear();
         }
     });
 }
@@ -110,6 +117,12 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
         slot.by_proxy = by_proxy;
         slot.granted = outcome.granted;
         slot.verified = outcome.verified;
+        slot.epoch = outcome.epoch;
+        slot.arguments.clear();
+        if request.method != Method::Get {
+            let carry = request.arguments.iter().filter(|(name, _)| places.is_credential_argument(name));
+            slot.arguments.extend(carry.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        }
     });
 }
 
