@@ -6,12 +6,13 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use crate::clock::UnixTime;
 use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
-use crate::identity::IdentityList;
+use crate::identity::{Identities, Identity, IdentityList};
 use crate::request::Request;
 
 thread_local! {
@@ -52,6 +53,23 @@ impl Slot {
         epoch: 0,
         arguments: Vec::new(),
     };
+}
+
+impl Slot {
+    /// Whether what was verified may be wrong by now: a body takes its time, and its sender can stretch it.
+    #[must_use]
+    pub fn is_outdated(&self, identities: &Identities, now: UnixTime) -> bool {
+        let has_ended = |one: &Arc<Identity>| one.expires_at.is_some_and(|end| end <= now);
+        self.epoch != identities.epoch() || self.verified.iter().any(has_ended)
+    }
+
+    /// The request of this very call with what its callback is not given: whatever it can be verified by.
+    #[must_use]
+    pub fn whole<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        let mut whole = Request { remote: &self.remote, ..request.clone() };
+        whole.arguments.extend(self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        whole
+    }
 }
 
 /// Where a thread keeps its slot. It is cleared, not dropped, so that the next request finds its memory.

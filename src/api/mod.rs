@@ -205,17 +205,14 @@ impl Api {
         answer.unwrap_or_else(|error| error_reply(rest, error))
     }
 
-    /// Whoever the credentials of a request are by now. A body takes its time: what was revoked meanwhile would make a key
-    /// or link that nobody revokes again, or roles.
+    /// Whoever the credentials of a request are by now: what was revoked meanwhile would make a key or link that nobody
+    /// revokes again, or roles.
     fn verified_now(&self, request: &Request<'_>, slot: &Slot, now: UnixTime) -> IdentityList {
-        let has_ended = |one: &Arc<Identity>| one.expires_at.is_some_and(|end| end <= now);
-        if slot.epoch == self.gate.identities.epoch() && !slot.verified.iter().any(has_ended) {
+        if !slot.is_outdated(&self.gate.identities, now) {
             return slot.verified.clone();
         }
-        let mut again = Request { remote: &slot.remote, ..request.clone() };
-        again.arguments.extend(slot.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let row = self.gate.routes.find(request.method, request.path);
-        self.gate.identify(&again, &row, now).0
+        self.gate.identify(&slot.whole(request), &row, now).0
     }
 
     fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {
