@@ -232,8 +232,13 @@ fn who_lost_a_key_while_the_body_came_is_answered_nothing_more() {
     let (keys, other) = ([make("key", "ext"), make("admins", "both")], make("other", "ext"));
     let body = json!({"Level": "Study", "Query": {}}).to_string();
     let found = |text: &str, by_header: bool, meanwhile: &dyn Fn()| {
-        let mut seen =
-            Request { method: Method::Post, path: "/tools/find", remote: "", headers: Vec::new(), arguments: Vec::new() };
+        let mut seen = Request {
+            method: Method::Post,
+            path: "/tools/find",
+            remote: "",
+            headers: Vec::new(),
+            arguments: Vec::new(),
+        };
         let place = if by_header { &mut seen.headers } else { &mut seen.arguments };
         place.push(("token", text));
         slot::write(&seen, false, bed.gate.decide(&seen, NOW), Staleness::Cleared, &bed.gate.places);
