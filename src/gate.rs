@@ -350,11 +350,20 @@ impl Gate {
     ) -> Result<(Vec<Located>, usize), ResourceError> {
         let mut found = Vec::new();
         let mut passed = 0;
+        let mut patients = Vec::new();
         for (at, named) in access.named.iter().enumerate() {
-            found.extend(self.resources.locate(named)?);
+            let located = self.resources.locate(named)?;
+            if access.named.len() > 1 && named.is_patient(&located) {
+                patients.push(named);
+            }
+            found.extend(located);
             if at < access.passed {
                 passed = found.len();
             }
+        }
+        // Many names take a while to look up: what a patient has by then is answered too.
+        for patient in patients {
+            found.extend(self.resources.locate(patient)?);
         }
         // A site's own rule says where its route names a resource; a route that we know is never explained away.
         if access.handling == Handling::Unknown

@@ -250,7 +250,7 @@ impl Asked<'_> {
             if actors.is_empty() {
                 break;
             }
-            if names.len() > 1 && is_patient(named, &found) {
+            if names.len() > 1 && named.is_patient(&found) {
                 patients.push(named);
             }
             located.extend(found);
@@ -322,15 +322,6 @@ fn named(level: Option<Level>, id: &str) -> Named<'_> {
         _ if !is_orthanc_id(id) => Named::Malformed,
         Some(level) => Named::Orthanc(level, id.into()),
         None => Named::OrthancOfAnyLevel(id.into()),
-    }
-}
-
-/// Whether a name stands for a patient, by what was found.
-fn is_patient(named: &Named<'_>, found: &[Located]) -> bool {
-    match named {
-        Named::Orthanc(level, _) => *level == Level::Patient,
-        Named::OrthancOfAnyLevel(id) => found.iter().all(|one| one.series.is_none() && *one.study.id != **id),
-        Named::Uid(..) | Named::Malformed => false,
     }
 }
 
