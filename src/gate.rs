@@ -71,6 +71,8 @@ pub struct Outcome {
     pub granted: IdentityList,
     /// The identities that were verified, in that order, anonymous last. Never empty.
     pub verified: IdentityList,
+    /// The identities' epoch before they were verified.
+    pub epoch: u64,
     /// The credentials that gave no identity, and why.
     pub rejected: Vec<(crate::credential::Source, Rejection)>,
     /// The best reason why not, when nobody was granted.
@@ -132,6 +134,7 @@ impl Gate {
     #[must_use]
     pub fn decide(&self, request: &Request<'_>, now: UnixTime) -> Outcome {
         let row = self.routes.find(request.method, request.path);
+        let epoch = self.identities.epoch();
         let (verified, rejected) = self.identify(request, &row, now);
         let Row { template, handling, note } = row;
         let is_archive = row.is_archive();
@@ -139,6 +142,7 @@ impl Gate {
         let mut outcome = Outcome {
             granted: IdentityList::new(),
             verified,
+            epoch,
             rejected,
             refusal: None,
             template,
@@ -346,11 +350,20 @@ impl Gate {
     ) -> Result<(Vec<Located>, usize), ResourceError> {
         let mut found = Vec::new();
         let mut passed = 0;
+        let mut patients = Vec::new();
         for (at, named) in access.named.iter().enumerate() {
-            found.extend(self.resources.locate(named)?);
+            let located = self.resources.locate(named)?;
+            if access.named.len() > 1 && named.is_patient(&located) {
+                patients.push(named);
+            }
+            found.extend(located);
             if at < access.passed {
                 passed = found.len();
             }
+        }
+        // Many names take a while to look up: what a patient has by then is answered too.
+        for patient in patients {
+            found.extend(self.resources.locate(patient)?);
         }
         // A site's own rule says where its route names a resource; a route that we know is never explained away.
         if access.handling == Handling::Unknown

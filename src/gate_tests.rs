@@ -279,3 +279,38 @@ fn a_body_that_is_looked_into_is_short() {
         }
     }
 }
+
+/// Calls something when the server has given so many answers more.
+fn after(answers: usize, host: &Arc<crate::testing::FakeHost>, then: impl FnOnce() + Send + 'static) {
+    let own = Arc::clone(host);
+    *host.meanwhile.lock() = Some(Box::new(move || match answers {
+        0 | 1 => then(),
+        more => after(more - 1, &own, then),
+    }));
+}
+
+/// An archive of a patient is made of what the server has of the patient when all that is named was looked up.
+#[test]
+fn what_comes_to_a_patient_while_the_rest_is_looked_up_refuses_all() {
+    let roles = json!({"roles": {"r": {"permissions": ["all"], "authorized-labels": ["ext"]}}});
+    for comes in [false, true] {
+        let bed = Bed::new(json!({}), &json!({"ext": ["r"]}), &roles, world());
+        let user = basic("ext");
+        let names = [id("ph"), id("a1")].join(",");
+        let request = Request {
+            method: Method::Get,
+            path: "/tools/create-archive",
+            remote: "192.0.2.1",
+            headers: vec![("authorization", &user)],
+            arguments: vec![("resources", &names)],
+        };
+        let host = Arc::clone(&bed.host);
+        // No study, series or instance; a patient.
+        after(4, &bed.host, move || {
+            host.studies.lock().extend(comes.then(|| crate::testing::study("ph", "h3", &["int"])));
+        });
+        let mut outcome = bed.gate.decide(&request, NOW);
+        assert!(bed.host.meanwhile.lock().is_none());
+        assert_eq!(outcome.take_permit().is_some(), !comes, "{:?}", outcome.refusal);
+    }
+}

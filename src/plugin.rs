@@ -382,7 +382,7 @@ impl Callbacks for Plugin {
             self.api.handle(call, clock::now())
         } else {
             let context = overrides::Context { host: self.host.as_ref(), gate: &self.gate, results: &self.results };
-            overrides::handle(&context, call)
+            overrides::handle(&context, call, clock::now())
         }
     }
 

@@ -35,6 +35,18 @@ pub enum Named<'a> {
     Malformed,
 }
 
+impl Named<'_> {
+    /// Whether it is a patient that has this name, by what was found.
+    #[must_use]
+    pub fn is_patient(&self, found: &[Located]) -> bool {
+        match self {
+            Self::Orthanc(level, _) | Self::Uid(level, _) => *level == Level::Patient,
+            Self::OrthancOfAnyLevel(id) => found.iter().all(|one| one.series.is_none() && *one.study.id != **id),
+            Self::Malformed => false,
+        }
+    }
+}
+
 /// A study with its labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Study {

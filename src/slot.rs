@@ -6,12 +6,13 @@
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
+use crate::clock::UnixTime;
 use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
-use crate::identity::IdentityList;
+use crate::identity::{Identities, Identity, IdentityList};
 use crate::request::Request;
 
 thread_local! {
@@ -34,6 +35,10 @@ pub struct Slot {
     pub granted: IdentityList,
     /// The identities that were verified, as in [`Outcome::verified`].
     pub verified: IdentityList,
+    /// As in [`Outcome::epoch`].
+    pub epoch: u64,
+    /// The arguments that carry credentials, where the callback is not given any: by other methods than GET.
+    pub arguments: Vec<(String, String)>,
 }
 
 impl Slot {
@@ -45,7 +50,26 @@ impl Slot {
         by_proxy: false,
         granted: IdentityList::new_const(),
         verified: IdentityList::new_const(),
+        epoch: 0,
+        arguments: Vec::new(),
     };
+}
+
+impl Slot {
+    /// Whether what was verified may be wrong by now: a body takes its time, and its sender can stretch it.
+    #[must_use]
+    pub fn is_outdated(&self, identities: &Identities, now: UnixTime) -> bool {
+        let has_ended = |one: &Arc<Identity>| one.expires_at.is_some_and(|end| end <= now);
+        self.epoch != identities.epoch() || self.verified.iter().any(has_ended)
+    }
+
+    /// The request of this very call with what its callback is not given: whatever it can be verified by.
+    #[must_use]
+    pub fn whole<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
+        let mut whole = Request { remote: &self.remote, ..request.clone() };
+        whole.arguments.extend(self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        whole
+    }
 }
 
 /// Where a thread keeps its slot. It is cleared, not dropped, so that the next request finds its memory.
@@ -91,6 +115,7 @@ pub fn clear() {
             place.slot.remote.clear();
             place.slot.granted.clear();
             place.slot.verified.clear();
+            place.slot.arguments.clear();
         }
     });
 }
@@ -110,6 +135,12 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
         slot.by_proxy = by_proxy;
         slot.granted = outcome.granted;
         slot.verified = outcome.verified;
+        slot.epoch = outcome.epoch;
+        slot.arguments.clear();
+        if request.method != Method::Get {
+            let carry = request.arguments.iter().filter(|(name, _)| places.is_credential_argument(name));
+            slot.arguments.extend(carry.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        }
     });
 }
 

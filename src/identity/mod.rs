@@ -212,6 +212,12 @@ impl Identities {
         &self.verifiers
     }
 
+    /// What changes with everything that may make a verified identity wrong.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch.now()
+    }
+
     /// Makes every cached identity be verified again: something was revoked.
     pub fn forget(&self) {
         self.epoch.advance();

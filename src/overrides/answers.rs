@@ -31,7 +31,12 @@ pub fn resource(
     guard(context, scope, level, id)?;
     guard_parent(context, scope, level, id, &call.request)?;
     refuse_tags_of_images(call)?;
-    filtered(context, call, scope)
+    let reply = filtered(context, call, scope)?;
+    if level == Level::Patient {
+        // Whatever came while the core put together what the patient has.
+        guard(context, scope, level, id)?;
+    }
+    Ok(reply)
 }
 
 /// The same for somebody who sees studies in part: the rest is taken out, and not read from either.

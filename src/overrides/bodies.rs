@@ -242,6 +242,7 @@ impl Asked<'_> {
     fn find_actor(&self, names: &[Named<'_>], reads: bool) -> Result<(Vec<Located>, &Arc<Identity>), HostError> {
         let mut located = Vec::with_capacity(names.len());
         let mut actors: Vec<_> = self.identities.iter().filter(|identity| reads || identity.link.is_none()).collect();
+        let mut patients = Vec::new();
         for named in names {
             let found = self.context.gate.resources.locate(named);
             let found = found.map_err(|error| self.refuse(&format!("a resource in the body: {error}")))?;
@@ -249,7 +250,14 @@ impl Asked<'_> {
             if actors.is_empty() {
                 break;
             }
+            if names.len() > 1 && named.is_patient(&found) {
+                patients.push(named);
+            }
             located.extend(found);
+        }
+        // All that is named may take seconds to look up: what a patient has by then is handled too.
+        for patient in patients {
+            actors.retain(|identity| self.may_touch(identity, std::slice::from_ref(patient)));
         }
         match actors.first() {
             Some(actor) => Ok((located, actor)),

@@ -87,6 +87,23 @@ fn identifiers_in_bodies_are_all_checked() {
     }
 }
 
+/// What is named takes its time to look up, and a patient is all that the server has of it in the end.
+#[test]
+fn what_comes_to_a_patient_while_the_rest_is_looked_up_is_not_touched() {
+    for route in 0..7 {
+        let world = World::new();
+        let World { own, other, foreign, .. } = &world;
+        let (path, mut body) = listing_routes(&world).swap_remove(route);
+        body["Resources"] = json!([other.patient, own.instance]);
+        let patient = format!("/patients/{}", other.patient);
+        let mut more = world.host.resources[&patient].clone();
+        more["Studies"] = json!([other.study, foreign.study]);
+        *world.host.after.lock().unwrap() = Some((format!("/instances/{}", own.instance), patient, more));
+        world.refuses(&path, &body);
+        assert!(world.host.after.lock().unwrap().is_none(), "{path}");
+    }
+}
+
 /// As Orthanc Explorer 2 sends it, to servers before API 33 and since.
 #[test]
 fn what_is_deleted_may_be_named_with_its_level() {
@@ -159,8 +176,8 @@ fn what_is_named_often_is_looked_up_once() {
         let (answer, done) = world.post(&world.user, &path, &body.to_string());
         assert!(answer.is_ok(), "{path}: {answer:?}");
         assert_eq!(done[0].2["Resources"], json!([other.patient, other.study]), "{path}");
-        // For the body, and where a result would change the patient, for that.
-        assert!((1..=2).contains(&reads(format!("/patients/{}", other.patient))), "{path}");
+        // For the body, again after the rest of it, and where a result would change the patient, for that.
+        assert!((2..=3).contains(&reads(format!("/patients/{}", other.patient))), "{path}");
         // Refused at the first one that is not allowed, whatever comes after.
         let body = without_labels(json!({"Resources": times(&mixed.patient, UNKNOWN)}));
         let (answer, _) = world.post(&world.user, &path, &body.to_string());

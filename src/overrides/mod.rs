@@ -15,7 +15,8 @@ mod query;
 mod results;
 mod scope;
 
-use crate::gate::{Gate, is_too_long};
+use crate::clock::UnixTime;
+use crate::gate::{Gate, describe_refusal, is_too_long};
 use crate::host::{Host, HostError, Method};
 use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
@@ -49,9 +50,17 @@ pub struct Context<'a> {
 
 /// Answers a call to one of the overridden routes.
 #[must_use]
-pub fn handle(context: &Context<'_>, call: &RestRequest<'_>) -> Reply {
+pub fn handle(context: &Context<'_>, call: &RestRequest<'_>, now: UnixTime) -> Reply {
     let scope = match slot::caller(&call.request, &context.gate.places) {
         Caller::Internal => Scope::All,
+        Caller::Direct(slot) if slot.is_outdated(&context.gate.identities, now) => {
+            let mut outcome = context.gate.decide(&slot.whole(&call.request), now);
+            if outcome.take_permit().is_none() {
+                log::info!("no more, now that the body is here: {}", describe_refusal(&call.request, &outcome));
+                return Reply::HostError(HostError::FORBIDDEN);
+            }
+            Scope::of(outcome.granted)
+        }
         Caller::Direct(slot) | Caller::OnBehalf(slot) => Scope::of(slot.granted),
     };
     #[cfg(feature = "fault-injection")]

@@ -224,6 +224,64 @@ fn answers_show_only_what_may_be_known() {
     ));
 }
 
+/// The filter lets a request pass before its body is read, which whoever sends it can stretch.
+#[test]
+fn who_lost_a_key_while_the_body_came_is_answered_nothing_more() {
+    let (bed, _) = bed(world());
+    let make = |name: &str, owner: &str| bed.make_key(name, owner, |_| ());
+    let (keys, other) = ([make("key", "ext"), make("admins", "both")], make("other", "ext"));
+    let body = json!({"Level": "Study", "Query": {}}).to_string();
+    let found = |text: &str, by_header: bool, meanwhile: &dyn Fn()| {
+        let mut seen = Request {
+            method: Method::Post,
+            path: "/tools/find",
+            remote: "",
+            headers: Vec::new(),
+            arguments: Vec::new(),
+        };
+        let place = if by_header { &mut seen.headers } else { &mut seen.arguments };
+        place.push(("token", text));
+        slot::write(&seen, false, bed.gate.decide(&seen, NOW), Staleness::Cleared, &bed.gate.places);
+        meanwhile();
+        // The server hands on the arguments of a GET only.
+        let request = Request { arguments: Vec::new(), ..seen };
+        match answer_of(&bed, RestRequest { request, body: body.as_bytes() }) {
+            Reply::HostError(error) => Err(error),
+            reply => Ok(value(&reply).as_array().unwrap().len()),
+        }
+    };
+    for by_header in [true, false] {
+        assert_eq!(found(&other, by_header, &|| ()), Ok(6));
+        // Somebody else lost something.
+        assert_eq!(found(&other, by_header, &|| bed.gate.identities.forget()), Ok(6));
+    }
+    for (by_header, (text, name)) in [true, false].into_iter().zip(keys.iter().zip(["key", "admins"])) {
+        let delete = || {
+            assert!(bed.verifiers().store.delete_api_key(name, None).unwrap());
+            bed.gate.identities.forget();
+        };
+        let answer = found(text, by_header, &delete);
+        assert!(matches!(answer, Err(HostError::FORBIDDEN) | Ok(0)), "{name}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_comes_while_a_patient_is_listed_is_not_shown() {
+    for relation in ["studies", "series", "instances"] {
+        let (bed, askers) = bed(world());
+        let host = std::sync::Arc::clone(&bed.host);
+        let path = format!("/patients/{}/{relation}", id("ph"));
+        let request = askers[0].request(Method::Get, &path, &[]);
+        assert!(askers[0].filter(&bed, &request));
+        // After the patient's studies were looked up, and before the core answers.
+        *bed.host.meanwhile.lock() = Some(Box::new(move || {
+            host.studies.lock().push(crate::testing::study("ph", "h3", &["int"]));
+        }));
+        let reply = answer_of(&bed, RestRequest { request, body: b"" });
+        assert_eq!(reply, Reply::HostError(HostError::FORBIDDEN), "{relation}");
+    }
+}
+
 /// Metadata and attachments of a patient are one record for all of the patient's studies.
 #[test]
 fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {

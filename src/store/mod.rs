@@ -321,8 +321,8 @@ pub trait Store: Send + Sync {
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
     /// Everybody who is shown by this name or has it as subject.
     fn people_called(&self, name: &str) -> Result<Vec<PersonRecord>, StoreError>;
-    /// Nothing that this person was given before `at` counts any more. Never moves back: that would revive what was
-    /// revoked. Advances the epoch.
+    /// Nothing that this person was given before `at` counts any more, nor what was given until now, should the clock have
+    /// been ahead then. Never moves back: that would revive what was revoked. Advances the epoch.
     fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError>;
     /// The person's not-before.
     fn not_before(&self, person: &Person) -> Result<Option<UnixTime>, StoreError>;

@@ -40,6 +40,7 @@ macro_rules! store_suite {
             other_roles_of_somebody_known_are_a_change
             people_of_two_issuers_are_two
             not_before_never_moves_back
+            what_somebody_has_was_made_before_its_end_whatever_the_clock
             a_secret_is_generated_once
             what_is_no_secret_is_neither_kept_nor_used
             threads_that_race_for_a_secret_agree
@@ -365,6 +366,21 @@ pub(crate) fn not_before_never_moves_back(store: &dyn Store) {
     store.set_not_before(&bert(), UnixTime(7)).unwrap();
     assert_eq!(store.not_before(&Person::local("anna")).unwrap(), None);
     assert_eq!(store.all_not_before().unwrap(), [(anna(), UnixTime(60)), (bert(), UnixTime(7))]);
+}
+
+pub(crate) fn what_somebody_has_was_made_before_its_end_whatever_the_clock(store: &dyn Store) {
+    let of_bert = ApiKeyRecord { owner: bert(), ..key(3) };
+    let old = ApiKeyRecord { created_at: UnixTime(400), ..key(2) };
+    for key in [&key(1), &old, &of_bert] {
+        store.insert_api_key(key).unwrap();
+    }
+    let made = ShareRecord { created_at: UnixTime(1000), ..link("made") };
+    store.insert_share(&made).unwrap();
+    // The clock was ahead when they were made, and was set back.
+    store.set_not_before(&anna(), UnixTime(500)).unwrap();
+    let times: Vec<UnixTime> = store.api_keys(None).unwrap().iter().map(|key| key.created_at).collect();
+    assert_eq!(times, [UnixTime(400), UnixTime(500), of_bert.created_at]);
+    assert_eq!(store.share("made").unwrap().unwrap().created_at, UnixTime(500));
 }
 
 pub(crate) fn a_secret_is_generated_once(store: &dyn Store) {

@@ -332,6 +332,17 @@ fn two_patients_of_one_uid_do_not_come_in_whatever_the_order() {
 }
 
 #[test]
+fn what_an_inbox_link_brought_is_not_what_came_in_its_place() {
+    let site = Site::new();
+    assert!(site.upload(&inbox("one"), &ct("1.5", "1.5.1", "1.5.1.1")));
+    // Another server deleted it, and somebody else sent one with its UID, of another patient.
+    site.server.images.lock().clear();
+    site.has(&image(["q", "1.5", "1.5.2", "1.5.2.1"], CT), &[]);
+    assert!(!site.upload(&inbox("one"), &image(["q", "1.5", "1.5.2", "1.5.2.2"], CT)));
+    assert!(!site.upload(&inbox("one"), &ct("1.5", "1.5.1", "1.5.1.2")));
+}
+
+#[test]
 fn limits_are_reached_exactly_and_refusals_change_nothing() {
     let site = Site::new();
     let sized = |instance: &'static str, size: u64| Image { size, ..ct("1.5", "1.5.1", instance) };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::claims::Claimed;
 use super::identifiers::{Identifiers, is_annotations_class};
-use super::{Refusal, Uploads};
+use super::{Refusal, Uploads, is_open};
 use crate::clock::UnixTime;
 use crate::identity::Identity;
 use crate::person::Person;
@@ -119,9 +119,7 @@ impl Uploads {
                 _ => Ok(()),
             },
             [study] if *study.id == *found.study => {
-                let open = claim.is_some_and(|claim| {
-                    claim.creator == own && study.labels.iter().all(|label| claim.labels.contains(label))
-                });
+                let open = claim.is_some_and(|claim| is_open(&claim, &own, study));
                 if open { Ok(()) } else { Err(Refusal::HereAlready) }
             }
             _ => Err(Refusal::HereAlready),

@@ -362,9 +362,15 @@ fn may_see(identity: &Identity, study: &Study) -> bool {
 
 /// Whether somebody created the study, and nobody has labelled it since.
 fn may_fill(identity: &Identity, study: &Study, claim: Option<&CreatedStudy>) -> bool {
-    claim.is_some_and(|claim| {
-        claim.creator == creator(identity) && study.labels.iter().all(|label| claim.labels.contains(label))
-    })
+    claim.is_some_and(|claim| is_open(claim, &creator(identity), study))
+}
+
+/// Whether a claim is this creator's, and on this very study: another one may have the UID too, of another patient, or by
+/// now. Of a claim that waits for its first instance, which one that is going to be is not known yet.
+fn is_open(claim: &CreatedStudy, creator: &Person, study: &Study) -> bool {
+    claim.creator == *creator
+        && claim.study.as_deref().is_none_or(|claimed| *claimed == *study.id)
+        && study.labels.iter().all(|label| claim.labels.contains(label))
 }
 
 /// The complete StudyInstanceUID of an instance.

@@ -329,6 +329,21 @@ fn a_deleted_study_takes_its_claim_along() {
 }
 
 #[test]
+fn a_claim_opens_the_study_that_was_created_and_no_other_of_its_uid() {
+    let twin = || FakeStudy { twin: "new".to_owned(), ..study("p-other", "other", &[]) };
+    // Of another patient, from a modality: beside the claimed one, and in its place, which another server deleted.
+    for is_gone in [false, true] {
+        let site = Site::new(&[]);
+        assert!(site.upload(&anna(), "new", NOW));
+        site.host.studies.lock().push(twin());
+        site.host.studies.lock().retain(|study| !is_gone || study.name != "new");
+        assert!(!site.receive(&anna(), &uid("new"), NOW.plus(MINUTE)), "{is_gone}");
+        site.host.studies.lock().retain(|study| study.name != "other");
+        assert!(site.receive(&anna(), &uid("new"), NOW.plus(MINUTE)), "{is_gone}");
+    }
+}
+
+#[test]
 fn many_instances_of_a_study_cost_two_writes() {
     let site = Site::new(&[]);
     let version = || {

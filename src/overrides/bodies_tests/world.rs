@@ -16,6 +16,8 @@ pub(super) struct Recorder {
     pub(super) resources: BTreeMap<String, Value>,
     /// Answers to GET.
     pub(super) answers: Mutex<BTreeMap<String, Value>>,
+    /// An answer that is given to GET from when on another one was.
+    pub(super) after: Mutex<Option<(String, String, Value)>>,
     /// What was read.
     pub(super) read: Mutex<Vec<String>>,
     /// What was changed or sent.
@@ -78,6 +80,9 @@ impl Host for Recorder {
         self.read.lock().unwrap().push(uri.to_owned());
         let special = self.answers.lock().unwrap().get(uri).cloned();
         let found = special.or_else(|| self.resources.get(uri).cloned());
+        if let Some((_, other, answer)) = self.after.lock().unwrap().take_if(|(after, ..)| after == uri) {
+            self.answers.lock().unwrap().insert(other, answer);
+        }
         found.map(|found| found.to_string().into_bytes()).ok_or(HostError::UNKNOWN_RESOURCE)
     }
 

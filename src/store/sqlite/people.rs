@@ -55,7 +55,15 @@ pub(super) fn called(connection: &Connection, name: &str) -> rusqlite::Result<Ve
     connection.prepare_cached(sql)?.query_map([name], row)?.collect()
 }
 
+/// What the person has now was made before, whatever the clock said then: it may have been set back since.
 pub(super) fn set_not_before(connection: &Connection, person: &Person, at: UnixTime) -> rusqlite::Result<()> {
+    for sql in [
+        "UPDATE api_keys SET created_at = ?3 WHERE owner_issuer = ?1 AND owner_subject = ?2 AND created_at > ?3",
+        "UPDATE shares SET created_at = ?3 WHERE owner_issuer = ?1 AND owner_subject = ?2 AND created_at > ?3",
+        "UPDATE sessions SET created_at = ?3 WHERE issuer = ?1 AND subject = ?2 AND created_at > ?3",
+    ] {
+        connection.prepare_cached(sql)?.execute(params![person.issuer, person.subject, at])?;
+    }
     let sql = "INSERT INTO not_before (issuer, subject, at) VALUES (?1, ?2, ?3) \
                ON CONFLICT (issuer, subject) DO UPDATE SET at = max(at, excluded.at)";
     connection.prepare_cached(sql)?.execute(params![person.issuer, person.subject, at]).map(drop)
