@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use self::allowed::{Listing, allowed_studies, named_and_allowed};
-use self::naming::{are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
+use self::naming::{Alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
 use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
@@ -35,17 +35,20 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
     if !pieces.is_empty() {
         return Ok(core_call::json(pretty(&Value::Array(with_pieces(context, scope, &query, &pieces)?))));
     }
-    Ok(core_call::json(match plan(context, &query, scope, true)? {
-        Plan::Nothing => b"[]".to_vec(),
-        Plan::Narrowed(body) => {
-            let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
-            if query.describes_resources() { stripped(context, scope, &answer)? } else { answer }
-        }
-        Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
-        Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
-        Plan::Parts(parts) => pretty(&Value::Array(parts.find(context, scope, &query)?)),
-        Plan::Patients(patients) => pretty(&Value::Array(patients.find(context, scope, &query)?)),
-    }))
+    let answer = settled(context, &query, scope, true, |plan| {
+        Ok(match plan {
+            Plan::Nothing => b"[]".to_vec(),
+            Plan::Narrowed(body) => {
+                let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
+                if query.describes_resources() { stripped(context, scope, &answer)? } else { answer }
+            }
+            Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
+            Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
+            Plan::Parts(parts) => pretty(&Value::Array(parts.find(context, scope, &query)?)),
+            Plan::Patients(patients) => pretty(&Value::Array(patients.find(context, scope, &query)?)),
+        })
+    })?;
+    Ok(core_call::json(answer))
 }
 
 /// POST `/tools/count-resources`.
@@ -68,16 +71,20 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         let found = in_whole_studies(context, scope, &query)?.len();
         return Ok(core_call::json(pretty(&json!({"Count": found}))));
     }
-    Ok(core_call::json(match plan(context, &query, scope, false)? {
-        Plan::Nothing => pretty(&json!({"Count": 0})),
-        Plan::Narrowed(body) => context.host.post("/tools/count-resources", body.to_string().as_bytes())?,
-        Plan::Picked { body, ids } => {
-            pretty(&json!({"Count": pick(context, scope, &query, &[body], Some(&ids))?.len()}))
-        }
-        Plan::Several(bodies) => pretty(&json!({"Count": pick(context, scope, &query, &bodies, None)?.len()})),
-        Plan::Parts(parts) => pretty(&json!({"Count": parts.count(context, scope, &query)?})),
-        Plan::Patients(patients) => pretty(&json!({"Count": patients.find(context, scope, &query)?.len()})),
-    }))
+    let answer = settled(context, &query, scope, false, |plan| {
+        let count = match plan {
+            Plan::Nothing => 0,
+            Plan::Narrowed(body) => {
+                return context.host.post("/tools/count-resources", body.to_string().as_bytes());
+            }
+            Plan::Picked { body, ids } => pick(context, scope, &query, &[body], Some(&ids))?.len(),
+            Plan::Several(bodies) => pick(context, scope, &query, &bodies, None)?.len(),
+            Plan::Parts(parts) => parts.count(context, scope, &query)?,
+            Plan::Patients(patients) => patients.find(context, scope, &query)?.len(),
+        };
+        Ok(pretty(&json!({"Count": count})))
+    })?;
+    Ok(core_call::json(answer))
 }
 
 /// The query's page of what is found in studies that may be seen as a whole, and after that, whatever the order, of what is
@@ -100,18 +107,20 @@ fn with_pieces(context: &Context<'_>, scope: &Scope, query: &Query, pieces: &Pie
 
 /// What is found in studies that may be seen as a whole.
 fn in_whole_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<Vec<Value>, HostError> {
-    Ok(match plan(context, query, scope, true)? {
-        Plan::Nothing => Vec::new(),
-        Plan::Narrowed(body) => {
-            let mut found = found_by(context, &body)?;
-            let labels = scope.labels();
-            found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
-            found
-        }
-        Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
-        Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
-        Plan::Parts(parts) => parts.find(context, scope, query)?,
-        Plan::Patients(patients) => patients.find(context, scope, query)?,
+    settled(context, query, scope, true, |plan| {
+        Ok(match plan {
+            Plan::Nothing => Vec::new(),
+            Plan::Narrowed(body) => {
+                let mut found = found_by(context, &body)?;
+                let labels = scope.labels();
+                found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+                found
+            }
+            Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
+            Plan::Several(bodies) => pick(context, scope, query, &bodies, None)?,
+            Plan::Parts(parts) => parts.find(context, scope, query)?,
+            Plan::Patients(patients) => patients.find(context, scope, query)?,
+        })
     })
 }
 
@@ -122,14 +131,38 @@ fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<us
         // The core counts none of these.
         return Ok(in_whole_studies(context, scope, &all)?.len());
     }
-    Ok(match plan(context, &all, scope, false)? {
-        Plan::Nothing => 0,
-        Plan::Narrowed(body) => count_of(context, &body)?,
-        Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
-        Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
-        Plan::Parts(parts) => parts.count(context, scope, &all)?,
-        Plan::Patients(patients) => patients.find(context, scope, &all)?.len(),
+    settled(context, &all, scope, false, |plan| {
+        Ok(match plan {
+            Plan::Nothing => 0,
+            Plan::Narrowed(body) => count_of(context, &body)?,
+            Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
+            Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
+            Plan::Parts(parts) => parts.count(context, scope, &all)?,
+            Plan::Patients(patients) => patients.find(context, scope, &all)?.len(),
+        })
     })
+}
+
+/// A plan's answer, if what the plan takes for granted holds after it was made too. Else by a plan that takes less for
+/// granted: whoever polls would see what comes in between.
+fn settled<T>(
+    context: &Context<'_>,
+    query: &Query,
+    scope: &Scope,
+    finds: bool,
+    answer: impl Fn(Plan) -> Result<T, HostError>,
+) -> Result<T, HostError> {
+    for care in [Care::Little, Care::Much, Care::Much] {
+        let Planned { plan, alone } = plan(context, query, scope, finds, care)?;
+        let answer = answer(plan)?;
+        if alone.holds(context)? {
+            return Ok(answer);
+        }
+    }
+    log::info!(
+        "a search is given up: studies outside the labels come in with the UIDs of those inside again and again"
+    );
+    Err(HostError::FORBIDDEN)
 }
 
 /// How a query is answered.
@@ -149,8 +182,29 @@ enum Plan {
     Patients(patients::Patients),
 }
 
+/// A plan, and which UIDs it takes for those of allowed studies alone.
+struct Planned {
+    plan: Plan,
+    alone: Alone,
+}
+
+impl From<Plan> for Planned {
+    fn from(plan: Plan) -> Self {
+        Self { plan, alone: Alone::default() }
+    }
+}
+
+/// How much a plan takes for granted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Care {
+    /// That nobody else's study carries the UID of an allowed one, and what was listed or looked up some time ago.
+    Little,
+    /// What was found out for it.
+    Much,
+}
+
 /// `finds`: resources are wanted, and not only how many there are.
-fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Result<Plan, HostError> {
+fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool, care: Care) -> Result<Planned, HostError> {
     let own = scope.labels();
     let labels = visible_labels(context, query, &own)?;
     let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
@@ -160,14 +214,17 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
         Labels::All => return Err(HostError::PLUGIN),
     };
     if scope.is_empty() {
-        return Ok(Plan::Nothing);
+        return Ok(Plan::Nothing.into());
     }
     if query.level == Level::Study && !has_links {
         match &labels {
-            None => return Ok(Plan::Narrowed(Value::Object(query.with_labels(Some((own_labels, Constraint::Any)))))),
+            None => {
+                let own_labels = Some((own_labels, Constraint::Any));
+                return Ok(Plan::Narrowed(Value::Object(query.with_labels(own_labels))).into());
+            }
             // All of these are own labels, so that every study found carries one.
             Some((_, Constraint::All | Constraint::Any)) => {
-                return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))));
+                return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))).into());
             }
             Some((_, Constraint::None)) => {}
         }
@@ -183,10 +240,11 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool) -> Res
                 (inner.series, inner.instance) = (None, None);
             }
             let is_whole = scope.allows_all(&located);
-            return Ok(if is_whole { Plan::Narrowed(Value::Object(query.with_labels(labels))) } else { Plan::Nothing });
+            let narrowed = || Plan::Narrowed(Value::Object(query.with_labels(labels)));
+            return Ok(if is_whole { narrowed() } else { Plan::Nothing }.into());
         }
     }
-    among_allowed(context, query, scope, labels, finds)
+    among_allowed(context, query, scope, labels, finds, care)
 }
 
 /// What a query says about labels, for somebody who knows only of these.
@@ -232,7 +290,8 @@ fn among_allowed(
     scope: &Scope,
     labels: Option<(Vec<String>, Constraint)>,
     finds: bool,
-) -> Result<Plan, HostError> {
+    care: Care,
+) -> Result<Planned, HostError> {
     if query.level != Level::Patient
         && let Some(ids) = named_and_allowed(context, query, scope)?
     {
@@ -240,28 +299,28 @@ fn among_allowed(
         let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
         // The answer says which studies it is about; that saves a query.
         if finds && query.shows_studies() && ids.len() <= FEW {
-            return Ok(picked(context, body, query, &list, ids));
+            return Ok(picked(context, body, query, &list, ids).into());
         }
         // What was looked up may be some seconds old: another study may have come since.
-        if are_alone(context, &list, |id| ids.contains(id), &Listing::of(scope))? {
-            return Ok(named_alone(context, body, query, &list));
+        if care == Care::Little {
+            return Ok(named_alone(context, body, query, Alone::new(list, ids, Listing::of(scope))));
         }
     }
-    let (mut allowed, listing) = allowed_studies(context, scope, query, false)?;
+    let (allowed, listing) = allowed_studies(context, scope, query, care == Care::Much)?;
     if allowed.is_empty() {
-        return Ok(Plan::Nothing);
+        return Ok(Plan::Nothing.into());
     }
     let mut body = query.with_labels(labels);
     if query.level == Level::Patient {
         // Which tags a patient is found by is the core's to say; which patients count is ours.
-        return Ok(Plan::Patients(patients::Patients::of(body, allowed)));
+        return Ok(Plan::Patients(patients::Patients::of(body, allowed)).into());
     }
     // The core compares each answer with each UID of the list.
     let is_ordered = finds && body.contains_key("OrderBy");
     if allowed.len() > parts::FIRST && !is_ordered {
-        return Ok(Plan::Parts(parts::Parts { body, allowed, listing }));
+        return Ok(Plan::Parts(parts::Parts { body, allowed, listing }).into());
     }
-    let mut list = uids(allowed.values());
+    let list = uids(allowed.values());
     if is_ordered {
         // It pages nothing that is case-sensitive.
         let is_paged = !query.is_case_sensitive() || query.compares_uids_alone();
@@ -269,28 +328,21 @@ fn among_allowed(
         check_ordered(context, query, (&body, &list, allowed.len()), limit)?;
     }
     // Two patients may have studies with one UID, and only one of them be allowed.
-    let mut is_alone = are_alone(context, &list, |id| allowed.contains_key(id), &listing)?;
-    if listing.is_kept && !is_alone {
-        (allowed, _) = allowed_studies(context, scope, query, true)?;
-        if allowed.is_empty() {
-            return Ok(Plan::Nothing);
-        }
-        list = uids(allowed.values());
-        is_alone = are_alone(context, &list, |id| allowed.contains_key(id), &listing)?;
-    }
-    if is_alone {
-        return Ok(named_alone(context, body, query, &list));
+    let alone = Alone::of(list, allowed.values(), &listing);
+    if care == Care::Little || alone.holds(context)? {
+        return Ok(named_alone(context, body, query, alone));
     }
     if is_ordered {
-        check_ordered(context, query, (&body, &list, allowed.len()), None)?;
+        check_ordered(context, query, (&body, alone.list(), allowed.len()), None)?;
     }
     if query.level == Level::Study {
         let ids = allowed.into_keys().map(|id| id.to_string()).collect();
-        return Ok(picked(context, body, query, &list, ids));
+        return Ok(picked(context, body, query, alone.list(), ids).into());
     }
-    name_studies(&mut body, query, &list);
+    name_studies(&mut body, query, alone.list());
     unpage(context, &mut body);
-    Ok(Plan::Several(study_by_study(context, query, body, allowed.values(), &listing)?))
+    let (bodies, alone) = study_by_study(context, query, body, allowed.values(), &listing)?;
+    Ok(Planned { plan: Plan::Several(bodies), alone })
 }
 
 /// What is ordered is asked for at once: what the core would compare with the UIDs of these studies may not be so much that
@@ -318,12 +370,13 @@ fn check_ordered(
 const FEW: usize = 20;
 
 /// How a query is answered among studies whose UIDs nobody else's study carries.
-fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Query, list: &str) -> Plan {
-    if name_studies(&mut body, query, list) {
-        return Plan::Narrowed(Value::Object(body));
+fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Query, alone: Alone) -> Planned {
+    let is_paged = name_studies(&mut body, query, alone.list());
+    if is_paged {
+        return Planned { plan: Plan::Narrowed(Value::Object(body)), alone };
     }
     unpage(context, &mut body);
-    Plan::Several(vec![Value::Object(body)])
+    Planned { plan: Plan::Several(vec![Value::Object(body)]), alone }
 }
 
 /// How a query is answered whose answer says which studies it is about, of which some may share their UIDs with others.

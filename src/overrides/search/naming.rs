@@ -66,50 +66,70 @@ pub(super) fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, Ho
     usize::try_from(count).map_err(|_| HostError::PLUGIN)
 }
 
-/// Whether nobody else's study carries one of these UIDs, whatever came and went since those that may be seen were found.
-/// Where each of them carries a label: whether none is without. Else whether `is_one` says of all that it is one of them.
-pub(super) fn are_alone(
-    context: &Context<'_>,
-    list: &str,
-    is_one: impl Fn(&str) -> bool,
-    listing: &Listing,
-) -> Result<bool, HostError> {
-    let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: list}});
-    let Some(body) = query.as_object_mut() else { return Err(HostError::PLUGIN) };
-    if let Some(labels) = &listing.labels {
-        body.insert("Labels".to_owned(), json!(**labels));
-        body.insert("LabelsConstraint".to_owned(), json!("None"));
-        return Ok(count_of(context, &query)? == 0);
-    }
-    unpage(context, body);
-    Ok(found_by(context, &query)?.iter().all(|study| is_one_of(study, &is_one)))
+/// UIDs that are taken for those of allowed studies alone. Asked after they were used, so that what came meanwhile is seen.
+#[derive(Default)]
+pub(super) struct Alone {
+    list: String,
+    /// Their Orthanc identifiers, where no label says whose they are.
+    ids: BTreeSet<String>,
+    listing: Listing,
 }
 
-/// The same of these studies' UIDs.
-pub(super) fn all_are_alone(context: &Context<'_>, studies: &[&Listed], listing: &Listing) -> Result<bool, HostError> {
-    let list = uids(studies.iter().copied());
-    if listing.labels.is_some() {
-        return are_alone(context, &list, |_| false, listing);
+impl Alone {
+    /// `ids`: the Orthanc identifiers of the studies.
+    pub(super) fn new(list: String, ids: BTreeSet<String>, listing: Listing) -> Self {
+        Self { list, ids, listing }
     }
-    let ids: BTreeSet<&str> = studies.iter().map(|listed| &*listed.study.id).collect();
-    are_alone(context, &list, |id| ids.contains(id), listing)
+
+    pub(super) fn of<'a>(list: String, studies: impl Iterator<Item = &'a Listed>, listing: &Listing) -> Self {
+        let by_label = listing.labels.is_some();
+        let ids = if by_label { BTreeSet::new() } else { studies.map(|listed| listed.study.id.to_string()).collect() };
+        Self { list, ids, listing: listing.clone() }
+    }
+
+    /// As DICOM lists them.
+    pub(super) fn list(&self) -> &str {
+        &self.list
+    }
+
+    /// Whether nobody else's study carries one of these UIDs now, whatever came and went since they were found. Where each
+    /// of the studies carries a label: whether none is without. Else whether each is one of them.
+    pub(super) fn holds(&self, context: &Context<'_>) -> Result<bool, HostError> {
+        if self.list.is_empty() {
+            return Ok(true);
+        }
+        let mut query = json!({"Level": "Study", "Query": {tags::STUDY_UID: self.list}});
+        let Some(body) = query.as_object_mut() else { return Err(HostError::PLUGIN) };
+        if let Some(labels) = &self.listing.labels {
+            body.insert("Labels".to_owned(), json!(**labels));
+            body.insert("LabelsConstraint".to_owned(), json!("None"));
+            return Ok(count_of(context, &query)? == 0);
+        }
+        unpage(context, body);
+        Ok(found_by(context, &query)?.iter().all(|study| is_one_of(study, |id| self.ids.contains(id))))
+    }
+}
+
+/// Whether nobody else's study carries one of the UIDs of these studies now.
+pub(super) fn are_alone(context: &Context<'_>, studies: &[&Listed], listing: &Listing) -> Result<bool, HostError> {
+    Alone::of(uids(studies.iter().copied()), studies.iter().copied(), listing).holds(context)
 }
 
 /// Queries below studies of which some share their UID with a study outside the labels: those are named by their Orthanc
-/// identifier, one by one.
+/// identifier, one by one. With those that are not, and so are named together.
 pub(super) fn study_by_study<'a>(
     context: &Context<'_>,
     query: &Query,
     body: Map<String, Value>,
     allowed: impl Iterator<Item = &'a Listed>,
     listing: &Listing,
-) -> Result<Vec<Value>, HostError> {
-    if query.body.contains_key("OrderBy") {
+) -> Result<(Vec<Value>, Alone), HostError> {
+    let (mut alone, mut others) = (Vec::new(), Vec::new());
+    tell_apart(context, &allowed.collect::<Vec<_>>(), listing, &mut alone, &mut others)?;
+    if !others.is_empty() && query.body.contains_key("OrderBy") {
         log::info!("a search below studies is refused: a study outside the labels has the UID of one inside");
         return Err(HostError::FORBIDDEN);
     }
-    let (mut alone, mut others) = (Vec::new(), Vec::new());
-    tell_apart(context, &allowed.collect::<Vec<_>>(), listing, &mut alone, &mut others)?;
     let mut bodies = Vec::new();
     for Listed { study, .. } in others {
         let mut body = body.clone();
@@ -121,14 +141,16 @@ pub(super) fn study_by_study<'a>(
         body.insert("ParentStudy".to_owned(), json!(*study.id));
         bodies.push(Value::Object(body));
     }
-    if !alone.is_empty() {
-        let mut body = body;
-        if let Some(Value::Object(compared)) = body.get_mut("Query") {
-            compared.insert(tags::STUDY_UID.to_owned(), json!(uids(alone.into_iter())));
-        }
-        bodies.push(Value::Object(body));
+    if alone.is_empty() {
+        return Ok((bodies, Alone::default()));
     }
-    Ok(bodies)
+    let alone = Alone::of(uids(alone.iter().copied()), alone.iter().copied(), listing);
+    let mut body = body;
+    if let Some(Value::Object(compared)) = body.get_mut("Query") {
+        compared.insert(tags::STUDY_UID.to_owned(), json!(alone.list()));
+    }
+    bodies.push(Value::Object(body));
+    Ok((bodies, alone))
 }
 
 /// Which studies share their UID with nobody else's: asked of all together, and of each half where it is not so.
@@ -139,7 +161,7 @@ pub(super) fn tell_apart<'a>(
     alone: &mut Vec<&'a Listed>,
     others: &mut Vec<&'a Listed>,
 ) -> Result<(), HostError> {
-    if all_are_alone(context, studies, listing)? {
+    if are_alone(context, studies, listing)? {
         alone.extend(studies);
     } else if let [_, _, ..] = studies {
         let (one, other) = studies.split_at(studies.len() / 2);

@@ -9,7 +9,7 @@ use super::super::Context;
 use super::super::query::Query;
 use super::super::scope::Scope;
 use super::allowed::{Allowed, Listing, allowed_studies};
-use super::naming::{all_are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
+use super::naming::{are_alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
 use super::{found_by, id_of, is_one_of, page, paged};
 use crate::host::HostError;
 use crate::resource::{Level, Listed};
@@ -181,7 +181,7 @@ impl<'a> Among<'a> {
 
     /// Whether nobody else's study carries one of the UIDs.
     fn are_alone(self, studies: &[&Listed]) -> Result<bool, HostError> {
-        all_are_alone(self.context, studies, self.listing)
+        are_alone(self.context, studies, self.listing)
     }
 
     /// Whether nothing but UIDs is compared, and so may be letter by letter: they have no case.
@@ -247,16 +247,19 @@ impl<'a> Among<'a> {
             let mut body = self.body.clone();
             name_studies(&mut body, self.query, &uids(slice.iter().copied()));
             unpage(self.context, &mut body);
-            if self.are_alone(slice)? {
-                found.extend(found_by(self.context, &Value::Object(body))?);
-            } else if self.query.level == Level::Study {
+            if self.query.level == Level::Study {
                 let answer = found_by(self.context, &Value::Object(body))?;
                 let is_meant = |id: &str| slice.iter().any(|listed| *listed.study.id == *id);
                 found.extend(answer.into_iter().filter(|resource| is_one_of(resource, is_meant)));
-            } else {
-                for body in study_by_study(self.context, self.query, body, slice.iter().copied(), self.listing)? {
-                    found.extend(found_by(self.context, &body)?);
-                }
+                continue;
+            }
+            let (bodies, alone) = study_by_study(self.context, self.query, body, slice.iter().copied(), self.listing)?;
+            for body in &bodies {
+                found.extend(found_by(self.context, body)?);
+            }
+            if !alone.holds(self.context)? {
+                log::info!("a search is given up: a study outside the labels came in with the UID of one inside");
+                return Err(HostError::FORBIDDEN);
             }
         }
         // As the core has them, when all are named at once.

@@ -132,6 +132,77 @@ fn what_comes_and_goes_while_it_is_searched_shows_nothing_foreign() {
     }
 }
 
+/// Changes what the server has after so many of its next answers were made.
+pub(super) fn change_after(host: &Arc<FakeHost>, answers: usize, change: fn(&mut Vec<FakeStudy>)) {
+    let later = Arc::clone(host);
+    *host.meanwhile.lock() = Some(Box::new(move || match answers {
+        0 => change(&mut later.studies.lock()),
+        left => change_after(&later, left - 1, change),
+    }));
+}
+
+/// Whoever polls finds the moment.
+#[test]
+fn a_twin_that_comes_at_any_moment_of_a_search_is_not_shown() {
+    let came: fn(&mut Vec<FakeStudy>) = |studies| studies.push(twin("h1", &["int"]));
+    let took_a_place: fn(&mut Vec<FakeStudy>) = |studies| {
+        studies.retain(|study| study.name != "a1");
+        studies.push(twin("h1", &["int"]));
+    };
+    let other_twin = FakeStudy { twin: "a1".to_owned(), ..study("py", "y1", &["int"]) };
+    let order = json!([{"Type": "DicomTag", "Key": "SOPInstanceUID", "Direction": "ASC"}]);
+    let queries = [
+        json!({"Level": "Series", "Query": {}}),
+        json!({"Level": "Instance", "Query": {}, "OrderBy": order}),
+        json!({"Level": "Series", "Query": {"StudyInstanceUID": uid("h1")}}),
+        json!({"Level": "Series", "Query": {"StudyInstanceUID": uid("h1")}, "Expand": true}),
+        json!({"Level": "Study", "Query": {"StudyInstanceUID": uid("h1")}, "Expand": true}),
+    ];
+    let paths = ["/tools/find", "/tools/count-resources"];
+    let mut moments = 0;
+    for (query, path) in queries.iter().flat_map(|query| paths.map(|path| (query.to_string(), path))) {
+        let as_reference = |bed: &Bed, asker: &Asker| -> Value {
+            let allowed = reference(asker, &bed.host.studies.lock());
+            serde_json::from_slice(&allowed.post(path, query.as_bytes()).unwrap()).unwrap()
+        };
+        for (studies, change) in [studies(), [studies(), vec![other_twin.clone()]].concat()]
+            .into_iter()
+            .flat_map(|studies| [came, took_a_place].map(|change| (studies.clone(), change)))
+        {
+            for moment in 0.. {
+                let (bed, askers) = bed_with_validity(studies.clone(), HOUR);
+                let before = as_reference(&bed, &askers[0]);
+                change_after(&bed.host, moment, change);
+                let answer = askers[0].call(&bed, Method::Post, path, query.as_bytes()).unwrap();
+                if bed.host.meanwhile.lock().is_some() {
+                    // It was answered before.
+                    break;
+                }
+                moments += 1;
+                if answer == Reply::HostError(HostError::FORBIDDEN) {
+                    continue;
+                }
+                let answer = value(&answer);
+                if change == came {
+                    assert_eq!(ids(&answer), ids(&before), "{query} {path} {moment}");
+                } else if let Some(count) = answer["Count"].as_u64() {
+                    assert!(Some(count) <= before["Count"].as_u64(), "{query} {path} {moment}");
+                } else {
+                    // What went away may be there or not.
+                    assert!(ids(&answer).is_subset(&ids(&before)), "{query} {path} {moment}");
+                }
+            }
+        }
+    }
+    assert!(moments > 100, "{moments}");
+}
+
+/// The identifiers in an answer; of a number itself.
+fn ids(answer: &Value) -> BTreeSet<String> {
+    let Some(list) = answer.as_array() else { return BTreeSet::from([answer["Count"].to_string()]) };
+    list.iter().map(|one| one.as_str().or(one["ID"].as_str()).unwrap().to_owned()).collect()
+}
+
 #[test]
 fn a_foreign_twin_does_not_end_what_is_found() {
     let (bed, askers) = bed_with_validity(studies(), HOUR);

@@ -1,5 +1,6 @@
 //! Searches among more allowed studies than are named at once.
 
+use super::kept_lists::change_after;
 use super::*;
 use crate::route::tags;
 use crate::testing::study;
@@ -310,6 +311,38 @@ fn foreign_twins_are_left_out_of_their_part() {
         let both = &askers[2];
         let query = json!({"Level": "Study", "Query": {}, "Labels": ["int"], "LabelsConstraint": "None"});
         assert!(ids(&ask(&bed, both, &query)).into_iter().collect::<BTreeSet<_>>() == expected(&bed, both, &query));
+    }
+}
+
+/// Identifiers in order; else as it is.
+fn sorted(mut answer: Value) -> Value {
+    if let Some(list) = answer.as_array_mut() {
+        list.sort_by(|one, other| one.as_str().cmp(&other.as_str()));
+    }
+    answer
+}
+
+#[test]
+fn a_twin_that_comes_at_any_moment_is_not_shown() {
+    // With and without one that is there already.
+    for twins in [vec![], vec![twin("s1", &["int"])]] {
+        for path in ["/tools/find", "/tools/count-resources"] {
+            let query = json!({"Level": "Series", "Query": {}}).to_string();
+            for moment in 0.. {
+                let (bed, askers) = bed_with_validity([studies(MANY), twins.clone()].concat(), 3_600);
+                let allowed = reference(&askers[0], &bed.host.studies.lock());
+                let before: Value = serde_json::from_slice(&allowed.post(path, query.as_bytes()).unwrap()).unwrap();
+                change_after(&bed.host, moment, |studies| studies.push(twin("s0", &["int"])));
+                let answer = askers[0].call(&bed, Method::Post, path, query.as_bytes()).unwrap();
+                if bed.host.meanwhile.lock().is_some() {
+                    assert!(moment > 2, "{moment}");
+                    break;
+                }
+                if answer != Reply::HostError(HostError::FORBIDDEN) {
+                    assert_eq!(sorted(value(&answer)), sorted(before), "{path} {moment}");
+                }
+            }
+        }
     }
 }
 
