@@ -37,8 +37,6 @@ pub struct Slot {
     pub verified: IdentityList,
     /// As in [`Outcome::epoch`].
     pub epoch: u64,
-    /// The arguments that carry credentials, where the callback is not given any: by other methods than GET.
-    pub arguments: Vec<(String, String)>,
 }
 
 impl Slot {
@@ -51,7 +49,6 @@ impl Slot {
         granted: IdentityList::new_const(),
         verified: IdentityList::new_const(),
         epoch: 0,
-        arguments: Vec::new(),
     };
 }
 
@@ -63,12 +60,10 @@ impl Slot {
         self.epoch != identities.epoch() || self.verified.iter().any(has_ended)
     }
 
-    /// The request of this very call with what its callback is not given: whatever it can be verified by.
+    /// The request of this very call with what its callback is not given: the client's address.
     #[must_use]
     pub fn whole<'a>(&'a self, request: &Request<'a>) -> Request<'a> {
-        let mut whole = Request { remote: &self.remote, ..request.clone() };
-        whole.arguments.extend(self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        whole
+        Request { remote: &self.remote, ..request.clone() }
     }
 }
 
@@ -115,7 +110,6 @@ pub fn clear() {
             place.slot.remote.clear();
             place.slot.granted.clear();
             place.slot.verified.clear();
-            place.slot.arguments.clear();
         }
     });
 }
@@ -136,11 +130,6 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
         slot.granted = outcome.granted;
         slot.verified = outcome.verified;
         slot.epoch = outcome.epoch;
-        slot.arguments.clear();
-        if request.method != Method::Get {
-            let carry = request.arguments.iter().filter(|(name, _)| places.is_credential_argument(name));
-            slot.arguments.extend(carry.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        }
     });
 }
 

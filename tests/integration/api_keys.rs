@@ -113,6 +113,34 @@ fn an_older_token_brings_no_roles_back_that_were_taken_away() {
     }
 }
 
+/// The server asks whether a request may pass before it reads the body, which its sender can stretch.
+#[test]
+fn a_key_that_is_deleted_while_a_body_comes_gives_nothing_more() {
+    for version in Version::tested() {
+        let (site, _) = shared(version);
+        let find = || Request::post("/tools/find", r#"{"Level": "Study", "Query": {}}"#);
+        for owner in ["external", "admin"].map(Who::user) {
+            let send = |is_deleted: bool| {
+                let (id, key) = site.make_key(&owner, &json!({"Name": "slow"}));
+                let was_used = || {
+                    let keys = site.get(&owner, KEYS).json().ok()?;
+                    let key = keys.as_array()?.iter().find(|key| key["ID"] == json!(id))?;
+                    key["LastUse"].is_string().then_some(())
+                };
+                let delete = || {
+                    if is_deleted {
+                        assert_eq!(site.delete(&owner, &format!("{KEYS}/{id}")).status, 200);
+                    }
+                };
+                site.send_slowly(&Who::key(&key), find(), 5, was_used, delete)
+            };
+            assert!(send(false).contains(" 200 "), "{version:?}");
+            let answer = send(true);
+            assert!(answer.contains(" 403 "), "{version:?}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn keys_are_listed_used_deleted_and_survive_a_restart() {
     for version in Version::tested() {

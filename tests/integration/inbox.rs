@@ -2,8 +2,6 @@
 use crate::site::{Image, Plan, SHARE_KEY, Site, Who, roles};
 use crate::uploads::{gzip, is_there, labels, stow, zip};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::Duration;
 use testbed::clock::wait_until;
 use testbed::dicom::Instance;
@@ -262,19 +260,8 @@ fn an_inbox_link_brings_in_new_studies_and_shows_nothing() {
 
 /// What a request says of its body, and then the body, half of it after `meanwhile`.
 fn slowly(site: &Site, who: &Who, instance: &Instance, meanwhile: impl FnOnce()) -> String {
-    let request = who.sign(file(instance)).header("Connection", "close");
-    let bytes = request.to_bytes("site");
-    let (first, second) = bytes.split_at(bytes.len() - 300);
-    let mut stream = TcpStream::connect(site.server.address()).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    stream.write_all(first).unwrap();
     let let_through = || listed(site)["Uses"].as_u64().filter(|uses| *uses > 0).map(drop);
-    assert!(wait_until(Duration::from_secs(20), let_through).is_some(), "the filter has let it through");
-    meanwhile();
-    stream.write_all(second).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer.lines().next().unwrap_or_default().to_owned()
+    site.send_slowly(who, file(instance), 300, let_through, meanwhile)
 }
 
 #[test]

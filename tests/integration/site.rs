@@ -2,6 +2,8 @@
 //! know what will be tried.
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -307,6 +309,29 @@ impl Site {
         let shown = format!("{} {}", request.method, request.path);
         let answer = self.server.client().send(request);
         answer.unwrap_or_else(|fault| panic!("{shown}: {fault:#}; the server's log ends:\n{}", self.end_of_log()))
+    }
+
+    /// Sends a request, the end of its body only when it was seen to have been let through, and something happened: the
+    /// status line of the answer.
+    pub fn send_slowly(
+        &self,
+        who: &Who,
+        request: Request,
+        end: usize,
+        let_through: impl FnMut() -> Option<()>,
+        meanwhile: impl FnOnce(),
+    ) -> String {
+        let bytes = who.sign(request).header("Connection", "close").to_bytes("site");
+        let (first, second) = bytes.split_at(bytes.len() - end);
+        let mut stream = TcpStream::connect(self.server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(first).unwrap();
+        assert!(wait_until(Duration::from_secs(20), let_through).is_some(), "the filter has let it through");
+        meanwhile();
+        stream.write_all(second).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
     }
 
     /// The last lines of the log, for a panic.
