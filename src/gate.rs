@@ -73,6 +73,10 @@ pub struct Outcome {
     pub verified: IdentityList,
     /// The identities' epoch before they were verified.
     pub epoch: u64,
+    /// When it was decided.
+    pub at: UnixTime,
+    /// Whether the request is to bring images in, which are looked at when its body is there.
+    pub is_upload: bool,
     /// The credentials that gave no identity, and why.
     pub rejected: Vec<(crate::credential::Source, Rejection)>,
     /// The best reason why not, when nobody was granted.
@@ -143,6 +147,8 @@ impl Gate {
             granted: IdentityList::new(),
             verified,
             epoch,
+            at: now,
+            is_upload: matches!(handling, Handling::Upload(_)),
             rejected,
             refusal: None,
             template,

@@ -26,7 +26,7 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
-use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
+use crate::identity::{Epoch, Identities, Identity, IdentityList, InboxPolicy, LinkPolicy, Verifiers};
 use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
@@ -334,6 +334,20 @@ fn random_secret() -> Result<Vec<u8>, Cause> {
     Ok(bytes::random::<SHORTEST_SECRET>()?.to_vec())
 }
 
+impl Plugin {
+    /// The identities that are granted the upload that this thread serves; `None`: it serves none.
+    fn uploaders(&self) -> Option<IdentityList> {
+        slot::decide_again(&self.gate.identities, |request, at| {
+            let outcome = self.gate.decide(request, at);
+            if outcome.granted.is_empty() {
+                log::info!("no more, now that the body is here: {}", gate::describe_refusal(request, &outcome));
+            }
+            outcome
+        });
+        slot::granted()
+    }
+}
+
 #[cfg(any(test, feature = "fuzzing"))]
 impl Plugin {
     /// The gate as it was composed.
@@ -391,11 +405,11 @@ impl Callbacks for Plugin {
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
             return false;
         }
-        Uploads::must_look(slot::granted().as_deref())
+        Uploads::must_look(self.uploaders().as_deref())
     }
 
     fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
-        let granted = slot::granted().unwrap_or_default();
+        let granted = self.uploaders().unwrap_or_default();
         // First of all: to read its tags would end the server.
         if nesting::is_too_much(file) {
             log::info!(
@@ -412,7 +426,7 @@ impl Callbacks for Plugin {
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
             return Verdict::Taken;
         }
-        self.uploads.receive(&self.gate.resources, instance, slot::granted().as_deref(), clock::now())
+        self.uploads.receive(&self.gate.resources, instance, self.uploaders().as_deref(), clock::now())
     }
 
     fn stored(&self, instance: &ReceivedInstance<'_>, id: &str) {

@@ -36,7 +36,11 @@ pub struct Slot {
     /// The identities that were verified, as in [`Outcome::verified`].
     pub verified: IdentityList,
     /// As in [`Outcome::epoch`].
-    pub epoch: u64,
+    epoch: u64,
+    /// As in [`Outcome::at`].
+    at: UnixTime,
+    /// Of an upload all headers: the callbacks that images come to get none.
+    headers: Vec<(String, String)>,
 }
 
 impl Slot {
@@ -49,6 +53,8 @@ impl Slot {
         granted: IdentityList::new_const(),
         verified: IdentityList::new_const(),
         epoch: 0,
+        at: UnixTime(0),
+        headers: Vec::new(),
     };
 }
 
@@ -110,6 +116,7 @@ pub fn clear() {
             place.slot.remote.clear();
             place.slot.granted.clear();
             place.slot.verified.clear();
+            place.slot.headers.clear();
         }
     });
 }
@@ -130,6 +137,12 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
         slot.granted = outcome.granted;
         slot.verified = outcome.verified;
         slot.epoch = outcome.epoch;
+        slot.at = outcome.at;
+        slot.headers.clear();
+        if outcome.is_upload {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            slot.headers.extend(request.headers.iter().map(owned));
+        }
     });
 }
 
@@ -139,6 +152,22 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
 #[must_use]
 pub fn granted() -> Option<IdentityList> {
     SLOT.with_borrow(|place| place.get().map(|slot| slot.granted.clone()))
+}
+
+/// Decides once more on the upload that this thread serves, when something was revoked while its body came: its sender can
+/// stretch that. As of the time when it began: what ends meanwhile, as tokens do, ends no upload.
+pub fn decide_again(identities: &Identities, decide: impl FnOnce(&Request<'_>, UnixTime) -> Outcome) {
+    let is_outdated = |slot: &&Slot| !slot.headers.is_empty() && slot.epoch != identities.epoch();
+    let Some(slot) = SLOT.with_borrow(|place| place.get().filter(is_outdated).cloned()) else { return };
+    let headers = slot.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let request =
+        Request { method: slot.method, path: &slot.path, remote: &slot.remote, headers, arguments: Vec::new() };
+    let outcome = decide(&request, slot.at);
+    SLOT.with_borrow_mut(|place| {
+        place.slot.epoch = outcome.epoch;
+        place.slot.granted = outcome.granted;
+        place.slot.verified = outcome.verified;
+    });
 }
 
 /// Who stands behind a call to a REST callback.

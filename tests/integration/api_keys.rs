@@ -1,8 +1,10 @@
 //! API keys: never more than their maker has, today; gone at once when deleted; there again after a restart.
 use crate::site::{Image, Plan, Who, ids, shared};
+use crate::uploads::is_there;
 use serde_json::{Value, json};
 use std::time::Duration;
 use testbed::clock::wait_until;
+use testbed::dicom::Instance;
 use testbed::{Request, Version};
 
 const KEYS: &str = "/auth/api-keys";
@@ -118,25 +120,36 @@ fn an_older_token_brings_no_roles_back_that_were_taken_away() {
 fn a_key_that_is_deleted_while_a_body_comes_gives_nothing_more() {
     for version in Version::tested() {
         let (site, _) = shared(version);
-        let find = || Request::post("/tools/find", r#"{"Level": "Study", "Query": {}}"#);
-        for owner in ["external", "admin"].map(Who::user) {
-            let send = |is_deleted: bool| {
-                let (id, key) = site.make_key(&owner, &json!({"Name": "slow"}));
+        for owner in ["external", "admin"] {
+            let who = Who::user(owner);
+            let send = |request: Request, is_deleted: bool| {
+                let (id, key) = site.make_key(&who, &json!({"Name": "slow"}));
                 let was_used = || {
-                    let keys = site.get(&owner, KEYS).json().ok()?;
+                    let keys = site.get(&who, KEYS).json().ok()?;
                     let key = keys.as_array()?.iter().find(|key| key["ID"] == json!(id))?;
                     key["LastUse"].is_string().then_some(())
                 };
                 let delete = || {
-                    if is_deleted {
-                        assert_eq!(site.delete(&owner, &format!("{KEYS}/{id}")).status, 200);
-                    }
+                    // Somebody loses something in any case.
+                    let (other, _) = site.make_key(&who, &json!({"Name": "other"}));
+                    let gone = if is_deleted { &id } else { &other };
+                    assert_eq!(site.delete(&who, &format!("{KEYS}/{gone}")).status, 200);
                 };
-                site.send_slowly(&Who::key(&key), find(), 5, was_used, delete)
+                let answer = site.send_slowly(&Who::key(&key), request, 5, was_used, delete);
+                answer.split(' ').nth(1).and_then(|status| status.parse::<u16>().ok())
             };
-            assert!(send(false).contains(" 200 "), "{version:?}");
-            let answer = send(true);
-            assert!(answer.contains(" 403 "), "{version:?}: {answer}");
+            let find = || Request::post("/tools/find", r#"{"Level": "Study", "Query": {}}"#);
+            assert_eq!([false, true].map(|is_deleted| send(find(), is_deleted)), [Some(200), Some(403)], "{version:?}");
+            let [kept, refused] =
+                ["kept", "refused"].map(|name| Instance::named(&format!("slow-{owner}"), name, "series", "image"));
+            let upload = |instance: &Instance| Request::post("/instances", instance.to_bytes());
+            assert_eq!(send(upload(&kept), false), Some(200), "{version:?} {owner}");
+            assert_eq!(send(upload(&refused), true), Some(400), "{version:?} {owner}");
+            assert_eq!(
+                [&kept, &refused].map(|instance| is_there(&site, instance)),
+                [true, false],
+                "{version:?} {owner}"
+            );
         }
     }
 }
