@@ -127,17 +127,22 @@ pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> R
 }
 
 pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
+    // On the first start of a server it is not there yet. A failure is the store's to report, which names the file.
+    if config.sqlite.starts_with(&config.index_directory) {
+        let _ = std::fs::create_dir_all(&config.index_directory);
+    }
+    let store = Arc::new(SqliteStore::open(&config.sqlite)?);
+    compose_on(host, config, store)
+}
+
+/// The plugin on a state that is open.
+pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Store>) -> Result<Plugin, StartError> {
     let rules = Rules::new(rules(&config))?;
     let routes = RouteModel::new(&Roots {
         dicom_web: config.dicom_web_root.clone(),
         wado: config.wado_root.clone(),
         ui: config.oe2_root.clone(),
     })?;
-    // On the first start of a server it is not there yet. A failure is the store's to report, which names the file.
-    if config.sqlite.starts_with(&config.index_directory) {
-        let _ = std::fs::create_dir_all(&config.index_directory);
-    }
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.sqlite)?);
     for warning in store.warnings() {
         log::warn!("{warning}");
     }

@@ -72,7 +72,29 @@ pub struct Bed {
 impl Bed {
     /// Composes the plugin from Orthanc's configuration. `users` are local accounts with their roles; `roles` is the
     /// roles document, kept in a file.
-    pub fn new(mut orthanc: Value, users: &Value, roles: &Value, studies: Vec<FakeStudy>) -> Self {
+    pub fn new(orthanc: Value, users: &Value, roles: &Value, studies: Vec<FakeStudy>) -> Self {
+        Self::composed(orthanc, users, roles, studies, plugin::compose)
+    }
+
+    /// The same on another state.
+    #[cfg(test)]
+    pub fn on(
+        store: Arc<dyn crate::store::Store>,
+        orthanc: Value,
+        users: &Value,
+        roles: &Value,
+        studies: Vec<FakeStudy>,
+    ) -> Self {
+        Self::composed(orthanc, users, roles, studies, |host, config| plugin::compose_on(host, config, store))
+    }
+
+    fn composed(
+        mut orthanc: Value,
+        users: &Value,
+        roles: &Value,
+        studies: Vec<FakeStudy>,
+        compose: impl FnOnce(Arc<dyn Host>, config::Config) -> Result<plugin::Plugin, plugin::StartError>,
+    ) -> Self {
         let mut section = orthanc["Authorization"].take();
         if section.is_null() {
             section = json!({});
@@ -93,7 +115,7 @@ impl Bed {
         let config =
             config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
-        let plugin = plugin::compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
+        let plugin = compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
         Self { host, gate: plugin.gate(), callbacks: Arc::new(plugin), _folder: folder }
     }
 

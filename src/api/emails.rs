@@ -228,21 +228,27 @@ fn links(
             continue;
         }
         let shown = || shorten(address).chars().take(60).collect::<String>();
-        let share =
+        let found =
             share_at(call, address).map_err(|error| refused(format_args!("the links cannot be looked up: {error}")))?;
         // One answer for what is none of ours, and for what is somebody else's.
-        let share = share.filter(|share| sender.may_send(share)).ok_or_else(|| {
+        let foreign = || {
             refused(format_args!(
                 "the mail leads to {:?}…, which is no share link of yours: nothing else can be sent",
                 shown()
             ))
-        })?;
+        };
+        let Found { share, more } = found.filter(|found| sender.may_send(&found.share)).ok_or_else(foreign)?;
         let begins = share.not_before.map_or(call.now, |start| start.max(call.now));
         let verifiers = call.api.gate.identities.verifiers();
-        verifiers.link_of_record(share.clone(), begins).map_err(|rejection| match rejection {
+        let identity = verifiers.link_of_record(share.clone(), begins).map_err(|rejection| match rejection {
             Rejection::Expired => refused("a link in the mail has expired"),
             rejection => refused(format_args!("a link in the mail opens nothing: {rejection}")),
         })?;
+        if let Some((claims, token)) = &more
+            && !is_handed_out(call, claims, &identity, address, token)
+        {
+            return Err(foreign());
+        }
         if links.iter().all(|known| known.id != share.id) {
             links.push(share);
         }
@@ -253,8 +259,15 @@ fn links(
     Ok(links)
 }
 
-/// The record of the link at an address, in one of the forms in which links are handed out.
-fn share_at(call: &Call<'_>, address: &str) -> Result<Option<ShareRecord>, Rejection> {
+/// The link at an address.
+struct Found<'a> {
+    share: ShareRecord,
+    /// What its token claims, and the token, where the address has more arguments: it must be one that is handed out.
+    more: Option<(ShareClaims, &'a str)>,
+}
+
+/// The link at an address, in one of the forms in which links are handed out.
+fn share_at<'a>(call: &Call<'_>, address: &'a str) -> Result<Option<Found<'a>>, Rejection> {
     let verifiers = call.api.gate.identities.verifiers();
     let shares = &call.api.shares;
     let is_plain = address.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\<>\"'".contains(&byte));
@@ -264,7 +277,7 @@ fn share_at(call: &Call<'_>, address: &str) -> Result<Option<ShareRecord>, Rejec
     if let Some(code) = address.rsplit('/').next().filter(|code| code::is_well_formed(code))
         && viewer::short_url(shares, code).as_deref() == Some(address)
     {
-        return Ok(verifiers.store.share_by_code(&code::hash(code))?);
+        return Ok(verifiers.store.share_by_code(&code::hash(code))?.map(|share| Found { share, more: None }));
     }
     let Some((page, query)) = address.split_once('?') else { return Ok(None) };
     if !is_below(page, shares) {
@@ -276,18 +289,14 @@ fn share_at(call: &Call<'_>, address: &str) -> Result<Option<ShareRecord>, Rejec
     let Ok(claims) = verifiers.link_claims(token) else { return Ok(None) };
     let Some(registered) = &claims.registered else { return Ok(None) };
     let share = verifiers.store.share(&registered.jti)?.filter(|share| share.kind == claims.link_type.as_str());
-    let Some(share) = share else { return Ok(None) };
     // Viewers are told by arguments where to fetch from.
-    let is_whole = is_token_alone || is_handed_out(call, &claims, &share, address, token);
-    Ok(Some(share).filter(|_| is_whole))
+    Ok(share.map(|share| Found { share, more: (!is_token_alone).then_some((claims, token)) }))
 }
 
-/// Whether an address is one that is handed out for a link. One that is not in force is told so elsewhere.
-fn is_handed_out(call: &Call<'_>, claims: &ShareClaims, share: &ShareRecord, address: &str, token: &str) -> bool {
-    let begins = share.not_before.map_or(call.now, |start| start.max(call.now));
-    let Ok(identity) = call.api.gate.identities.verifiers().link_of_record(share.clone(), begins) else { return true };
+/// Whether an address is one that is handed out for a link in force.
+fn is_handed_out(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, address: &str, token: &str) -> bool {
     let shares = &call.api.shares;
-    let studies = studies_today(call, &claims.resources, &identity);
+    let studies = studies_today(call, &claims.resources, identity);
     let public = viewer::public_url(claims.link_type, shares, &call.api.oe2_root, &studies, token);
     let viewers = viewer::viewer_url(claims.link_type, shares, &studies, token);
     [public, viewers].into_iter().flatten().flatten().any(|url| url == address)

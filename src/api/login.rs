@@ -356,7 +356,10 @@ pub fn backchannel_logout(call: &Call<'_>) -> Answer {
     })?;
     let person = ended.subject.map(|subject| Person { issuer: ended.issuer.clone(), subject });
     let which = match (&ended.session, &person) {
-        (Some(session), _) => WhichSessions::AtProvider { issuer: &ended.issuer, session },
+        (Some(session), person) => {
+            let subject = person.as_ref().map(|person| person.subject.as_str());
+            WhichSessions::AtProvider { issuer: &ended.issuer, session, subject }
+        }
         (None, Some(person)) => WhichSessions::Of(person),
         (None, None) => return Err(ApiError::bad("the logout token names nobody")),
     };

@@ -1,11 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::{Environment, ProcessEnvironment};
+use crate::config::{Emails, Environment, ProcessEnvironment, Smtp, SmtpTls};
 use crate::person::Person;
 use crate::request::Request;
+use crate::share::kind::LinkType;
 use crate::slot::Staleness;
-use crate::store::PersonRecord;
+use crate::store::faulty::{Fault, FaultyStore};
+use crate::store::{PersonRecord, Store};
 use crate::testing::{Bed, NOW, basic, id, world};
 
 fn api(bed: &Bed) -> Api {
@@ -204,4 +206,61 @@ fn what_was_just_made_is_known_until_something_is_taken_from_somebody() {
     assert!(!identities.knows(&later));
     identities.forget();
     assert!(!made.iter().any(|text| identities.knows(text)));
+}
+
+#[test]
+fn a_mail_leads_nowhere_else_when_the_state_cannot_be_read_for_a_moment() {
+    let store = Arc::new(FaultyStore::new());
+    let roles = json!({"roles": {"sharer": {"permissions": ["share", "view"], "authorized-labels": ["*"]}}});
+    let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
+    let users = json!({"anna": ["sharer"]});
+    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &users, &roles, world());
+    let token = bed.make_link("link", Some("anna"), LinkType::Stone, Vec::new(), |_| {});
+    // Nobody listens there.
+    let smtp = Smtp {
+        host: "127.0.0.1".to_owned(),
+        port: 1,
+        tls: SmtpTls::None,
+        ca: None,
+        login: None,
+        timeout: std::time::Duration::from_secs(5),
+    };
+    let emails = Emails {
+        smtp,
+        sender: crate::mail::mailbox("info@example.com").unwrap(),
+        reply_to: None,
+        templates_folder: None,
+        service_user: None,
+        hourly_per_person: 100,
+        hourly: 100,
+    };
+    let api = Api { mail: Some(Arc::new(Mail::start(&emails).unwrap())), ..api(&bed) };
+    let mail = |query: &str| {
+        let content = format!("<a href=\"https://orthanc.example/stone-webviewer/index.html?{query}\">here</a>");
+        let body = json!({"destination-email": "b@example.com", "email-title": "A study", "email-content": content});
+        let (body, basic) = (body.to_string(), basic("anna"));
+        let request = Request {
+            method: Method::Post,
+            path: "/auth/emails/send",
+            remote: "192.0.2.1",
+            headers: vec![("authorization", &basic)],
+            arguments: Vec::new(),
+        };
+        let outcome = bed.gate.decide(&request, NOW);
+        slot::write(&request, false, outcome, Staleness::Cleared, &bed.gate.places);
+        let reply = api.handle(&RestRequest { request, body: body.as_bytes() }, NOW);
+        slot::clear();
+        let Reply::Answer { body, .. } = reply else { panic!("{reply:?}") };
+        serde_json::from_slice::<Value>(&body).unwrap()["details"].as_str().unwrap().to_owned()
+    };
+    let plain = format!("token={token}");
+    let leads_elsewhere = format!("url=https://evil.example/&token={token}");
+    assert!(mail(&plain).contains("mail server"), "{}", mail(&plain));
+    bed.gate.identities.forget();
+    store.fail("not_before", Fault::Error);
+    let refused = mail(&leads_elsewhere);
+    assert!(!store.will_fail());
+    assert!(refused.contains("a link in the mail opens nothing"), "{refused}");
+    let refused = mail(&leads_elsewhere);
+    assert!(refused.contains("no share link of yours"), "{refused}");
 }

@@ -112,6 +112,7 @@ fn run(shared: &Shared) {
     let read = || supervised("watching for changes by other servers", || shared.store.changes().ok()).flatten();
     let mut changes = read();
     let mut failing = false;
+    let mut forgetting = false;
     let mut turn = 0;
     loop {
         turn = (turn + 1) % TURNS;
@@ -132,7 +133,7 @@ fn run(shared: &Shared) {
         }
         if stopping || turn == 0 {
             failing = write_uses(shared, failing);
-            supervised("remembering people", || write_people(shared));
+            forgetting = write_people(shared, forgetting);
         }
         if stopping {
             return;
@@ -171,13 +172,33 @@ fn write_uses(shared: &Shared, failing: bool) -> bool {
     true
 }
 
-fn write_people(shared: &Shared) {
-    let people = std::mem::take(&mut shared.pending.lock().people);
-    for person in people {
-        if let Err(error) = remember(shared, &person) {
-            log::warn!("the roles of somebody could not be remembered: {error}");
+/// As [`write_uses`]. Whoever could not be remembered is tried again: the token that was seen may not be verified anew for
+/// hours, for which keys and links would keep what it says was taken away.
+fn write_people(shared: &Shared, failing: bool) -> bool {
+    let mut people = std::mem::take(&mut shared.pending.lock().people).into_iter();
+    let mut failed = Vec::new();
+    for person in people.by_ref() {
+        match supervised("remembering people", || remember(shared, &person)) {
+            Some(Ok(())) => {}
+            None => failed.push(person),
+            Some(Err(error)) => {
+                if !failing {
+                    log::warn!("the roles of somebody could not be remembered, they are kept for later: {error}");
+                }
+                failed.push(person);
+                // Each may wait for the disk, and revocations by other servers are watched for meanwhile.
+                break;
+            }
         }
     }
+    if failed.is_empty() {
+        return false;
+    }
+    let mut pending = shared.pending.lock();
+    // Those that were not tried come first the next time.
+    let seen = people.chain(std::mem::take(&mut pending.people)).chain(failed);
+    pending.people = seen.take(MOST_PEOPLE).collect();
+    true
 }
 
 fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
@@ -206,6 +227,33 @@ mod tests {
             recorder.counter(UseKind::ApiKey, "key-1").count(NOW);
             eventually("it is written", || store.api_keys(None).unwrap()[0].last_use == Some(NOW));
             assert!(!store.will_fail());
+        }
+    }
+
+    #[test]
+    fn roles_that_could_not_be_remembered_are_remembered_later() {
+        for fault in [Fault::Error, Fault::Panic] {
+            let store = Arc::new(FaultyStore::new());
+            let person = |subject: &str, role: &str, at| PersonRecord {
+                person: Person { issuer: "https://idp.example".to_owned(), subject: subject.to_owned() },
+                name: String::new(),
+                groups: Vec::new(),
+                roles: vec![role.to_owned()],
+                seen_at: at,
+            };
+            for subject in ["anna", "bert"] {
+                store.remember_person(&person(subject, "admin-role", NOW)).unwrap();
+            }
+            let epoch = Epoch::default();
+            store.fail("remember_person", fault);
+            let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, epoch).unwrap();
+            recorder.saw(person("anna", "doctor-role", NOW.plus(1)));
+            recorder.saw(person("bert", "doctor-role", NOW.plus(1)));
+            eventually("it has failed", || !store.will_fail());
+            for subject in ["anna", "bert"] {
+                let now = person(subject, "doctor-role", NOW.plus(1));
+                eventually("it is written", || store.person(&now.person).unwrap().as_ref() == Some(&now));
+            }
         }
     }
 

@@ -61,6 +61,8 @@ struct Shared {
     file: Option<PathBuf>,
     /// Held while the file is read or written, so that an edit and a PUT do not overtake each other.
     on_disk: Mutex<Option<Stamp>>,
+    /// Why the file could not be read when it was last looked at.
+    unread: Mutex<Option<String>>,
     in_rules: BTreeSet<String>,
     epoch: Epoch,
     stopping: Mutex<bool>,
@@ -97,6 +99,7 @@ impl RolesBook {
             current: ArcSwap::from_pointee(roles),
             file,
             on_disk: Mutex::new(stamp),
+            unread: Mutex::default(),
             in_rules,
             epoch,
             stopping: Mutex::new(false),
@@ -148,7 +151,7 @@ impl RolesBook {
         };
         let mut on_disk = self.shared.on_disk.lock();
         // An edit by hand that the watcher has not seen yet counts as the state that is replaced.
-        if on_disk.as_ref() != Some(&stamp(path)) {
+        if is_due(&self.shared, path, &on_disk) {
             reload(&self.shared, path, &mut on_disk);
         }
         check(&self.shared.current.load())?;
@@ -206,15 +209,22 @@ fn watch(shared: &Shared) {
         }
         supervised("reading the roles file", || {
             let mut on_disk = shared.on_disk.lock();
-            if on_disk.as_ref() != Some(&stamp(path)) {
+            if is_due(shared, path, &on_disk) {
                 reload(shared, path, &mut on_disk);
             }
         });
     }
 }
 
+/// Whether the file is another one than was read last, or could not be read then: that ends without a trace in the stamp, as
+/// when its mode is put right, and would leave roles in force that somebody has taken away.
+fn is_due(shared: &Shared, path: &Path, on_disk: &Option<Stamp>) -> bool {
+    on_disk.as_ref() != Some(&stamp(path)) || shared.unread.lock().is_some()
+}
+
 fn reload(shared: &Shared, path: &Path, on_disk: &mut Option<Stamp>) {
     *on_disk = Some(stamp(path));
+    let unread = shared.unread.lock().take();
     match read(path, &shared.in_rules) {
         Ok(roles) => {
             if **shared.current.load() != roles {
@@ -223,7 +233,13 @@ fn reload(shared: &Shared, path: &Path, on_disk: &mut Option<Stamp>) {
                 log::warn!("the roles file {} changed: the new roles are in force", path.display());
             }
         }
-        Err(error) => log::error!("{error}; the roles that were read last stay in force"),
+        Err(error) => {
+            let text = error.to_string();
+            if unread.as_ref() != Some(&text) {
+                log::error!("{text}; the roles that were read last stay in force");
+            }
+            *shared.unread.lock() = matches!(error, RolesBookError::Read { .. }).then_some(text);
+        }
     }
 }
 

@@ -58,6 +58,29 @@ fn an_edit_is_in_force_soon_and_a_broken_one_changes_nothing() {
 }
 
 #[test]
+fn a_file_that_could_not_be_read_is_read_as_soon_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roles.json");
+    std::fs::write(&path, text("one")).unwrap();
+    let (book, _) = start(&path);
+    // What is no UTF-8 is not read either; then the same file, as when only its mode is put right.
+    let edited = text("two");
+    let edit_of = |content: &[u8], modified| {
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut &file, content).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    edit_of(&vec![0xff; edited.len()], modified);
+    eventually("it is looked at", || book.shared.unread.lock().is_some());
+    assert_eq!(label(&book), "one");
+    edit_of(edited.as_bytes(), modified);
+    eventually("the edit is in force", || label(&book) == "two");
+    assert!(book.shared.unread.lock().is_none());
+    book.stop();
+}
+
+#[test]
 fn a_missing_or_broken_file_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roles.json");

@@ -94,9 +94,9 @@ const fn translate_method(method: sdk::gh_method) -> Option<Method> {
     }
 }
 
-/// Headers by which the server decides how it reads a body.
-const OF_THE_BODY: [&str; 5] =
-    ["content-encoding", "content-length", "content-type", "transfer-encoding", "x-file-size"];
+/// Headers by which the server decides how it reads a body, and we whether we change something.
+const NOT_LEFT_OUT: [&str; 6] =
+    ["content-encoding", "content-length", "content-type", "if-match", "transfer-encoding", "x-file-size"];
 
 /// # Safety
 /// As [`filter_request`].
@@ -111,8 +111,8 @@ unsafe fn translate_headers<'a>(pairs: Pairs) -> Option<Vec<(&'a str, &'a str)>>
         let value = unsafe { text(*value) };
         match (name, value) {
             (Some(name), Some(value)) => headers.push((name, value)),
-            // What says how the body is read must not be hidden from us.
-            (Some(name), None) if OF_THE_BODY.iter().any(|known| name.eq_ignore_ascii_case(known)) => return None,
+            // What says how the body is read must not be hidden from us, nor a condition be taken for none.
+            (Some(name), None) if NOT_LEFT_OUT.iter().any(|known| name.eq_ignore_ascii_case(known)) => return None,
             // A credential that we could read is never in a header that is no UTF-8, so leaving it out gives nothing
             // away.
             _ => {}

@@ -89,6 +89,15 @@ fn what_says_how_the_body_is_read_is_not_left_out() {
 }
 
 #[test]
+fn a_condition_that_cannot_be_read_is_not_left_out() {
+    for name in ["if-match", "If-Match"] {
+        let names = Texts::new(&[b"token", name.as_bytes()]);
+        let values = Texts::new(&[b"x", b"\"\xe9\""]);
+        assert!(filtered(3, b"/", pairs(&names, &values), NONE).is_none(), "{name}");
+    }
+}
+
+#[test]
 fn null_pointers_are_refused() {
     let broken = Pairs { count: 1, ..NONE };
     assert!(filtered(1, b"/", broken, NONE).is_none());

@@ -291,13 +291,15 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
         }
     }
     // A patient's description lists all its studies.
-    if let Some(Value::Array(studies)) = description.get_mut("Studies") {
-        studies.retain_mut(|study| match study {
+    match description.get_mut("Studies") {
+        None => {}
+        Some(Value::Array(studies)) => studies.retain_mut(|study| match study {
             Value::String(id) => {
                 scope.allows_named(&context.gate.resources, &Named::Orthanc(Level::Study, id.as_str().into()))
             }
             _ => false,
-        });
+        }),
+        Some(other) => *other = json!([]),
     }
 }
 

@@ -155,7 +155,7 @@ fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
     let (_, by) = asked.find_actor(&names, true)?;
     let mut answer: Value = crate::json::from_slice(&asked.send(&body)?).map_err(|_| HostError::PLUGIN)?;
     // `Level` lets the core go up from what is named: a patient is more than the study that was allowed.
-    for description in answer.as_array().into_iter().flatten() {
+    for description in answer.as_array().ok_or(HostError::PLUGIN)? {
         let text = |member| description.get(member).and_then(Value::as_str);
         let level = text("Type").and_then(Level::parse).ok_or(HostError::PLUGIN)?;
         let named = Named::Orthanc(level, text("ID").ok_or(HostError::PLUGIN)?.into());

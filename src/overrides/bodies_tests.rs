@@ -408,6 +408,24 @@ fn content_shows_no_foreign_label_and_no_patient_with_foreign_studies() {
 }
 
 #[test]
+fn content_in_another_shape_than_expected_is_not_shown() {
+    let world = World::new();
+    let body = json!({"Resources": [world.own.instance]}).to_string();
+    let foreign = world.host.resources[&format!("/studies/{}", world.foreign.study)].clone();
+    for odd in [foreign.clone(), json!({"Answers": [foreign]}), json!(world.foreign.study), Value::Null] {
+        world.answers_next(odd.clone());
+        let (answer, _) = world.post(&world.user, "/tools/bulk-content", &body);
+        assert_eq!(answer, Err(HostError::PLUGIN), "{odd}");
+    }
+    // A list of studies that is none is not looked into, and so not shown.
+    let mut own = world.host.resources[&format!("/studies/{}", world.own.study)].clone();
+    own["Studies"] = json!({"0": world.foreign.study});
+    world.answers_next(json!([own]));
+    let (answer, _) = world.post(&world.user, "/tools/bulk-content", &body);
+    assert_eq!(answer.unwrap()[0]["Studies"], json!([]));
+}
+
+#[test]
 fn jobs_and_queries_belong_to_who_started_them() {
     let world = World::new();
     world.answers_next(json!({"ID": "0b-0b", "Path": "/jobs/0b-0b"}));

@@ -174,12 +174,15 @@ pub enum WhichSessions<'a> {
     One(&'a str),
     /// All of a person.
     Of(&'a Person),
-    /// Those that belong to a session of the provider's.
+    /// Those that belong to a session of the provider's; of its user, if it says who that is, also those of which it is not
+    /// known which session of the provider's they belong to.
     AtProvider {
         /// The issuer, as in [`SessionRecord::person`].
         issuer: &'a str,
         /// Its name for the session.
         session: &'a str,
+        /// The subject, as in [`SessionRecord::person`].
+        subject: Option<&'a str>,
     },
 }
 

@@ -546,13 +546,25 @@ pub(crate) fn sessions_are_ended_alone_by_person_and_by_the_providers_session(st
     assert!(!store.end_sessions(&WhichSessions::One("session-2")).unwrap());
     assert_eq!(left(), ["session-1", "session-3", "session-4"]);
     let issuer = anna().issuer;
-    assert!(store.end_sessions(&WhichSessions::AtProvider { issuer: &issuer, session: "sid-3" }).unwrap());
-    assert!(!store.end_sessions(&WhichSessions::AtProvider { issuer: "another", session: "sid-1" }).unwrap());
+    let at_provider = |issuer: &str, session: &str, subject: Option<&str>| {
+        store.end_sessions(&WhichSessions::AtProvider { issuer, session, subject }).unwrap()
+    };
+    assert!(at_provider(&issuer, "sid-3", Some(&anna().subject)));
+    assert!(!at_provider("another", "sid-1", Some(&anna().subject)));
     assert_eq!(left(), ["session-1", "session-4"]);
+    // One of which the provider never said its own name may be the one that it means.
+    let nameless = |number, person| SessionRecord { provider_session: None, ..session(number, person) };
+    store.insert_session(&nameless(5, anna())).unwrap();
+    store.insert_session(&nameless(6, other.clone())).unwrap();
+    assert!(!at_provider(&issuer, "sid-9", None));
+    assert!(!at_provider("another", "sid-9", Some(&anna().subject)));
+    assert!(at_provider(&issuer, "sid-9", Some(&anna().subject)));
+    assert_eq!(left(), ["session-1", "session-4", "session-6"]);
+    assert!(store.end_sessions(&WhichSessions::One("session-6")).unwrap());
     assert_eq!(store.sessions(Some(&other)).unwrap().len(), 1);
     assert!(store.end_sessions(&WhichSessions::Of(&anna())).unwrap());
     assert_eq!(left(), ["session-4"]);
-    assert_eq!(store.changes().unwrap(), changes + 3);
+    assert_eq!(store.changes().unwrap(), changes + 5);
 }
 
 pub(crate) fn sessions_that_are_over_are_forgotten(store: &dyn Store) {

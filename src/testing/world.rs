@@ -12,8 +12,11 @@ pub fn id(name: &str) -> String {
 }
 
 /// The DICOM UID of a resource by its short name; for a patient the PatientID. A name with a backslash has one that to the
-/// server is two.
+/// server is two, and no name none.
 pub fn uid(name: &str) -> String {
+    if name.is_empty() {
+        return String::new();
+    }
     if let Some((one, other)) = name.split_once('\\') {
         return format!("{}\\{}", uid(one), uid(other));
     }

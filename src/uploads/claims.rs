@@ -2,7 +2,7 @@
 //!
 //! Claims are durable, and wholly in memory besides. Knows nothing of labels' meaning, of rights or of the server.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -34,12 +34,15 @@ struct State {
     confirmed: HashMap<String, String>,
     /// UIDs of claims that wait for their first instance; and which study it is going to be, where that matters.
     waiting: HashMap<String, Option<String>>,
+    /// UIDs of claims that are over, and that the store still has: a restart would bring them back.
+    unforgotten: BTreeSet<String>,
     cleared_at: i64,
 }
 
 impl State {
     fn insert(&mut self, claim: CreatedStudy) {
         self.remove(&claim.uid);
+        self.unforgotten.remove(&claim.uid);
         match &claim.study {
             Some(study) => drop(self.confirmed.insert(study.clone(), claim.uid.clone())),
             None => drop(self.waiting.insert(claim.uid.clone(), None)),
@@ -113,6 +116,7 @@ impl Claims {
             _ => {}
         }
         self.clear(&mut state, now)?;
+        self.forget_left(&mut state)?;
         let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
         let claim = CreatedStudy { uid, creator, created_at: now, study: None, labels };
         self.store.keep_created_study(&claim)?;
@@ -144,7 +148,7 @@ impl Claims {
         let mut state = self.state.lock();
         // From memory whatever becomes of the store, whose waiting claims do not outlive a restart.
         state.remove(uid);
-        self.store.forget_created_study(uid)
+        self.forget(&mut state, uid)
     }
 
     /// A resource is gone; if it was a claimed study, so is the claim.
@@ -152,7 +156,21 @@ impl Claims {
         let mut state = self.state.lock();
         let Some(uid) = state.confirmed.get(id).cloned() else { return Ok(()) };
         state.remove(&uid);
-        self.store.forget_created_study(&uid)
+        self.forget(&mut state, &uid)
+    }
+
+    fn forget(&self, state: &mut State, uid: &str) -> Result<(), StoreError> {
+        state.unforgotten.insert(uid.to_owned());
+        self.forget_left(state)
+    }
+
+    /// Forgets what could not be forgotten before, too.
+    fn forget_left(&self, state: &mut State) -> Result<(), StoreError> {
+        while let Some(uid) = state.unforgotten.first() {
+            self.store.forget_created_study(uid)?;
+            state.unforgotten.pop_first();
+        }
+        Ok(())
     }
 
     fn clear(&self, state: &mut State, now: UnixTime) -> Result<(), StoreError> {

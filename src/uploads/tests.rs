@@ -11,6 +11,7 @@ use crate::host::HostError;
 use crate::identity::IdentityKind;
 use crate::policy::rights::{Labels, Rights};
 use crate::store::SqliteStore;
+use crate::store::faulty::{Fault, FaultyStore};
 use crate::testing::{FakeHost, FakeStudy, NOW, id, study, uid, world};
 
 const MINUTE: i64 = 60;
@@ -326,6 +327,27 @@ fn a_deleted_study_takes_its_claim_along() {
     // Not told yet, but it is plain that the claim stands for nothing.
     assert!(site.upload(&bert(), "new", NOW));
     assert!(!site.receive(&anna(), &uid("new"), NOW));
+}
+
+#[test]
+fn a_claim_that_could_not_be_forgotten_does_not_come_back() {
+    let mut site = Site::new(&[]);
+    let store = Arc::new(FaultyStore::new());
+    let on_store = |host: &Arc<FakeHost>| {
+        Uploads::new(Arc::clone(host) as Arc<dyn Host>, Arc::clone(&store) as Arc<dyn Store>, Vec::new(), false)
+    };
+    site.uploads = on_store(&site.host).unwrap();
+    assert!(site.upload(&anna(), "new", NOW));
+    site.host.studies.lock().retain(|study| study.name != "new");
+    store.fail("forget_created_study", Fault::Error);
+    site.uploads.deleted(&id("new"));
+    assert!(!store.will_fail());
+    // Whatever is written next.
+    assert!(site.upload(&bert(), "newer", NOW));
+    site.uploads = on_store(&site.host).unwrap();
+    assert!(site.upload(&c_store("MODALITY"), "new", NOW));
+    assert!(!site.receive(&anna(), &uid("new"), NOW));
+    assert!(site.receive(&bert(), &uid("newer"), NOW), "what was kept is there");
 }
 
 #[test]

@@ -341,10 +341,11 @@ fn take_over(
         roles: token.roles.clone(),
         seen_at: token.issued_at.unwrap_or(now),
     };
-    match shared.store.remember_person(&person) {
+    let remembered = shared.store.remember_person(&person);
+    match &remembered {
         Ok(true) => shared.epoch.advance(),
         Ok(false) => {}
-        Err(error) => log::warn!("the roles of somebody could not be remembered: {error}"),
+        Err(error) => log::warn!("the roles of somebody could not be remembered, they are asked for again: {error}"),
     }
     let renewal = SessionRenewal { name: token.name, roles: token.roles, groups: token.groups, valid_until, sealed };
     match shared.store.renew_session(&record.id, &renewal) {
@@ -352,7 +353,9 @@ fn take_over(
             if (&renewal.roles, &renewal.groups) != (&record.roles, &record.groups) {
                 shared.epoch.advance();
             }
-            Next::Renewed(valid_until, due(valid_until, now))
+            // Keys and links would keep until then what this word has taken away.
+            let next = if remembered.is_ok() { due(valid_until, now) } else { now.plus(RETRY) };
+            Next::Renewed(valid_until, next)
         }
         Ok(false) => Next::Over,
         Err(error) => {

@@ -205,6 +205,30 @@ fn a_renewal_that_panics_is_tried_again() {
     eventually("it is renewed", || sessions.find(text.expose(), clock::now()).is_ok());
 }
 
+#[test]
+fn roles_that_a_renewal_could_not_take_from_keys_are_taken_by_the_next() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 900, json!({"realm_access": {"roles": ["doctor-role"]}})), "refresh-2");
+    let faulty = Arc::new(FaultyStore::new());
+    let store = Arc::clone(&faulty) as Arc<dyn Store>;
+    let now = clock::now();
+    let login = bed.login(now);
+    let person = login.person.clone();
+    let roles = vec!["admin-role".to_owned(), "doctor-role".to_owned()];
+    let seen =
+        PersonRecord { person: person.clone(), name: String::new(), groups: Vec::new(), roles, seen_at: now.plus(-60) };
+    store.remember_person(&seen).unwrap();
+    let oidc = Some(Arc::clone(&bed.oidc));
+    let sessions = Sessions::start(Arc::clone(&store), oidc, Epoch::default(), Duration::from_secs(3_600)).unwrap();
+    faulty.fail("remember_person", Fault::Error);
+    let (text, _) = sessions.open(login, now).unwrap();
+    eventually("it has failed", || !faulty.will_fail());
+    eventually("the session goes on", || sessions.find(text.expose(), clock::now()).is_ok());
+    // Long before the last word is over.
+    eventually("keys are measured by it", || store.person(&person).unwrap().unwrap().roles == ["doctor-role"]);
+    sessions.stop();
+}
+
 /// A session whose word is over, with what the provider now answers, is refused and ends.
 fn ends_when_it_asks(bed: &Bed) {
     let sessions = bed.sessions();

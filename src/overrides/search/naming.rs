@@ -21,9 +21,10 @@ pub(super) fn uids<'a>(studies: impl Iterator<Item = &'a Listed>) -> String {
 }
 
 /// Whether a UID in a query stands for itself: to the core a backslash parts the elements of a list, and what stands beside
-/// it may be the UID of somebody else's study; and wildcards it takes in no UID that stands alone.
+/// it may be the UID of somebody else's study; wildcards it takes in no UID that stands alone; and none at all is no
+/// constraint.
 pub(super) fn can_be_named(uid: &str) -> bool {
-    !uid.contains(['\\', '*', '?'])
+    !uid.trim().is_empty() && !uid.contains(['\\', '*', '?'])
 }
 
 /// Puts the UIDs of studies into a query. Whether the core pages it then: it pages none with a case-sensitive constraint.

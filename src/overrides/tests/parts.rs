@@ -201,6 +201,25 @@ fn a_uid_that_is_a_list_names_nobody_elses_study() {
 }
 
 #[test]
+fn a_study_without_a_uid_names_nobody_elses_study() {
+    let mut own = study("pq", "q1", &["ext"]);
+    own.twin = String::new();
+    for more in [0, 1, MANY] {
+        let foreign = study("pb", "b1", &["int"]);
+        let (bed, askers) = bed_with_validity([&studies(more)[..], &[own.clone(), foreign]].concat(), 0);
+        for level in ["Study", "Series", "Instance"] {
+            for labels in [json!(["int"]), json!([])] {
+                let query = json!({"Level": level, "Query": {}, "Labels": labels, "LabelsConstraint": "None"});
+                let found = ids(&ask(&bed, &askers[0], &query));
+                let allowed = expected(&bed, &askers[0], &query);
+                assert!(found.iter().all(|id| allowed.contains(id)), "{query}");
+                assert_eq!(count(&bed, &askers[0], &query)["Count"].as_u64(), Some(found.len() as u64), "{query}");
+            }
+        }
+    }
+}
+
+#[test]
 fn no_more_is_named_than_the_answer_needs() {
     let (bed, askers) = bed_with_validity(studies(560), 3_600);
     let ext = &askers[0];

@@ -71,9 +71,12 @@ pub(super) fn end(connection: &Connection, which: &WhichSessions<'_>) -> rusqlit
         WhichSessions::Of(person) => connection
             .prepare_cached("DELETE FROM sessions WHERE issuer = ?1 AND subject = ?2")?
             .execute([&person.issuer, &person.subject])?,
-        WhichSessions::AtProvider { issuer, session } => connection
-            .prepare_cached("DELETE FROM sessions WHERE issuer = ?1 AND provider_session = ?2")?
-            .execute([issuer, session])?,
+        WhichSessions::AtProvider { issuer, session, subject } => connection
+            .prepare_cached(
+                "DELETE FROM sessions WHERE issuer = ?1 \
+                 AND (provider_session = ?2 OR (provider_session IS NULL AND subject = ?3))",
+            )?
+            .execute(params![issuer, session, subject])?,
     };
     Ok(ended > 0)
 }
