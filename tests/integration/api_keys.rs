@@ -146,7 +146,7 @@ fn a_key_that_is_deleted_while_a_body_comes_gives_nothing_more() {
             assert_eq!(send(upload(&kept), false), Some(200), "{version:?} {owner}");
             assert_eq!(send(upload(&refused), true), Some(400), "{version:?} {owner}");
             assert_eq!(
-                [&kept, &refused].map(|instance| is_there(&site, instance)),
+                [&kept, &refused].map(|instance| is_there(site, instance)),
                 [true, false],
                 "{version:?} {owner}"
             );
