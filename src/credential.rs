@@ -148,10 +148,16 @@ impl Places {
 /// been set by another site below the same domain.
 #[must_use]
 pub fn cookie<'a>(request: &Request<'a>, name: &str) -> Option<&'a str> {
-    let pairs = request.header("cookie")?.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let pairs = cookies(request.header("cookie")?);
     let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
     let first = values.next()?;
     values.all(|other| other == first).then_some(first)
+}
+
+/// The names and values in a header `Cookie`. Only what parts them is taken off: to a browser every other blank is a letter
+/// of a name, so that another site may set a cookie whose name is one with a prefix (`__Host-`) behind a blank of Unicode's.
+pub(crate) fn cookies(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header.split(';').filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
 }
 
 fn add<'a>(found: &mut Credentials<'a>, source: Source, value: &'a str) {
@@ -219,6 +225,13 @@ mod tests {
         assert_eq!(cookie("our-session=abc; our-session=abc"), found);
         assert_eq!(cookie("our-session=abc; our-session=def"), []);
         assert_eq!(cookie("Our-Session=abc; x-our-session=abc; token=abc"), []);
+        // Browsers let a neighbouring site set these, whatever prefix the name has behind the blank.
+        for blank in ['\u{3000}', '\u{a0}', '\u{85}', '\u{2003}', '\u{feff}', '\u{b}'] {
+            let (alone, beside) =
+                (format!("{blank}our-session=abc"), format!("our-session=abc; {blank}our-session=def"));
+            assert_eq!(read(&[("cookie", &alone)], &[]), [], "{blank:?}");
+            assert_eq!(read(&[("cookie", &beside)], &[]), found, "{blank:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The cookies of the login gate (RFC 6265): their names, and the lines that set and remove them.
 
+use crate::credential::cookies;
+
 /// How long a browser keeps the links that it opened, in seconds.
 pub const LINKS: i64 = 8 * 3_600;
 
@@ -86,8 +88,7 @@ impl Cookies {
     #[must_use]
     pub fn set_transaction(&self, state: &str, sealed: &str, header: Option<&str>, secure: bool) -> Vec<String> {
         let own = self.line(&self.transaction_name(state), sealed, super::transaction::LIFE, secure);
-        let begun = header.unwrap_or_default().split(';').filter_map(|pair| pair.trim().split_once('='));
-        let begun: Vec<(&str, &str)> = begun
+        let begun: Vec<(&str, &str)> = cookies(header.unwrap_or_default())
             .filter(|(name, _)| {
                 name.strip_prefix(self.begun)
                     .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_%".contains(&b)))

@@ -390,6 +390,10 @@ fn a_study_is_split_under_its_labels() {
     world.refuses(&path, &json!({"Instances": [other.series]}));
     world.refuses(&path, &json!({"Series": [own.series], "Replace": {"PatientID": "FOREIGN"}}));
     world.refuses(&path, &json!({"Series": [own.series], "Replace": {"0010,0020.x": "FOREIGN"}}));
+    // Without a PatientID it would enter the patient whose PatientID is empty, whoever that is.
+    for tag in ["PatientID", "0010,0020", "0010-0020", "00100020", "10,20", "0010-xxxx"] {
+        world.refuses(&path, &json!({"Series": [own.series], "Remove": ["StudyDescription", tag]}));
+    }
     world.refuses(&format!("/studies/{}/split", foreign.study), &json!({"Series": [own.series]}));
     world.refuses(&format!("/studies/{}/merge", foreign.study), &json!({"Resources": [own.series]}));
 }

@@ -221,9 +221,13 @@ impl Query {
     }
 
     fn asks_for_sibling_counts(&self) -> Result<bool, HostError> {
-        let Some(tags) = self.body.get("RequestedTags") else { return Ok(false) };
-        let tags = tags.as_array().ok_or(HostError::BAD_REQUEST)?;
-        Ok(tags.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+        let Some(wanted) = self.body.get("RequestedTags") else { return Ok(false) };
+        let wanted = wanted.as_array().ok_or(HostError::BAD_REQUEST)?;
+        // As with what is compared: what the core takes it for is not ours to guess.
+        if wanted.iter().filter_map(Value::as_str).any(tags::is_oddly_written) {
+            return Err(HostError::BAD_REQUEST);
+        }
+        Ok(wanted.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
     }
 
     /// What the query says of the studies themselves, as a query for studies: whatever is found lies in one of them. It

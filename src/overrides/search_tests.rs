@@ -92,6 +92,8 @@ fn patients_are_searched_by_what_is_kept_for_them() {
         ("8,1030", false),
         ("20,1200", false),
         ("0x20,0x1204", false),
+        ("0010,002-0", false),
+        ("001,00020", false),
         ("patientid", false),
         ("", false),
     ] {

@@ -99,12 +99,19 @@ impl Rules {
         Ok(Self { rules, matchers, grouped })
     }
 
-    /// The first rule whose pattern matches the whole path.
+    /// The first rule whose pattern matches the whole path. To the server's router a slash at its end is none, so that it
+    /// must not lead past a rule to a later one: then the rule counts that matches without it.
     #[must_use]
     pub fn first_match(&self, method: Method, path: &str) -> Option<&Rule> {
         let matcher = self.matchers.get(method as usize)?;
-        let found = matcher.regex.search_half(&Input::new(path).anchored(Anchored::Yes))?;
-        self.rules.get(*matcher.places.get(found.pattern().as_usize())?)
+        let first = |path| {
+            let found = matcher.regex.search_half(&Input::new(path).anchored(Anchored::Yes))?;
+            Some(found.pattern().as_usize())
+        };
+        let found = first(path)?;
+        let folded = Some(path.trim_end_matches('/')).filter(|folded| !folded.is_empty() && *folded != path);
+        let earlier = folded.and_then(first).filter(|folded| *folded < found);
+        self.rules.get(*matcher.places.get(earlier.unwrap_or(found))?)
     }
 
     /// What a group of a rule's pattern captures in a path, for the rules that say what a site's own route touches.

@@ -28,6 +28,35 @@ fn the_first_match_counts_even_when_a_later_one_is_longer() {
 }
 
 #[test]
+fn a_slash_at_the_end_leads_past_no_rule() {
+    let rules = Rules::new(vec![
+        rule(Method::Get, "^/studies/[^/]+/archive$", &["download"]),
+        rule(Method::Get, "^/studies/(.*)$", &["view"]),
+        rule(Method::Get, "^/ui/$", &["page"]),
+        rule(Method::Get, "^/about$", &["about"]),
+        rule(Method::Get, "^/$", &["root"]),
+    ])
+    .unwrap();
+    let first = |path| rules.first_match(Method::Get, path).map(|rule| rule.permissions[0].as_str());
+    for (path, expected) in [
+        ("/studies/1/archive", Some("download")),
+        ("/studies/1/archive/", Some("download")),
+        ("/studies/1/archive//", Some("download")),
+        ("/studies/1/", Some("view")),
+        ("/studies/", Some("view")),
+        ("/studies", None),
+        // One that is written without it matches no slash by itself.
+        ("/about/", None),
+        ("/ui/", Some("page")),
+        ("/ui", None),
+        ("/", Some("root")),
+        ("", None),
+    ] {
+        assert_eq!(first(path), expected, "{path}");
+    }
+}
+
+#[test]
 fn the_whole_path_must_match_also_without_anchors() {
     let rules = Rules::new(vec![rule(Method::Get, "/studies(|/)", &["view"])]).unwrap();
     assert!(rules.first_match(Method::Get, "/studies").is_some());
@@ -107,8 +136,12 @@ fn the_first_of_many_is_the_first_in_a_loop_over_each() {
             let path: String =
                 (0..random.below(7)).map(|_| random.pick(&["/", "a", "b", "/a", "/c", ".", "\n", "é"])).collect();
             for method in [Method::Get, Method::Post, Method::Put] {
-                let expected =
-                    table.iter().zip(&singles).position(|((of, _), single)| *of == method && single.is_match(&path));
+                let first = |path: &str| {
+                    table.iter().zip(&singles).position(|((of, _), single)| *of == method && single.is_match(path))
+                };
+                let folded = path.trim_end_matches('/');
+                let earlier = if folded.is_empty() { None } else { first(folded) };
+                let expected = first(&path).map(|found| earlier.map_or(found, |earlier| earlier.min(found)));
                 let found = rules.first_match(method, &path).map(|rule| rule.path.parse::<usize>().unwrap());
                 assert_eq!(found, expected, "{method:?} {path:?} in {table:?}");
                 matched += u64::from(found.is_some());

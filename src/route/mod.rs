@@ -453,12 +453,12 @@ pub fn names_sibling_count(tags: &str) -> bool {
 /// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient
 /// is read from some image of the patient, of whatever study.
 #[must_use]
-pub fn names_only_patient_tags(tags: &str) -> bool {
+pub fn names_only_patient_tags(list: &str) -> bool {
     const KEYWORDS: [&str; 5] = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs"];
     const NUMBERS: [&str; 5] = ["00100010", "00100020", "00100030", "00100040", "00101000"];
-    tags.split(';').map(str::trim).all(|tag| {
-        let number = tag.replace([',', '-'], "");
-        tag.is_empty() || KEYWORDS.contains(&tag) || NUMBERS.contains(&number.as_str())
+    list.split(';').map(str::trim).all(|tag| {
+        let number = tags::digits(tag);
+        tag.is_empty() || KEYWORDS.contains(&tag) || number.is_some_and(|number| NUMBERS.contains(&number.as_str()))
     })
 }
 

@@ -60,8 +60,9 @@ const COMPUTED: [(&str, &str); 8] = [
     (INSTANCES_IN_SERIES, "00201209"),
 ];
 
+/// A number counts as it is plainly written: of `0008,008-0`, DCMTK reads no more than (0008,0008).
 fn find(table: &[(&'static str, &'static str)], tag: &str) -> Option<(&'static str, &'static str)> {
-    let number = tag.replace([',', '-'], "");
+    let number = digits(tag).unwrap_or_default();
     table.iter().copied().find(|(keyword, known)| tag == *keyword || number.eq_ignore_ascii_case(known))
 }
 
@@ -72,7 +73,7 @@ pub fn is_study_uid(tag: &str) -> bool {
 }
 
 /// Whether it looks like a number and is written otherwise than `0020000d`, `0020,000d` or `0020-000d`. Before a comma
-/// DCMTK takes blanks, signs and fewer or more digits, and behind the number whatever comes.
+/// DCMTK takes blanks, signs and fewer or more digits, of which the last four count, and behind the number whatever comes.
 #[must_use]
 pub fn is_oddly_written(tag: &str) -> bool {
     let looks_like_a_uid = || {
@@ -83,7 +84,7 @@ pub fn is_oddly_written(tag: &str) -> bool {
 }
 
 /// The eight digits of a number that is written as Orthanc writes it, or with a dash, or with nothing between.
-fn digits(tag: &str) -> Option<String> {
+pub(super) fn digits(tag: &str) -> Option<String> {
     let digits = match tag.split_once([',', '-']) {
         Some((group, element)) if group.len() == 4 => [group, element].concat(),
         Some(_) => return None,
@@ -115,7 +116,7 @@ pub fn computed(tag: &str) -> Option<&'static str> {
 #[must_use]
 pub fn is_computed(tag: &str) -> bool {
     let is_keyword = |(keyword, _): &(&str, &str)| tag.to_ascii_lowercase().contains(&keyword.to_ascii_lowercase());
-    if COMPUTED.iter().any(is_keyword) || super::names_sibling_count(tag) {
+    if is_oddly_written(tag) || COMPUTED.iter().any(is_keyword) || super::names_sibling_count(tag) {
         return true;
     }
     let digits: String = tag
@@ -166,6 +167,10 @@ mod tests {
         for tag in ["0020,1206", "00201208", "NumberOfSeriesRelatedInstances", "20,1209", "0020-1200"] {
             assert!(is_computed(tag), "{tag}");
         }
+        // The core reads these as numbers of 16 bits (1.12.7, 1.13.0): the first as ModalitiesInStudy.
+        for tag in ["8,10061", "8,-ff9f", "10008,61", "20,11206", "20,-ee00"] {
+            assert!(is_computed(tag) && computed(tag).is_none(), "{tag}");
+        }
         for tag in ["StudyDescription", "0008,1030", "00080060", "SeriesNumber", "0020,0011"] {
             assert!(!is_computed(tag), "{tag}");
         }
@@ -196,6 +201,10 @@ mod tests {
         }
         assert!(is_of_study("0020,000d") && is_of_study("0020000D") && !is_of_study("SeriesDescription"));
         assert!(is_of_series("SeriesDescription") && !is_of_series("ImageComments"));
+        // The core reads (0008,0008) and (0008,0103), which it keeps of no study and no series.
+        for tag in ["0008,008-0", "0008,103-0", "0008,103-e", "00080-080", "0-0080080"] {
+            assert!(!is_of_study(tag) && !is_of_series(tag), "{tag}");
+        }
         assert_eq!(
             (computed("0008-0061"), number(MODALITIES_IN_STUDY).as_str()),
             (Some(MODALITIES_IN_STUDY), "0008,0061")

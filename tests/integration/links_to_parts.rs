@@ -27,6 +27,7 @@ fn start(version: Version) -> Scene {
     let site = Plan::new(version).start();
     let image = |study: &str, series: &str, name: &str, modality: &str, text: &str| {
         Instance::named("P", study, series, name)
+            .text((0x0008, 0x0008), "CS", &text.to_uppercase())
             .text((0x0008, 0x0060), "CS", modality)
             .text((0x0008, 0x1030), "LO", "The study")
             .text((0x0008, 0x103e), "LO", text)
@@ -225,6 +226,15 @@ fn what_is_counted_in_a_study_is_counted_in_what_the_link_opens() {
             let found = scene.find(link, "/tools/find", &metadata);
             assert_eq!(found[0].get("LastUpdate"), None, "{version:?} {found}");
             assert_eq!(found[0]["RequestedTags"], json!({"NumberOfStudyRelatedSeries": "1"}), "{version:?} {found}");
+            // Nearly numbers of what is kept of a study: ImageType and ModalitiesInStudy to the server.
+            for (level, tag) in [("Study", "0008,008-0"), ("Study", "8,10061"), ("Series", "0008,103-e")] {
+                let body = json!({"Level": level, "Query": {}, "Expand": true, "RequestedTags": [tag]});
+                let found = scene.site.post(link, "/tools/find", &body);
+                scene.check(tag, &found);
+                assert_eq!(found.status, 400, "{version:?} {tag}: {}", found.text());
+                let path = scene.own.fill(&format!("/series/{{series}}?requestedTags={tag}"));
+                assert_eq!(scene.site.get(link, &path).status, 403, "{version:?} {path}");
+            }
         }
     }
 }

@@ -240,6 +240,10 @@ fn a_session_ends_by_logout_by_its_owner_and_by_an_administrator() {
         let works = |cookie: &str| send(&site, script(Request::get("/statistics"), cookie)).status;
         let admin = log_in(&site, "admin");
         assert_eq!(works(&admin), 200, "{version:?}");
+        // A cookie of another name, which another site may set although this one's name has a prefix.
+        for blank in ["\u{3000}", "\u{a0}"] {
+            assert_eq!(works(&format!("{blank}{admin}")), over, "{version:?} {blank:?}");
+        }
         let sessions = |cookie: &str, arguments: &str| -> Vec<Value> {
             let answer = send(&site, script(Request::get(&format!("/auth/sessions{arguments}")), cookie));
             answer.expect_status(200).unwrap().json().unwrap().as_array().unwrap().clone()

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 use testbed::clock::wait_until;
+use testbed::dicom::Instance;
 use testbed::{Request, Version};
 
 const ROLES: &str = "/auth/settings/roles";
@@ -105,4 +106,24 @@ fn inline_roles_cannot_be_changed_over_http() {
         Plan::new(Version::tested()[0]).section(json!({"PermissionsFile": null, "Roles": roles()["roles"]})).start();
     assert_eq!(site.get(&Who::user("admin"), ROLES).status, 200);
     assert_eq!(site.put(&Who::user("admin"), ROLES, &roles()).status, 409);
+}
+
+/// The server's router takes the slash off, our table of routes does too, and so do the rules.
+#[test]
+fn a_slash_at_the_end_leads_past_no_rule() {
+    for version in Version::tested() {
+        let rules = json!([
+            ["post", "^/instances$", "all"],
+            ["put", "^/studies/.*$", "all"],
+            ["get", "^/studies/[^/]+/archive$", "download"],
+            ["get", "^/studies/.*$", "view"],
+        ]);
+        let site = Plan::new(version).section(json!({"Permissions": rules})).start();
+        let own = site.upload(&Instance::named("one", "study", "series", "image"), &["external"]);
+        for (path, viewer) in [("", 200), ("/", 200), ("/archive", 403), ("/archive/", 403), ("/archive//", 403)] {
+            let path = own.fill(&format!("/studies/{{study}}{path}"));
+            assert_eq!(site.get(&Who::user("viewer"), &path).status, viewer, "{version:?} {path}");
+            assert_eq!(site.get(&Who::user("doctor"), &path).status, 200, "{version:?} {path}");
+        }
+    }
 }

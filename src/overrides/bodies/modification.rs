@@ -174,7 +174,22 @@ impl Identifiers {
             }
             Some(_) => return Err(HostError::BAD_REQUEST),
         }
-        // One tag in two spellings: which of them counts is not ours to guess.
+        match body.get("Remove") {
+            None => {}
+            Some(Value::Array(removed)) => {
+                for name in removed {
+                    let name = name.as_str().ok_or(HostError::BAD_REQUEST)?;
+                    match tag(name, paths) {
+                        None => return Err(asked.refuse(&format!("the tag {name:?} in the body"))),
+                        // To the core, whoever has no PatientID is the patient of whom it is empty.
+                        Some(Tag::PatientId) => found.patients.push(String::new()),
+                        Some(Tag::StudyUid | Tag::Other) => {}
+                    }
+                }
+            }
+            Some(_) => return Err(HostError::BAD_REQUEST),
+        }
+        // One tag in two spellings, or replaced and removed: which of them counts is not ours to guess.
         if found.patients.len() > 1 || found.studies.len() > 1 {
             return Err(HostError::BAD_REQUEST);
         }
