@@ -74,6 +74,12 @@ fn every_address_is_told() {
     ] {
         assert_eq!(addresses_in(text), expected, "{text}");
     }
+    for invisible in ['\u{ad}', '\u{34f}', '\u{61c}', '\u{200b}', '\u{2066}', '\u{2069}', '\u{fe0f}', '\u{e0020}'] {
+        assert_eq!(
+            addresses_in(&format!("https:{invisible}//evil/ w{invisible}ww.evil")),
+            ["https://evil/", "www.evil"]
+        );
+    }
     // Parted by elements, it is one in the plain text.
     assert_eq!(addresses_in(&super::clean("ht<b>tp:</b>//evil/<i>x</i>").text), ["http://evil/x"]);
 }
