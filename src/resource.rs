@@ -336,6 +336,14 @@ impl Resources {
     }
 }
 
+/// Whether a patient with this PatientID may have the Orthanc identifier of something else. These are hashes of the PatientID
+/// and the UIDs, joined by bars: the patient `P|1.2` has that of the study `1.2` of the patient `P`, and whatever the
+/// levels, the server then puts the one below the other.
+#[must_use]
+pub fn may_be_a_study(patient_id: &str) -> bool {
+    patient_id.split('|').skip(1).any(|part| part.contains('.'))
+}
+
 /// A UID without its padding (DICOM PS3.5 9.1: a NUL; blanks are seen too).
 #[must_use]
 pub fn trimmed(uid: &str) -> &str {

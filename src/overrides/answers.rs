@@ -277,7 +277,8 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
     // What is attached to a patient is of all its studies.
     let text = |member| description.get(member).and_then(Value::as_str);
     if text("Type").and_then(Level::parse) == Some(Level::Patient) {
-        let patient = Named::Orthanc(Level::Patient, text("ID").unwrap_or_default().into());
+        let id = text("ID").unwrap_or_default().to_owned();
+        let patient = Named::Orthanc(Level::Patient, id.as_str().into());
         if !scope.allows_named(&context.gate.resources, &patient) {
             for (member, nothing) in [("Metadata", json!({})), ("Attachments", json!([]))] {
                 if let Some(attached) = description.get_mut(member) {
@@ -288,6 +289,7 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
             for member in ["LastUpdate", "IsStable", "IsProtected", "AnonymizedFrom", "ModifiedFrom"] {
                 description.remove(member);
             }
+            tell_as_own(context, scope, &patient, description);
         }
     }
     // A patient's description lists all its studies.
@@ -300,6 +302,31 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
             _ => false,
         }),
         Some(other) => *other = json!([]),
+    }
+}
+
+/// Puts what an allowed study says of the patient in the place of what the server keeps for all studies of the patient,
+/// which is what the first of them said: of whoever brings in a study, none but the PatientID has to be known.
+fn tell_as_own(context: &Context<'_>, scope: &Scope, patient: &Named<'_>, description: &mut Map<String, Value>) {
+    let studies = context.gate.resources.locate(patient).unwrap_or_default();
+    let own = studies.iter().filter(|study| scope.allows(study)).map(|study| &study.study.id).min();
+    for member in ["MainDicomTags", "RequestedTags"] {
+        let Some(told) = description.get_mut(member).and_then(Value::as_object_mut) else { continue };
+        // The tags are written in one of three ways.
+        let format = match told.iter().next() {
+            Some((_, Value::Object(_))) => "?full",
+            Some((tag, _)) if tag.contains(',') => "?short",
+            _ => "",
+        };
+        let study = own.and_then(|id| context.host.get(&format!("/studies/{id}{format}")).ok());
+        let study: Option<Value> = study.and_then(|study| crate::json::from_slice(&study).ok());
+        let tags = study.as_ref().and_then(|study| study.get("PatientMainDicomTags")).and_then(Value::as_object);
+        let tags = tags.cloned().unwrap_or_default();
+        if member == "MainDicomTags" {
+            *told = tags;
+        } else {
+            *told = tags.into_iter().filter(|(tag, _)| told.contains_key(tag)).collect();
+        }
     }
 }
 

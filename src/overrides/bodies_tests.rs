@@ -313,6 +313,8 @@ fn a_result_enters_no_study_or_patient_that_is_here() {
             world.refuses(&path, &with(json!({tag: "MIXED"})));
             world.refuses(&path, &with(json!({tag: "data:,FOREIGN"})));
             world.refuses(&path, &with(json!({tag: "FOREIGN\\X"})));
+            // To the core the patient `P|S` is the study `S` of the patient `P`.
+            world.refuses(&path, &with(json!({tag: format!("FOREIGN|{}", foreign.study_uid)})));
             world.refuses(&path, &with(json!({tag: "FOREIGN\u{e9}"})));
             let body = with(json!({tag: "NEW"}));
             world.hands_on(&path, &body, &body);
@@ -465,7 +467,8 @@ fn nothing_is_retrieved_into_a_study_that_is_here_and_foreign() {
     world.answers_next(json!({"ID": "0e-0e", "Path": "/queries/0e-0e"}));
     let body = json!({"Level": "Study", "Query": {"PatientID": "X"}});
     assert!(world.post(&world.user, "/modalities/pacs/query", &body.to_string()).0.is_ok());
-    let answer = |uid: &str| json!({"StudyInstanceUID": uid, "PatientID": "X"});
+    let at = |level: &str, uid: &str| json!({"QueryRetrieveLevel": level, "StudyInstanceUID": uid, "PatientID": "X"});
+    let answer = |uid: &str| at("STUDY", uid);
     let (new, own, foreign) = (answer(&uid("new")), answer(&world.own.study_uid), answer(&world.foreign.study_uid));
     world.answers_next(json!({"ID": "0b-0b", "Path": "/jobs/0b-0b"}));
     let (all, one) = ("/queries/0e-0e/retrieve", "/queries/0e-0e/answers/1/retrieve");
@@ -473,7 +476,12 @@ fn nothing_is_retrieved_into_a_study_that_is_here_and_foreign() {
         (json!([new, own]), true),
         (json!([own, new]), true),
         (json!([new, foreign]), false),
-        (json!([own, {"PatientID": "X"}]), false),
+        (json!([own, at("SERIES", &world.own.study_uid)]), true),
+        (json!([own, at("IMAGE", &world.own.study_uid)]), true),
+        (json!([own, {"QueryRetrieveLevel": "STUDY", "PatientID": "X"}]), false),
+        // All studies of the patient would come.
+        (json!([own, at("PATIENT", &world.own.study_uid)]), false),
+        (json!([own, {"StudyInstanceUID": world.own.study_uid, "PatientID": "X"}]), false),
         (json!([own, answer("1.*")]), false),
     ] {
         world.has("/queries/0e-0e/answers?expand&simplify", answers.clone());

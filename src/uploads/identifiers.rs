@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 
 use crate::bytes::hex;
 use crate::request::ReceivedInstance;
-use crate::resource::trimmed;
+use crate::resource::{may_be_a_study, trimmed};
 use crate::route::is_uid;
 use crate::top_level;
 
@@ -53,6 +53,9 @@ impl Identifiers {
         let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
         let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
         let patient = patient.as_deref().unwrap_or_default();
+        if may_be_a_study(patient) {
+            return None;
+        }
         Some(Self {
             study: orthanc_id(&[patient, &study_uid]),
             series: orthanc_id(&[patient, &study_uid, &series_uid]),
@@ -152,6 +155,17 @@ mod tests {
                 assert!(read(&changed).is_none(), "{name}: {odd}");
             }
         }
+    }
+
+    #[test]
+    fn a_patient_whose_identifier_may_be_that_of_a_study_is_not_read() {
+        let mut odd = tags("1.2", "CT");
+        for patient in ["P|1.2", "P|1.2|1.3|1.4", "|1.2", "A|B|1.2"] {
+            odd["PatientID"] = json!(patient);
+            assert!(read(&odd).is_none(), "{patient}");
+        }
+        odd["PatientID"] = json!("CLINIC|123");
+        assert!(read(&odd).is_some());
     }
 
     #[test]

@@ -62,6 +62,8 @@ enum Refusal {
     Nobody,
     #[error("the instance has no complete StudyInstanceUID")]
     NoStudy,
+    #[error("its patient may have the Orthanc identifier of a study")]
+    AmbiguousPatient,
     #[error("its study lies outside the authorized labels")]
     ForeignStudy,
     #[error("its study is here already, and did not come by this link")]
@@ -144,7 +146,7 @@ impl Uploads {
         uploaders: &[&Arc<Identity>],
         now: UnixTime,
     ) -> Result<bool, Refusal> {
-        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let uid = unambiguous_study_uid(instance)?;
         let studies = resources.studies_now(&uid)?;
         Ok(!studies.is_empty() && !self.is_allowed(uploaders, &uid, &studies, now))
     }
@@ -240,7 +242,7 @@ impl Uploads {
     ) -> Result<(), Refusal> {
         let uploaders: Vec<&Arc<Identity>> = identities.iter().filter(|one| one.link.is_none()).collect();
         let first = uploaders.first().ok_or(Refusal::Nobody)?;
-        let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
+        let uid = unambiguous_study_uid(instance)?;
         let before = self.claims.of(&uid, now);
         let studies = resources.studies_now(&uid)?;
         if studies.is_empty() {
@@ -376,6 +378,16 @@ fn is_open(claim: &CreatedStudy, creator: &Person, study: &Study) -> bool {
 /// The complete StudyInstanceUID of an instance.
 fn study_uid(instance: &ReceivedInstance<'_>) -> Option<String> {
     uid(&(instance.tags)().ok()?, "StudyInstanceUID")
+}
+
+/// The same, of an instance whose patient's and study's Orthanc identifiers are nobody else's.
+fn unambiguous_study_uid(instance: &ReceivedInstance<'_>) -> Result<String, Refusal> {
+    let tags = (instance.tags)().map_err(|_| Refusal::NoStudy)?;
+    let [patient] = top_level::texts(tags.as_bytes(), ["PatientID"]).map_err(|_| Refusal::NoStudy)?;
+    if patient.is_some_and(|id| resource::may_be_a_study(&id)) {
+        return Err(Refusal::AmbiguousPatient);
+    }
+    uid(&tags, "StudyInstanceUID").ok_or(Refusal::NoStudy)
 }
 
 fn uid(tags: &str, tag: &str) -> Option<String> {

@@ -192,6 +192,19 @@ fn what_cannot_be_read_is_refused() {
     assert!(site.receive(&admin(), &uid("a1"), NOW));
 }
 
+/// The patient `P|S` would have the Orthanc identifier of the study `S` of the patient `P`.
+#[test]
+fn a_patient_whose_identifier_may_be_that_of_a_study_is_refused() {
+    let site = Site::new(&[]);
+    for (patient, expected) in
+        [("P", true), ("CLINIC|123", true), ("P|1.2.3", false), ("P|1.2|1.3", false), ("|1.2", false)]
+    {
+        let tags = json!({"PatientID": patient, "StudyInstanceUID": uid("new")}).to_string();
+        assert_eq!(site.receive_tags(&anna(), Ok(&tags), NOW), expected, "{patient}");
+        assert!(site.receive_tags(&admin(), Ok(&tags), NOW), "{patient}: not looked at");
+    }
+}
+
 #[test]
 fn padding_does_not_make_another_uid() {
     let site = Site::new(&[]);

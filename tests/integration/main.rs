@@ -7,6 +7,7 @@
 mod annotations;
 mod api_keys;
 mod bodies;
+mod composed;
 mod credentials;
 mod doctor;
 mod explorer;

@@ -14,7 +14,7 @@ use crate::host::HostError;
 use crate::overrides::core_call;
 use crate::overrides::results;
 use crate::request::Reply;
-use crate::resource::{Level, Named, Study};
+use crate::resource::{Level, Named, Study, may_be_a_study};
 use crate::route::is_uid;
 
 /// Members of every job's submission, as 1.12.7 and 1.13.0 have them. `UserData` is only kept with the job.
@@ -227,6 +227,9 @@ impl Identifiers {
             let is_plain = !id.is_empty() && id.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b'\\');
             if !is_plain || id.len() > 64 || id.to_ascii_lowercase().starts_with("data:") {
                 return Err(asked.refuse("the new PatientID is no plain text"));
+            }
+            if may_be_a_study(id) {
+                return Err(asked.refuse("a patient with the new PatientID may have the Orthanc identifier of a study"));
             }
             let patients = asked.context.gate.resources.with_uid(Level::Patient, id);
             let patients = patients.map_err(|error| asked.refuse(&format!("the new PatientID: {error}")))?;

@@ -109,6 +109,11 @@ fn check_answers(asked: &Asked<'_>, identity: &Identity, query: &str, index: Opt
         one => vec![one],
     };
     for answer in &answers {
+        // The core asks for what the answer names at this level: for a patient, all studies, whichever the answer tells of.
+        let level = answer.get("QueryRetrieveLevel").and_then(Value::as_str).map(str::trim).unwrap_or_default();
+        if !["STUDY", "SERIES", "IMAGE"].contains(&level) {
+            return Err(asked.refuse("an answer to the query is not of one study: ask at level Study or below"));
+        }
         let uid = answer.get("StudyInstanceUID").and_then(Value::as_str).map(str::trim).filter(|uid| is_uid(uid));
         let Some(uid) = uid else {
             return Err(asked.refuse("an answer to the query does not say which study it belongs to"));
