@@ -136,7 +136,7 @@ impl Verifiers {
         if self.store.not_before(recipient)?.is_some_and(|ended| opened.at <= ended) {
             return Err(Rejection::Ended);
         }
-        if recipient.issuer == Person::LOCAL && !self.local_roles.contains_key(&recipient.subject) {
+        if !self.is_vouched_for(recipient) {
             return Err(Rejection::Ended);
         }
         let Some(session) = opened.session else { return Ok(opened.until) };

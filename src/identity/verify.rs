@@ -167,11 +167,12 @@ impl Verifiers {
             return Err(Rejection::Ended);
         }
         let identity = if session.person.issuer == Person::LOCAL {
-            if !self.local_roles.contains_key(&session.person.subject) {
+            if !self.is_vouched_for(&session.person) {
                 return Err(Rejection::UnknownSession);
             }
             self.local_identity(&session.person.subject)
         } else {
+            let roles = self.roles_today(&session.person, session.roles).ok_or(Rejection::NoProvider)?;
             Identity {
                 kind: IdentityKind::Session,
                 name: session.name,
@@ -179,8 +180,8 @@ impl Verifiers {
                 groups: session.groups,
                 person: Some(session.person),
                 id: None,
-                rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
-                roles: session.roles,
+                rights: self.roles.current().rights(roles.iter().map(String::as_str)),
+                roles,
                 roles_from: None,
                 made_by: None,
                 link: None,
@@ -313,13 +314,28 @@ impl Verifiers {
         })
     }
 
-    /// The roles that somebody was last seen with, as far as Keycloak has not taken them away since.
+    /// Whether there is such an account, or a provider that vouches for this person, in the configuration of today.
+    pub(super) fn is_vouched_for(&self, person: &Person) -> bool {
+        match person.issuer.as_str() {
+            Person::LOCAL => self.local_roles.contains_key(&person.subject),
+            issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
+        }
+    }
+
+    /// Of the roles that a provider gave somebody, those that it can give as it is configured today.
+    fn roles_today(&self, person: &Person, seen: Vec<String>) -> Option<Vec<String>> {
+        self.oidc.as_ref()?.roles_today(&person.issuer, seen)
+    }
+
+    /// The roles that somebody was last seen with, as far as neither the configuration nor Keycloak has taken them away
+    /// since; `None` for whoever nobody vouches for any more.
     pub fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }
         let seen = self.makers.find(maker)?.roles.clone();
-        Ok(seen.map(|roles| self.directories.still_held(maker, roles, now)))
+        let today = seen.and_then(|roles| self.roles_today(maker, roles));
+        Ok(today.map(|roles| self.directories.still_held(maker, roles, now)))
     }
 
     /// When what somebody made is to be measured anew by what Keycloak says of them.
