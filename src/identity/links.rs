@@ -140,8 +140,9 @@ impl Verifiers {
             return Err(Rejection::Ended);
         }
         let Some(session) = opened.session else { return Ok(opened.until) };
-        let sessions = self.store.sessions(Some(recipient))?;
-        let known = sessions.iter().find(|known| known.id == session && known.expires_at > now);
+        let sessions = self.sessions.as_ref().ok_or(Rejection::UnknownSession)?;
+        let known =
+            sessions.of(recipient, session)?.filter(|known| known.expires_at > now && self.has_its_account(known));
         known.map(|known| known.expires_at.min(opened.until)).ok_or(Rejection::UnknownSession)
     }
 

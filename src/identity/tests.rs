@@ -221,9 +221,8 @@ fn what_somebody_had(provider: &FakeProvider, bed: &Bed) -> [Credential<'static>
     });
     let opened = Opened { at: NOW, until: NOW.plus(3_600), session: None };
     let opened = bed.verifiers().grant("r", &opened).unwrap();
-    [(CredentialKind::Token, key), (CredentialKind::Token, link), (CredentialKind::Opened, opened)].map(
-        |(kind, text)| Credential { source: Source::Authorization, kind, text: Box::leak(text.into_boxed_str()) },
-    )
+    [(CredentialKind::Token, key), (CredentialKind::Token, link), (CredentialKind::Opened, opened)]
+        .map(|(kind, text)| Credential { source: Source::Authorization, kind, text: Box::leak(text.into_boxed_str()) })
 }
 
 #[test]
@@ -235,7 +234,8 @@ fn what_people_of_a_provider_had_ends_with_its_configuration() {
     assert!(had.iter().all(|credential| verify(&bed, credential).is_ok()));
     // Without any provider, with another one, and with the same one under another address.
     let other = json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc"});
-    let renamed = json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc", "AcceptedIssuers": [token_person(&provider).issuer]});
+    let renamed =
+        json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc", "AcceptedIssuers": [token_person(&provider).issuer]});
     for section in [json!({}), json!({"Keycloak": other}), json!({"Keycloak": renamed})] {
         let later = bed_on(&bed, &users, section.clone());
         for credential in &had {
@@ -263,6 +263,61 @@ fn roles_that_a_provider_cannot_give_any_more_are_nobodys() {
     assert_eq!(rights(json!({"x": "doctor-role", "y": ["other-role"]})), ["a", "ext", "int"]);
     assert_eq!(rights(json!({"x": "doctor-role"})), ["a", "ext"]);
     assert!(rights(json!({})).is_empty());
+}
+
+#[test]
+fn a_key_of_somebody_who_is_no_administrator_any_more_has_no_roles_beyond_their_own() {
+    let bed = bed();
+    let users = |roles: &[&str]| json!({"maker": roles});
+    let key = bed.make_key("k", "maker", |record| {
+        record.granted_by_admin = true;
+        record.roles = Some(vec!["doctor-role".to_owned(), "other-role".to_owned()]);
+    });
+    let later = |roles: &[&str]| verify(&bed_on(&bed, &users(roles), json!({})), &key, NOW).unwrap().roles.clone();
+    assert_eq!(later(&["admin-role"]), ["doctor-role", "other-role"]);
+    assert_eq!(later(&["other-role"]), ["other-role"]);
+}
+
+#[test]
+fn sessions_and_what_was_opened_with_them_end_as_the_configuration_of_today_says() {
+    let users = json!({"doctor": ["doctor-role"], "admin": ["admin-role"]});
+    let section = |login: Value| json!({"Login": login});
+    let bed = bed_with(section(json!({"Enable": true, "SessionDuration": 3_600})));
+    let sessions = bed.verifiers().sessions.as_ref().unwrap();
+    let (text, _) =
+        sessions.open(session::Login::local("doctor", bed.verifiers().local.password_mark("doctor")), NOW).unwrap();
+    let id = bed.verifiers().store.sessions(None).unwrap()[0].id.clone();
+    bed.make_link("r", Some("admin"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        record.options_json = json!({"recipient": {"issuer": "local", "subject": "doctor"}}).to_string();
+    });
+    let opened = Opened { at: NOW, until: NOW.plus(7_200), session: Some(&id) };
+    let opened = bed.verifiers().grant("r", &opened).unwrap();
+    let had = [(CredentialKind::Session, text.expose()), (CredentialKind::Opened, opened.as_str())];
+    let counts = |bed: &Bed, now: UnixTime| {
+        had.map(|(kind, text)| {
+            let credential = Credential { source: Source::Cookie, kind, text };
+            bed.gate.identities.verify(&credential, "", now).is_ok()
+        })
+    };
+    for (login, last) in [
+        (json!({"Enable": true, "SessionDuration": 3_600}), 3_600),
+        (json!({"Enable": true, "SessionDuration": 600}), 600),
+        // No longer than was said when it was opened.
+        (json!({"Enable": true, "SessionDuration": 7_200}), 3_600),
+    ] {
+        let later = bed_on(&bed, &users, section(login));
+        assert_eq!(counts(&later, NOW.plus(last - 1)), [true, true], "{last}");
+        assert_eq!(counts(&later, NOW.plus(last)), [false, false], "{last}");
+    }
+    assert_eq!(counts(&bed_on(&bed, &users, json!({})), NOW), [false, false], "nobody logs in here any more");
+    let config =
+        |hash: &str| json!({"doctor": {"Roles": ["doctor-role"], "PasswordHash": hash}, "admin": ["admin-role"]});
+    let login = || section(json!({"Enable": true}));
+    let same = crate::testing::cheap_hash();
+    assert_eq!(counts(&bed_on(&bed, &config(same), login()), NOW), [true, true]);
+    let other = local::hash_password(b"somebody else's").unwrap();
+    let later = bed_on(&bed, &config(&other), login());
+    assert_eq!(counts(&later, NOW), [false, false], "another password, and maybe another person");
 }
 
 #[test]

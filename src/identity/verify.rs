@@ -21,7 +21,7 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::policy::rights::{ADMIN, Rights};
 use crate::share::token as share_token;
-use crate::store::{ApiKeyRecord, PersonRecord, Store, StoreError, UseKind};
+use crate::store::{ApiKeyRecord, PersonRecord, SessionRecord, Store, StoreError, UseKind};
 
 /// How long a key or link is in force before Keycloak is asked again about its maker, in seconds.
 const RECHECK: i64 = 15;
@@ -167,7 +167,7 @@ impl Verifiers {
             return Err(Rejection::Ended);
         }
         let identity = if session.person.issuer == Person::LOCAL {
-            if !self.is_vouched_for(&session.person) {
+            if !self.has_its_account(&session) {
                 return Err(Rejection::UnknownSession);
             }
             self.local_identity(&session.person.subject)
@@ -309,7 +309,12 @@ impl Verifiers {
         let maker = self.maker_roles(&key.owner, now)?.unwrap_or_default();
         Ok(match &key.roles {
             None => maker,
-            Some(roles) if key.granted_by_admin => roles.clone(),
+            Some(roles)
+                if key.granted_by_admin
+                    && self.roles.current().rights(maker.iter().map(String::as_str)).holds(ADMIN) =>
+            {
+                roles.clone()
+            }
             Some(roles) => roles.iter().filter(|role| maker.contains(role)).cloned().collect(),
         })
     }
@@ -320,6 +325,13 @@ impl Verifiers {
             Person::LOCAL => self.local_roles.contains_key(&person.subject),
             issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
         }
+    }
+
+    /// Whether a session's account is still there; of a local one, with the password that opened the session.
+    pub(super) fn has_its_account(&self, session: &SessionRecord) -> bool {
+        let Person { issuer, subject } = &session.person;
+        self.is_vouched_for(&session.person)
+            && (issuer != Person::LOCAL || session.provider_session == self.local.password_mark(subject))
     }
 
     /// Of the roles that a provider gave somebody, those that it can give as it is configured today.

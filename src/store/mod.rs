@@ -138,7 +138,8 @@ pub struct SessionRecord {
     pub roles: Vec<String>,
     /// Their groups, as the provider last said.
     pub groups: Vec<String>,
-    /// The provider's own session (claim `sid`), by which it can end ours.
+    /// The provider's own session (claim `sid`), by which it can end ours; of a local account, what its password of then
+    /// is told by.
     pub provider_session: Option<String>,
     /// When they logged in.
     pub created_at: UnixTime,

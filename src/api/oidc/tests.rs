@@ -223,7 +223,12 @@ fn a_launch_after_everything_was_ended_uses_no_older_link() {
     let scene = Scene::with(json!({"Authorization": {"Login": {"Enable": true}}}));
     let verifiers = scene.bed.verifiers();
     let log_in = |now: UnixTime| {
-        let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), now).unwrap();
+        let (text, _) = verifiers
+            .sessions
+            .as_ref()
+            .unwrap()
+            .open(Login::local("doctor", verifiers.local.password_mark("doctor")), now)
+            .unwrap();
         format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose())
     };
     let study = uid("a1");
@@ -251,7 +256,12 @@ fn a_launch_by_a_session_is_no_way_around_what_a_role_enforces() {
     let enforced = ShareDefaults { download: Some(false), enforce: true, ..ShareDefaults::default() };
     scene.api.shares.defaults.insert("doctor-role".to_owned(), enforced);
     let verifiers = scene.bed.verifiers();
-    let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), NOW).unwrap();
+    let (text, _) = verifiers
+        .sessions
+        .as_ref()
+        .unwrap()
+        .open(Login::local("doctor", verifiers.local.password_mark("doctor")), NOW)
+        .unwrap();
     let cookie = format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose());
     let study = uid("a1");
     let hour = 3_600;
