@@ -320,7 +320,8 @@ impl Verifiers {
     }
 
     /// Whether there is such an account, or a provider that vouches for this person, in the configuration of today.
-    pub(super) fn is_vouched_for(&self, person: &Person) -> bool {
+    #[must_use]
+    pub fn is_vouched_for(&self, person: &Person) -> bool {
         match person.issuer.as_str() {
             Person::LOCAL => self.local_roles.contains_key(&person.subject),
             issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
