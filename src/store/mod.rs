@@ -318,7 +318,8 @@ pub trait Store: Send + Sync {
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
-    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored, which a clock that was ahead did not
+    /// make so; says whether somebody who was
     /// known has other roles by that. Costs no write when nothing changes.
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
