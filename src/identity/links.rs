@@ -36,6 +36,8 @@ pub struct LinkPolicy {
     pub grants: SealKey,
     /// Seals the access tokens of viewers on other origins.
     pub viewer_tokens: SealKey,
+    /// Where viewers may be.
+    pub viewer_origins: Vec<String>,
     /// Checks the PINs of links.
     pub pins: Pins,
     /// What holds for all inbox links today.

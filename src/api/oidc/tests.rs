@@ -37,8 +37,9 @@ impl Scene {
         Self::with(json!({"Authorization": {}}))
     }
 
-    fn with(configuration: Value) -> Self {
+    fn with(mut configuration: Value) -> Self {
         let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
+        configuration["Authorization"]["Shares"]["ViewerOrigins"] = json!([VIEWER]);
         let bed = Bed::new(configuration, &json!({"doctor": ["doctor-role"]}), &roles, world());
         let environment: &dyn config::Environment = &config::ProcessEnvironment::new(None);
         let section = json!({"ViewerOrigins": [VIEWER], "ViewerTokenValidity": TOKEN_LIFE});
@@ -203,6 +204,25 @@ fn a_launch_that_makes_room_ends_at_once() {
     assert!(scene.counts(&first, now).is_err());
     assert_eq!(scene.renew(&first, now).0, 400);
     scene.counts(&second, now).unwrap();
+}
+
+#[test]
+fn a_viewers_token_ends_with_the_viewers_place_in_the_configuration() {
+    let scene = Scene::new();
+    let cookie = scene.open("link", None);
+    let (_, tokens) = scene.exchange(&scene.code(&cookie, NOW).unwrap(), NOW);
+    let text = tokens["access_token"].as_str().unwrap();
+    let credential = Credential { source: Source::Authorization, kind: Kind::Token, text };
+    let counts = |origins: Value| {
+        let store = Arc::clone(&scene.bed.verifiers().store);
+        let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
+        let section = json!({"Authorization": {"Shares": {"ViewerOrigins": origins}}});
+        let bed = Bed::on(store, section, &json!({"doctor": ["doctor-role"]}), &roles, world());
+        bed.gate.identities.verify(&credential, "192.0.2.1", NOW).is_ok()
+    };
+    assert!(counts(json!([VIEWER, "https://other.example"])));
+    assert!(!counts(json!(["https://other.example"])));
+    assert!(!counts(json!([])));
 }
 
 #[test]
