@@ -323,6 +323,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
             codes,
             grants,
             viewer_tokens,
+            viewer_origins: config.shares.viewers.origins.clone(),
             pins,
             inbox: InboxPolicy {
                 labels: config.shares.inbox_labels.clone(),

@@ -70,8 +70,8 @@ pub struct Bed {
 }
 
 impl Bed {
-    /// Composes the plugin from Orthanc's configuration. `users` are local accounts with their roles; `roles` is the
-    /// roles document, kept in a file.
+    /// Composes the plugin from Orthanc's configuration. `users` are local accounts with their roles, or as
+    /// they are configured; `roles` is the roles document, kept in a file.
     pub fn new(orthanc: Value, users: &Value, roles: &Value, studies: Vec<FakeStudy>) -> Self {
         Self::composed(orthanc, users, roles, studies, plugin::compose)
     }
@@ -104,11 +104,10 @@ impl Bed {
         std::fs::write(&roles_file, roles.to_string()).unwrap();
         section["PermissionsFile"] = json!(roles_file);
         section["Storage"] = json!({"SQLite": folder.path().join("authorization.db")});
-        let accounts = users
-            .as_object()
-            .unwrap()
-            .iter()
-            .map(|(name, roles)| (name.clone(), json!({"PasswordHash": cheap_hash(), "Roles": roles})));
+        let accounts = users.as_object().unwrap().iter().map(|(name, user)| match user.is_object() {
+            true => (name.clone(), user.clone()),
+            false => (name.clone(), json!({"PasswordHash": cheap_hash(), "Roles": user})),
+        });
         section["Users"] = Value::Object(accounts.collect());
         section["Shares"]["SecretKey"] = json!(SHARE_KEY);
         orthanc["Authorization"] = section;

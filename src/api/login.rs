@@ -217,7 +217,12 @@ fn password(desk: &Desk<'_>) -> Answer {
     let verifiers = desk.call.api.gate.identities.verifiers();
     let checked = verifiers.local.check(field("user"), field("password").as_bytes(), &desk.call.remote, desk.call.now);
     match checked {
-        Ok(user) => open(desk, session::Login::local(&user.name), &return_path, Vec::new()),
+        Ok(user) => open(
+            desk,
+            session::Login::local(&user.name, verifiers.local.password_mark(&user.name)),
+            &return_path,
+            Vec::new(),
+        ),
         Err(error) => {
             let problem = match error {
                 LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,

@@ -8,7 +8,7 @@ use crate::identity::Identity;
 use crate::person::Person;
 use crate::policy::rights::ADMIN;
 use crate::share::date;
-use crate::store::{SessionRecord, WhichSessions};
+use crate::store::{SessionRecord, ShareFilter, StoreError, WhichSessions};
 
 /// `GET /auth/sessions`: those of `user` (name or subject), or all; own ones without `admin-permissions`.
 pub fn collection(call: &Call<'_>) -> Answer {
@@ -83,7 +83,23 @@ fn named(call: &Call<'_>, user: Option<&str>, issuer: Option<&str>) -> Result<Pe
         // Whether there is such a user is nobody else's business.
         return if is_own { Ok(person.clone()) } else { Err(call.refuse("somebody else's sessions")) };
     };
-    the_one_called(call, user, issuer)
+    match the_one_called(call, user, issuer) {
+        Err(error) if error.status == 404 && issuer.is_none_or(|issuer| issuer == Person::LOCAL) => {
+            // Whoever gets the name next would have it.
+            let gone = Person::local(user);
+            if left_something(call, &gone)? { Ok(gone) } else { Err(error) }
+        }
+        found => found,
+    }
+}
+
+/// Whether somebody has keys, links or sessions.
+fn left_something(call: &Call<'_>, person: &Person) -> Result<bool, StoreError> {
+    let store = &call.api.gate.identities.verifiers().store;
+    let links = ShareFilter { owner: Some(person.clone()), limit: Some(1), ..ShareFilter::default() };
+    Ok(!store.api_keys(Some(person))?.is_empty()
+        || !store.shares(&links)?.is_empty()
+        || !store.sessions(Some(person))?.is_empty())
 }
 
 /// The one person of this name or subject, for a new link.
@@ -106,6 +122,12 @@ fn the_one_called(call: &Call<'_>, user: &str, issuer: Option<&str>) -> Result<P
         found.push((Person::local(user), user.to_owned()));
     }
     found.retain(|(person, _)| issuer.is_none_or(|issuer| *issuer == person.issuer));
+    // Somebody whose provider got another address is two people. What the first of them has gives nothing any more.
+    if issuer.is_none()
+        && found.iter().any(|(person, _)| person.issuer != Person::LOCAL && verifiers.is_vouched_for(person))
+    {
+        found.retain(|(person, _)| verifiers.is_vouched_for(person));
+    }
     // Whoever changes their own name to another's subject stands in nobody's way.
     if found.iter().any(|(person, _)| person.subject == user) {
         found.retain(|(person, _)| person.subject == user);

@@ -147,6 +147,46 @@ fn a_display_name_stands_in_nobodys_way() {
     assert_eq!((end("Anna"), end("ext"), ended().len()), (409, 409, 2));
 }
 
+#[test]
+fn what_a_local_account_left_can_be_ended_when_it_is_gone() {
+    let bed = bed();
+    let end = |user: &str| {
+        let path = format!("/auth/sessions/user/{user}");
+        send(&bed, Method::Delete, &path, &path, Some("admin")).0
+    };
+    bed.make_key("k", "anna", |_| ());
+    bed.make_link("l", Some("bob"), LinkType::Stone, Vec::new(), |_| ());
+    for user in ["anna", "bob"] {
+        assert_eq!(end(user), 200);
+        assert!(bed.verifiers().store.not_before(&Person::local(user)).unwrap().is_some(), "{user}");
+    }
+    assert_eq!(end("nobody"), 404);
+    // Nothing is made for who is not there.
+    let body = json!({"Resources": [{"OrthancId": id("a1"), "Level": "study"}], "Recipient": "anna"}).to_string();
+    let path = "/auth/tokens/stone-viewer-publication";
+    assert_eq!(send_body(&bed, Method::Put, path, path, Some("admin"), body.as_bytes()).0, 400);
+}
+
+#[test]
+fn somebody_whose_provider_has_another_address_now_can_be_ended() {
+    let roles = json!({"roles": {"admin-role": {"permissions": ["admin-permissions"], "authorized-labels": ["*"]}}});
+    let keycloak = json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc"});
+    let configuration = json!({"Authorization": {"Keycloak": keycloak}});
+    let bed = Bed::new(configuration, &json!({"admin": ["admin-role"]}), &roles, world());
+    let store = &bed.verifiers().store;
+    let person = |issuer: &str| Person { issuer: issuer.to_owned(), subject: "17".to_owned() };
+    let today = person("http://127.0.0.1:1/realms/orthanc");
+    for person in [today.clone(), person("http://keycloak:8080/realms/orthanc")] {
+        let name = "Anna".to_owned();
+        store.remember_person(&PersonRecord { person, name, groups: vec![], roles: vec![], seen_at: NOW }).unwrap();
+    }
+    for user in ["17", "Anna"] {
+        let path = format!("/auth/sessions/user/{user}");
+        assert_eq!(send(&bed, Method::Delete, &path, &path, Some("admin")).0, 200, "{user}");
+    }
+    assert!(store.not_before(&today).unwrap().is_some());
+}
+
 /// The filter lets a request pass before its body is read, which whoever sends it can stretch.
 #[test]
 fn who_lost_a_key_while_the_body_came_makes_nothing_more() {

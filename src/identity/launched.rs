@@ -59,6 +59,9 @@ impl Verifiers {
         if launch.revoked_at.is_some() || launch.refresh_hash.is_none() {
             return Err(Rejection::Link("this launch was ended".to_owned()));
         }
+        if !self.links.viewer_origins.contains(&launch.client) {
+            return Err(Rejection::Link("its viewer is not registered any more".to_owned()));
+        }
         self.opened_identity(&opened(launch), now)
     }
 }

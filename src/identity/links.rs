@@ -36,6 +36,8 @@ pub struct LinkPolicy {
     pub grants: SealKey,
     /// Seals the access tokens of viewers on other origins.
     pub viewer_tokens: SealKey,
+    /// Where viewers may be.
+    pub viewer_origins: Vec<String>,
     /// Checks the PINs of links.
     pub pins: Pins,
     /// What holds for all inbox links today.
@@ -136,12 +138,13 @@ impl Verifiers {
         if self.store.not_before(recipient)?.is_some_and(|ended| opened.at <= ended) {
             return Err(Rejection::Ended);
         }
-        if recipient.issuer == Person::LOCAL && !self.local_roles.contains_key(&recipient.subject) {
+        if !self.is_vouched_for(recipient) {
             return Err(Rejection::Ended);
         }
         let Some(session) = opened.session else { return Ok(opened.until) };
-        let sessions = self.store.sessions(Some(recipient))?;
-        let known = sessions.iter().find(|known| known.id == session && known.expires_at > now);
+        let sessions = self.sessions.as_ref().ok_or(Rejection::UnknownSession)?;
+        let known =
+            sessions.of(recipient, session)?.filter(|known| known.expires_at > now && self.has_its_account(known));
         known.map(|known| known.expires_at.min(opened.until)).ok_or(Rejection::UnknownSession)
     }
 

@@ -191,6 +191,135 @@ fn a_key_gives_what_its_maker_was_last_seen_with() {
     assert_eq!(labels(&verify(&bed, &key, NOW).unwrap()), ["int"]);
 }
 
+/// Another server's start on the state of this one, with the configuration of that day.
+fn bed_on(bed: &Bed, users: &Value, section: Value) -> Bed {
+    let store = Arc::clone(&bed.verifiers().store);
+    Bed::on(store, json!({"Authorization": section}), users, &roles(doctor()), Vec::new())
+}
+
+/// The person behind tokens, seen as a doctor, with a key, a link, and a link for them that was opened.
+fn what_somebody_had(provider: &FakeProvider, bed: &Bed) -> [Credential<'static>; 3] {
+    let person = token_person(provider);
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    bed.verifiers()
+        .store
+        .remember_person(&crate::store::PersonRecord {
+            person: person.clone(),
+            name: "Anna".to_owned(),
+            groups: Vec::new(),
+            roles: names(&["doctor-role", "other-role"]),
+            seen_at: NOW,
+        })
+        .unwrap();
+    let owner = person.clone();
+    let key = bed.make_key("k", "", |record| record.owner = owner);
+    let owner = person.clone();
+    let link = bed.make_link("l", Some("x"), LinkType::Stone, Vec::new(), |record| record.owner = owner);
+    bed.make_link("r", Some("admin"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        let recipient = json!({"issuer": person.issuer, "subject": person.subject});
+        record.options_json = json!({"recipient": recipient}).to_string();
+    });
+    let opened = Opened { at: NOW, until: NOW.plus(3_600), session: None };
+    let opened = bed.verifiers().grant("r", &opened).unwrap();
+    [(CredentialKind::Token, key), (CredentialKind::Token, link), (CredentialKind::Opened, opened)]
+        .map(|(kind, text)| Credential { source: Source::Authorization, kind, text: Box::leak(text.into_boxed_str()) })
+}
+
+#[test]
+fn what_people_of_a_provider_had_ends_with_its_configuration() {
+    let (provider, bed) = with_provider();
+    let had = what_somebody_had(&provider, &bed);
+    let users = json!({"admin": ["admin-role"]});
+    let verify = |bed: &Bed, credential| bed.gate.identities.verify(credential, "", NOW);
+    assert!(had.iter().all(|credential| verify(&bed, credential).is_ok()));
+    // Without any provider, with another one, and with the same one under another address.
+    let other = json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc"});
+    let renamed =
+        json!({"Url": "http://127.0.0.1:1/", "Realm": "orthanc", "AcceptedIssuers": [token_person(&provider).issuer]});
+    for section in [json!({}), json!({"Keycloak": other}), json!({"Keycloak": renamed})] {
+        let later = bed_on(&bed, &users, section.clone());
+        for credential in &had {
+            assert!(verify(&later, credential).is_err(), "{section} {:?}", credential.kind);
+        }
+    }
+    let same = json!({"Keycloak": {"Url": provider.url(), "Realm": "orthanc"}});
+    assert!(had.iter().all(|credential| verify(&bed_on(&bed, &users, same.clone()), credential).is_ok()));
+}
+
+#[test]
+fn roles_that_a_provider_cannot_give_any_more_are_nobodys() {
+    let (provider, bed) = with_provider();
+    let [key, link, _] = what_somebody_had(&provider, &bed);
+    let rights = |map: Value| {
+        let keycloak = json!({"Url": provider.url(), "Realm": "orthanc", "RolesMap": map});
+        let later = bed_on(&bed, &json!({}), json!({"Keycloak": keycloak}));
+        let link = later.gate.identities.verify(&link, "", NOW).unwrap();
+        let maker = link.link.as_ref().unwrap().maker.clone().unwrap();
+        let key = later.gate.identities.verify(&key, "", NOW).unwrap();
+        assert_eq!(key.rights.labels.names(), maker.labels.names());
+        labels(&key)
+    };
+    assert_eq!(rights(json!(null)), ["a", "ext", "int"]);
+    assert_eq!(rights(json!({"x": "doctor-role", "y": ["other-role"]})), ["a", "ext", "int"]);
+    assert_eq!(rights(json!({"x": "doctor-role"})), ["a", "ext"]);
+    assert!(rights(json!({})).is_empty());
+}
+
+#[test]
+fn a_key_of_somebody_who_is_no_administrator_any_more_has_no_roles_beyond_their_own() {
+    let bed = bed();
+    let users = |roles: &[&str]| json!({"maker": roles});
+    let key = bed.make_key("k", "maker", |record| {
+        record.granted_by_admin = true;
+        record.roles = Some(vec!["doctor-role".to_owned(), "other-role".to_owned()]);
+    });
+    let later = |roles: &[&str]| verify(&bed_on(&bed, &users(roles), json!({})), &key, NOW).unwrap().roles.clone();
+    assert_eq!(later(&["admin-role"]), ["doctor-role", "other-role"]);
+    assert_eq!(later(&["other-role"]), ["other-role"]);
+}
+
+#[test]
+fn sessions_and_what_was_opened_with_them_end_as_the_configuration_of_today_says() {
+    let users = json!({"doctor": ["doctor-role"], "admin": ["admin-role"]});
+    let section = |login: Value| json!({"Login": login});
+    let bed = bed_with(section(json!({"Enable": true, "SessionDuration": 3_600})));
+    let sessions = bed.verifiers().sessions.as_ref().unwrap();
+    let (text, _) =
+        sessions.open(session::Login::local("doctor", bed.verifiers().local.password_mark("doctor")), NOW).unwrap();
+    let id = bed.verifiers().store.sessions(None).unwrap()[0].id.clone();
+    bed.make_link("r", Some("admin"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+        record.options_json = json!({"recipient": {"issuer": "local", "subject": "doctor"}}).to_string();
+    });
+    let opened = Opened { at: NOW, until: NOW.plus(7_200), session: Some(&id) };
+    let opened = bed.verifiers().grant("r", &opened).unwrap();
+    let had = [(CredentialKind::Session, text.expose()), (CredentialKind::Opened, opened.as_str())];
+    let counts = |bed: &Bed, now: UnixTime| {
+        had.map(|(kind, text)| {
+            let credential = Credential { source: Source::Cookie, kind, text };
+            bed.gate.identities.verify(&credential, "", now).is_ok()
+        })
+    };
+    for (login, last) in [
+        (json!({"Enable": true, "SessionDuration": 3_600}), 3_600),
+        (json!({"Enable": true, "SessionDuration": 600}), 600),
+        // No longer than was said when it was opened.
+        (json!({"Enable": true, "SessionDuration": 7_200}), 3_600),
+    ] {
+        let later = bed_on(&bed, &users, section(login));
+        assert_eq!(counts(&later, NOW.plus(last - 1)), [true, true], "{last}");
+        assert_eq!(counts(&later, NOW.plus(last)), [false, false], "{last}");
+    }
+    assert_eq!(counts(&bed_on(&bed, &users, json!({})), NOW), [false, false], "nobody logs in here any more");
+    let config =
+        |hash: &str| json!({"doctor": {"Roles": ["doctor-role"], "PasswordHash": hash}, "admin": ["admin-role"]});
+    let login = || section(json!({"Enable": true}));
+    let same = crate::testing::cheap_hash();
+    assert_eq!(counts(&bed_on(&bed, &config(same), login()), NOW), [true, true]);
+    let other = local::hash_password(b"somebody else's").unwrap();
+    let later = bed_on(&bed, &config(&other), login());
+    assert_eq!(counts(&later, NOW), [false, false], "another password, and maybe another person");
+}
+
 #[test]
 fn a_key_is_narrowed_and_never_widened() {
     let bed = bed();

@@ -21,7 +21,7 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::policy::rights::{ADMIN, Rights};
 use crate::share::token as share_token;
-use crate::store::{ApiKeyRecord, PersonRecord, Store, StoreError, UseKind};
+use crate::store::{ApiKeyRecord, PersonRecord, SessionRecord, Store, StoreError, UseKind};
 
 /// How long a key or link is in force before Keycloak is asked again about its maker, in seconds.
 const RECHECK: i64 = 15;
@@ -167,11 +167,12 @@ impl Verifiers {
             return Err(Rejection::Ended);
         }
         let identity = if session.person.issuer == Person::LOCAL {
-            if !self.local_roles.contains_key(&session.person.subject) {
+            if !self.has_its_account(&session) {
                 return Err(Rejection::UnknownSession);
             }
             self.local_identity(&session.person.subject)
         } else {
+            let roles = self.roles_today(&session.person, session.roles).ok_or(Rejection::NoProvider)?;
             Identity {
                 kind: IdentityKind::Session,
                 name: session.name,
@@ -179,8 +180,8 @@ impl Verifiers {
                 groups: session.groups,
                 person: Some(session.person),
                 id: None,
-                rights: self.roles.current().rights(session.roles.iter().map(String::as_str)),
-                roles: session.roles,
+                rights: self.roles.current().rights(roles.iter().map(String::as_str)),
+                roles,
                 roles_from: None,
                 made_by: None,
                 link: None,
@@ -308,18 +309,46 @@ impl Verifiers {
         let maker = self.maker_roles(&key.owner, now)?.unwrap_or_default();
         Ok(match &key.roles {
             None => maker,
-            Some(roles) if key.granted_by_admin => roles.clone(),
+            Some(roles)
+                if key.granted_by_admin
+                    && self.roles.current().rights(maker.iter().map(String::as_str)).holds(ADMIN) =>
+            {
+                roles.clone()
+            }
             Some(roles) => roles.iter().filter(|role| maker.contains(role)).cloned().collect(),
         })
     }
 
-    /// The roles that somebody was last seen with, as far as Keycloak has not taken them away since.
+    /// Whether there is such an account, or a provider that vouches for this person, in the configuration of today.
+    #[must_use]
+    pub fn is_vouched_for(&self, person: &Person) -> bool {
+        match person.issuer.as_str() {
+            Person::LOCAL => self.local_roles.contains_key(&person.subject),
+            issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
+        }
+    }
+
+    /// Whether a session's account is still there; of a local one, with the password that opened the session.
+    pub(super) fn has_its_account(&self, session: &SessionRecord) -> bool {
+        let Person { issuer, subject } = &session.person;
+        self.is_vouched_for(&session.person)
+            && (issuer != Person::LOCAL || session.provider_session == self.local.password_mark(subject))
+    }
+
+    /// Of the roles that a provider gave somebody, those that it can give as it is configured today.
+    fn roles_today(&self, person: &Person, seen: Vec<String>) -> Option<Vec<String>> {
+        self.oidc.as_ref()?.roles_today(&person.issuer, seen)
+    }
+
+    /// The roles that somebody was last seen with, as far as neither the configuration nor Keycloak has taken them away
+    /// since; `None` for whoever nobody vouches for any more.
     pub fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
             return Ok(self.local_roles.get(&maker.subject).cloned());
         }
         let seen = self.makers.find(maker)?.roles.clone();
-        Ok(seen.map(|roles| self.directories.still_held(maker, roles, now)))
+        let today = seen.and_then(|roles| self.roles_today(maker, roles));
+        Ok(today.map(|roles| self.directories.still_held(maker, roles, now)))
     }
 
     /// When what somebody made is to be measured anew by what Keycloak says of them.

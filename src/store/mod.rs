@@ -138,7 +138,8 @@ pub struct SessionRecord {
     pub roles: Vec<String>,
     /// Their groups, as the provider last said.
     pub groups: Vec<String>,
-    /// The provider's own session (claim `sid`), by which it can end ours.
+    /// The provider's own session (claim `sid`), by which it can end ours; of a local account, what its password of then
+    /// is told by.
     pub provider_session: Option<String>,
     /// When they logged in.
     pub created_at: UnixTime,
@@ -317,7 +318,8 @@ pub trait Store: Send + Sync {
     /// Adds uses, all in one transaction. Not for the path of a request: call it from a thread that gathers them.
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
-    /// Keeps what is known of a person, unless something newer by `seen_at` is stored; says whether somebody who was
+    /// Keeps what is known of a person, unless something newer by `seen_at` is stored, which a clock that was ahead did not
+    /// make so; says whether somebody who was
     /// known has other roles by that. Costs no write when nothing changes.
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.

@@ -32,6 +32,9 @@ use super::{
 use crate::clock::{self, UnixTime};
 use crate::person::Person;
 
+/// So far a provider's clock may be ahead of ours, in seconds: the most that `LeewaySeconds` grants.
+const AHEAD: i64 = 300;
+
 /// The state in a SQLite file.
 pub struct SqliteStore {
     // Fields are dropped in this order: the writing connection goes last, and tidies the write-ahead log up.
@@ -322,11 +325,13 @@ impl Store for SqliteStore {
 
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError> {
         let known = self.person(&record.person)?;
-        if known.is_some_and(|known| known.seen_at > record.seen_at || known == *record) {
+        let latest = clock::now().plus(AHEAD);
+        let is_newer = |known: &PersonRecord| known.seen_at > record.seen_at && known.seen_at <= latest;
+        if known.is_some_and(|known| is_newer(&known) || known == *record) {
             return Ok(false);
         }
         self.write(|transaction| {
-            let changed = self.sql(people::remember(transaction, record))?;
+            let changed = self.sql(people::remember(transaction, record, latest))?;
             if changed {
                 self.sql(count_change(transaction))?;
             }

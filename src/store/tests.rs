@@ -37,6 +37,7 @@ macro_rules! store_suite {
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
+            roles_from_a_clock_that_was_ahead_give_way
             other_roles_of_somebody_known_are_a_change
             people_of_two_issuers_are_two
             not_before_never_moves_back
@@ -335,6 +336,17 @@ pub(crate) fn an_older_token_never_overwrites_a_person(store: &dyn Store) {
     // Of the same second, the later word holds.
     store.remember_person(&PersonRecord { roles: vec![], ..seen(30, "nurse") }).unwrap();
     assert_eq!(store.person(&anna()).unwrap().unwrap().roles, texts(&[]));
+}
+
+pub(crate) fn roles_from_a_clock_that_was_ahead_give_way(store: &dyn Store) {
+    let now = crate::clock::now().0;
+    store.remember_person(&seen(now + 86_400, "admin")).unwrap();
+    assert!(store.remember_person(&seen(now, "nurse")).unwrap(), "keys lose at once what was taken away since");
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(now, "nurse")));
+    // A provider's clock may be ahead a little.
+    store.remember_person(&seen(now + 60, "doctor")).unwrap();
+    store.remember_person(&seen(now, "nurse")).unwrap();
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(now + 60, "doctor")));
 }
 
 pub(crate) fn other_roles_of_somebody_known_are_a_change(store: &dyn Store) {

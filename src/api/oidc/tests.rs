@@ -37,8 +37,9 @@ impl Scene {
         Self::with(json!({"Authorization": {}}))
     }
 
-    fn with(configuration: Value) -> Self {
+    fn with(mut configuration: Value) -> Self {
         let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
+        configuration["Authorization"]["Shares"]["ViewerOrigins"] = json!([VIEWER]);
         let bed = Bed::new(configuration, &json!({"doctor": ["doctor-role"]}), &roles, world());
         let environment: &dyn config::Environment = &config::ProcessEnvironment::new(None);
         let section = json!({"ViewerOrigins": [VIEWER], "ViewerTokenValidity": TOKEN_LIFE});
@@ -206,6 +207,25 @@ fn a_launch_that_makes_room_ends_at_once() {
 }
 
 #[test]
+fn a_viewers_token_ends_with_the_viewers_place_in_the_configuration() {
+    let scene = Scene::new();
+    let cookie = scene.open("link", None);
+    let (_, tokens) = scene.exchange(&scene.code(&cookie, NOW).unwrap(), NOW);
+    let text = tokens["access_token"].as_str().unwrap();
+    let credential = Credential { source: Source::Authorization, kind: Kind::Token, text };
+    let counts = |origins: Value| {
+        let store = Arc::clone(&scene.bed.verifiers().store);
+        let roles = json!({"roles": {"doctor-role": {"permissions": ["view", "share"], "authorized-labels": ["*"]}}});
+        let section = json!({"Authorization": {"Shares": {"ViewerOrigins": origins}}});
+        let bed = Bed::on(store, section, &json!({"doctor": ["doctor-role"]}), &roles, world());
+        bed.gate.identities.verify(&credential, "192.0.2.1", NOW).is_ok()
+    };
+    assert!(counts(json!([VIEWER, "https://other.example"])));
+    assert!(!counts(json!(["https://other.example"])));
+    assert!(!counts(json!([])));
+}
+
+#[test]
 fn a_viewers_token_ends_with_all_that_its_links_maker_has() {
     let scene = Scene::new();
     let cookie = scene.open("link", None);
@@ -223,7 +243,12 @@ fn a_launch_after_everything_was_ended_uses_no_older_link() {
     let scene = Scene::with(json!({"Authorization": {"Login": {"Enable": true}}}));
     let verifiers = scene.bed.verifiers();
     let log_in = |now: UnixTime| {
-        let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), now).unwrap();
+        let (text, _) = verifiers
+            .sessions
+            .as_ref()
+            .unwrap()
+            .open(Login::local("doctor", verifiers.local.password_mark("doctor")), now)
+            .unwrap();
         format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose())
     };
     let study = uid("a1");
@@ -251,7 +276,12 @@ fn a_launch_by_a_session_is_no_way_around_what_a_role_enforces() {
     let enforced = ShareDefaults { download: Some(false), enforce: true, ..ShareDefaults::default() };
     scene.api.shares.defaults.insert("doctor-role".to_owned(), enforced);
     let verifiers = scene.bed.verifiers();
-    let (text, _) = verifiers.sessions.as_ref().unwrap().open(Login::local("doctor"), NOW).unwrap();
+    let (text, _) = verifiers
+        .sessions
+        .as_ref()
+        .unwrap()
+        .open(Login::local("doctor", verifiers.local.password_mark("doctor")), NOW)
+        .unwrap();
     let cookie = format!("{}={}", scene.bed.gate.places.session_cookie.as_ref().unwrap(), text.expose());
     let study = uid("a1");
     let hour = 3_600;

@@ -20,6 +20,7 @@ use checks::Checks;
 use pin::Pins;
 use slots::Slots;
 
+use crate::bytes::{hex, sha256};
 use crate::clock::UnixTime;
 use crate::config::LocalUser;
 
@@ -120,6 +121,13 @@ impl LocalUsers {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
+    }
+
+    /// What a password is told by from the one that comes after it, without telling anything of either: not even the
+    /// salt is known to whoever reads it. `None`: there is no such user.
+    #[must_use]
+    pub fn password_mark(&self, user: &str) -> Option<String> {
+        self.users.get(user).map(|account| hex(&sha256(&account.hash.to_string())))
     }
 
     /// Checks a password. Takes tens of milliseconds and up to half a second of waiting for other checks, so the caller

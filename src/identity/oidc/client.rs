@@ -138,6 +138,17 @@ impl Oidc {
         self.shared.providers.iter().position(|state| state.config.issuer == issuer)
     }
 
+    /// Of the roles that somebody of this issuer was seen with, those that its provider can give as it is configured
+    /// today; `None`: no provider has this issuer any more.
+    #[must_use]
+    pub fn roles_today(&self, issuer: &str, mut seen: Vec<String>) -> Option<Vec<String>> {
+        let provider = self.shared.providers.get(self.provider_of(issuer)?)?;
+        if let Some(map) = &provider.config.roles_map {
+            seen.retain(|role| map.values().flatten().any(|given| given == role));
+        }
+        Some(seen)
+    }
+
     /// Whether an answer to a browser that names this issuer is the provider's own (RFC 9207, 2.4): else one provider
     /// of several could get the code of another, with the verifier that fits it.
     #[must_use]

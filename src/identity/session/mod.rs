@@ -55,7 +55,7 @@ pub struct Login {
     pub groups: Vec<String>,
     /// When the provider said so: the `iat` of its token.
     pub issued_at: Option<UnixTime>,
-    /// The provider's own session.
+    /// The provider's own session; of a local account, what its password is told by.
     pub provider_session: Option<String>,
     /// Until when the provider's word counts; `None` for a local account.
     pub valid_until: Option<UnixTime>,
@@ -80,16 +80,16 @@ impl Login {
         }
     }
 
-    /// A login with a local account.
+    /// A login with a local account, and [what its password is told by](crate::identity::local::LocalUsers::password_mark).
     #[must_use]
-    pub fn local(user: &str) -> Self {
+    pub fn local(user: &str, password_mark: Option<String>) -> Self {
         Self {
             person: Person::local(user),
             name: user.to_owned(),
             roles: Vec::new(),
             groups: Vec::new(),
             issued_at: None,
-            provider_session: None,
+            provider_session: password_mark,
             valid_until: None,
             tokens: Tokens::default(),
         }
@@ -212,7 +212,24 @@ impl Sessions {
         if !sealed::is_well_formed(text) {
             return Err(Rejection::UnknownSession);
         }
-        self.store.session_by_hash(&hash(text))?.ok_or(Rejection::UnknownSession)
+        let record = self.store.session_by_hash(&hash(text))?.ok_or(Rejection::UnknownSession)?;
+        Ok(self.bounded(record))
+    }
+
+    /// A session of a person's by its identifier, over or not.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn of(&self, person: &Person, id: &str) -> Result<Option<SessionRecord>, StoreError> {
+        let known = self.store.sessions(Some(person))?.into_iter().find(|known| known.id == id);
+        Ok(known.map(|record| self.bounded(record)))
+    }
+
+    /// One that was opened when sessions lasted longer ends as those of today do.
+    fn bounded(&self, mut record: SessionRecord) -> SessionRecord {
+        record.expires_at = record.expires_at.min(record.created_at.plus(self.duration));
+        record.valid_until = record.valid_until.min(record.expires_at);
+        record
     }
 
     /// Ends the session of a browser's text; `None`: there is none. It is refused when this returns.

@@ -272,7 +272,7 @@ fn a_local_session_needs_no_provider_and_a_providers_session_needs_its_own() {
     let bed = Bed::new();
     let now = clock::now();
     let alone = Sessions::start(Arc::clone(&bed.store), None, Epoch::default(), Duration::from_secs(60)).unwrap();
-    let (local, _) = alone.open(Login::local("doctor"), now).unwrap();
+    let (local, _) = alone.open(Login::local("doctor", None), now).unwrap();
     assert!(alone.find(local.expose(), now.plus(59)).is_ok());
     assert!(alone.find(local.expose(), now.plus(60)).is_err());
     let (text, _) = alone.open(bed.login(now.plus(30)), now).unwrap();

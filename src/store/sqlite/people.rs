@@ -7,12 +7,14 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::store::PersonRecord;
 
-/// Says whether somebody who was known has other roles by that.
-pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqlite::Result<bool> {
+/// Says whether somebody who was known has other roles by that. What is from later than `latest` was seen while the clock
+/// was ahead, and is newer than nothing.
+pub(super) fn remember(connection: &Connection, record: &PersonRecord, latest: UnixTime) -> rusqlite::Result<bool> {
     let before = by_name(connection, &record.person)?;
     let sql = "INSERT INTO people (issuer, subject, name, groups, roles, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, groups = excluded.groups, \
-               roles = excluded.roles, seen_at = excluded.seen_at WHERE excluded.seen_at >= people.seen_at";
+               roles = excluded.roles, seen_at = excluded.seen_at \
+               WHERE excluded.seen_at >= people.seen_at OR people.seen_at > ?7";
     let kept = connection.prepare_cached(sql)?.execute(params![
         record.person.issuer,
         record.person.subject,
@@ -20,6 +22,7 @@ pub(super) fn remember(connection: &Connection, record: &PersonRecord) -> rusqli
         texts(&record.groups),
         texts(&record.roles),
         record.seen_at,
+        latest,
     ])?;
     Ok(kept > 0 && before.is_some_and(|before| before.roles != record.roles))
 }
