@@ -1,5 +1,5 @@
 //! Requests of which each is allowed, and that together must not do more: what one brings in or asks steers the next.
-use crate::site::{Plan, Who, roles};
+use crate::site::{Image, Plan, Who, roles};
 use serde_json::{Value, json};
 use testbed::dicom::Instance;
 use testbed::{Orthanc, Request, Version};
@@ -53,6 +53,40 @@ fn a_study_under_a_known_patient_id_tells_nothing_of_the_patient() {
             let mut query = json!({"Level": "Patient", "Query": {}});
             query.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             told(site.post(&external, "/tools/find", &query));
+        }
+        // Nor by what is found: letter by letter, it would tell as much.
+        let link = Who::token(&site.make_link(&site.admin(), "ohif-viewer-publication", &Image::of(&own)));
+        let patient = json!([ids.patient]);
+        for (said, case, is_found) in [
+            (json!({"PatientName": "Secret*"}), false, false),
+            (json!({"PatientName": "S*", "PatientID": "Shared"}), false, false),
+            (json!({"PatientBirthDate": "19700101"}), false, false),
+            (json!({"PatientName": "INVENTED"}), false, true),
+            (json!({"PatientName": "I*", "PatientID": "Shared", "PatientBirthDate": ""}), false, true),
+            (json!({"PatientName": "Invented"}), true, true),
+            (json!({"PatientName": "INVENTED"}), true, false),
+            (json!({"0010,0010": "Secret*"}), true, false),
+        ] {
+            let mut query = json!({"Level": "Patient", "Query": said});
+            if case {
+                query["CaseSensitive"] = json!(true);
+            }
+            let expected = if is_found { &patient } else { &json!([]) };
+            for who in [&external, &link] {
+                let found = site.post(who, "/tools/find", &query).expect_status(200).unwrap().json().unwrap();
+                assert_eq!(&found, expected, "{version:?} {who:?} {query}");
+                let count = site.post(who, "/tools/count-resources", &query).expect_status(200).unwrap();
+                assert_eq!(count.json().unwrap()["Count"], json!(u8::from(is_found)), "{version:?} {who:?} {query}");
+            }
+        }
+        // Nor by where it stands in an order.
+        let other = Instance::named("Other", "own", "series", "instance").text((0x0010, 0x0010), "PN", "Middle");
+        let other = site.upload(&other, &["external"]);
+        for direction in ["ASC", "DESC"] {
+            let order = json!([{"Type": "DicomTag", "Key": "PatientName", "Direction": direction}]);
+            let query = json!({"Level": "Patient", "Query": {}, "OrderBy": order});
+            let found = site.post(&external, "/tools/find", &query).expect_status(200).unwrap().json().unwrap();
+            assert_eq!(found, json!([other.fill("{patient}"), ids.patient]), "{version:?} {direction}");
         }
         // Whoever may see all of the patient is told what the server keeps.
         let answer = site.get(&site.admin(), &format!("/studies/{}/patient", ids.study)).text();
