@@ -56,9 +56,7 @@ impl Slot {
         at: UnixTime(0),
         headers: Vec::new(),
     };
-}
 
-impl Slot {
     /// Whether what was verified may be wrong by now: a body takes its time, and its sender can stretch it.
     #[must_use]
     pub fn is_outdated(&self, identities: &Identities, now: UnixTime) -> bool {

@@ -33,7 +33,7 @@ use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
 use crate::policy::decision::{self, Refusal};
-use crate::request::{Reply, Request, RestRequest};
+use crate::request::{Reply, RestRequest};
 use crate::slot::{self, Caller, Slot};
 
 /// The pattern that is registered, as Orthanc anchors it.
@@ -138,9 +138,13 @@ impl Api {
         let request = &rest.request;
         let path = request.path.trim_end_matches('/');
         let call = match slot::caller(request, &self.gate.places) {
-            Caller::Direct(slot) => {
-                let verified = self.verified_now(request, &slot, now);
-                Call { direct: true, verified, ..self.on_behalf(rest, slot, now) }
+            Caller::Direct(mut slot) => {
+                // What was revoked meanwhile would make a key or link that nobody revokes again, or roles.
+                if slot.is_outdated(&self.gate.identities, now) {
+                    let row = self.gate.routes.find(request.method, request.path);
+                    slot.verified = self.gate.identify(&slot.whole(request), &row, now).0;
+                }
+                Call { direct: true, ..self.on_behalf(rest, slot, now) }
             }
             Caller::OnBehalf(slot) => self.on_behalf(rest, slot, now),
             Caller::Internal => {
@@ -203,16 +207,6 @@ impl Api {
             _ => Err(ApiError::new(404, "there is no such route")),
         };
         answer.unwrap_or_else(|error| error_reply(rest, error))
-    }
-
-    /// Whoever the credentials of a request are by now: what was revoked meanwhile would make a key or link that nobody
-    /// revokes again, or roles.
-    fn verified_now(&self, request: &Request<'_>, slot: &Slot, now: UnixTime) -> IdentityList {
-        if !slot.is_outdated(&self.gate.identities, now) {
-            return slot.verified.clone();
-        }
-        let row = self.gate.routes.find(request.method, request.path);
-        self.gate.identify(&slot.whole(request), &row, now).0
     }
 
     fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {

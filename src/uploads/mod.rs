@@ -383,15 +383,20 @@ fn study_uid(instance: &ReceivedInstance<'_>) -> Option<String> {
 /// The same, of an instance whose patient's and study's Orthanc identifiers are nobody else's.
 fn unambiguous_study_uid(instance: &ReceivedInstance<'_>) -> Result<String, Refusal> {
     let tags = (instance.tags)().map_err(|_| Refusal::NoStudy)?;
-    let [patient] = top_level::texts(tags.as_bytes(), ["PatientID"]).map_err(|_| Refusal::NoStudy)?;
+    let found = top_level::texts(tags.as_bytes(), ["PatientID", "StudyInstanceUID"]);
+    let [patient, study] = found.map_err(|_| Refusal::NoStudy)?;
     if patient.is_some_and(|id| resource::may_be_a_study(&id)) {
         return Err(Refusal::AmbiguousPatient);
     }
-    uid(&tags, "StudyInstanceUID").ok_or(Refusal::NoStudy)
+    study.and_then(|uid| plain_uid(&uid)).ok_or(Refusal::NoStudy)
 }
 
 fn uid(tags: &str, tag: &str) -> Option<String> {
-    let uid = top_level::text(tags.as_bytes(), tag).ok()??;
-    let uid = resource::trimmed(&uid);
+    plain_uid(&top_level::text(tags.as_bytes(), tag).ok()??)
+}
+
+/// A UID without its padding, if it is one.
+fn plain_uid(text: &str) -> Option<String> {
+    let uid = resource::trimmed(text);
     is_uid(uid).then(|| uid.to_owned())
 }

@@ -141,6 +141,16 @@ enum Paths {
     Unread,
 }
 
+/// The tags in a list of a body; of one that is not there, none.
+fn listed(asked: &Asked<'_>, body: &Map<String, Value>, member: &str, paths: Paths) -> Result<Vec<Tag>, HostError> {
+    let Some(names) = body.get(member) else { return Ok(Vec::new()) };
+    let read = |name: &Value| {
+        let name = name.as_str().ok_or(HostError::BAD_REQUEST)?;
+        tag(name, paths).ok_or_else(|| asked.refuse(&format!("the tag {name:?} in the body")))
+    };
+    names.as_array().ok_or(HostError::BAD_REQUEST)?.iter().map(read).collect()
+}
+
 impl Identifiers {
     fn read(asked: &Asked<'_>, body: &Map<String, Value>, paths: Paths) -> Result<Self, HostError> {
         let mut found = Self::default();
@@ -159,36 +169,12 @@ impl Identifiers {
             }
             Some(_) => return Err(HostError::BAD_REQUEST),
         }
-        match body.get("Keep") {
-            None => {}
-            Some(Value::Array(kept)) => {
-                for name in kept {
-                    let name = name.as_str().ok_or(HostError::BAD_REQUEST)?;
-                    match tag(name, paths) {
-                        None => return Err(asked.refuse(&format!("the tag {name:?} in the body"))),
-                        Some(Tag::PatientId) => found.keeps_patient = true,
-                        Some(Tag::StudyUid) => found.keeps_study = true,
-                        Some(Tag::Other) => {}
-                    }
-                }
-            }
-            Some(_) => return Err(HostError::BAD_REQUEST),
-        }
-        match body.get("Remove") {
-            None => {}
-            Some(Value::Array(removed)) => {
-                for name in removed {
-                    let name = name.as_str().ok_or(HostError::BAD_REQUEST)?;
-                    match tag(name, paths) {
-                        None => return Err(asked.refuse(&format!("the tag {name:?} in the body"))),
-                        // To the core, whoever has no PatientID is the patient of whom it is empty.
-                        Some(Tag::PatientId) => found.patients.push(String::new()),
-                        Some(Tag::StudyUid | Tag::Other) => {}
-                    }
-                }
-            }
-            Some(_) => return Err(HostError::BAD_REQUEST),
-        }
+        let kept = listed(asked, body, "Keep", paths)?;
+        found.keeps_patient = kept.contains(&Tag::PatientId);
+        found.keeps_study = kept.contains(&Tag::StudyUid);
+        // To the core, whoever has no PatientID is the patient of whom it is empty.
+        let removed = listed(asked, body, "Remove", paths)?;
+        found.patients.extend(removed.iter().filter(|tag| **tag == Tag::PatientId).map(|_| String::new()));
         // One tag in two spellings, or replaced and removed: which of them counts is not ours to guess.
         if found.patients.len() > 1 || found.studies.len() > 1 {
             return Err(HostError::BAD_REQUEST);
