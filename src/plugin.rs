@@ -19,6 +19,7 @@ use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::Hasher;
+use crate::identity::deleted::Deletions;
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
 use crate::identity::makers::Makers;
@@ -43,6 +44,7 @@ use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::seal::SealKey;
 use crate::secret::Secret;
 use crate::share::code::Codes;
+use crate::share::token as share_token;
 use crate::slot::{self, Staleness};
 use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
@@ -95,6 +97,7 @@ pub(crate) struct Plugin {
     api: Api,
     login: Option<Arc<Login>>,
     uploads: Uploads,
+    deletions: Option<Deletions>,
     results: Results,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
@@ -165,6 +168,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let provider = provider(&config, store.as_ref())?;
+    let deletions = config.shares.end_with_study.then(|| Deletions::new(Arc::clone(&store), epoch.clone()));
     let verifiers = verifiers(&config, &rules, store, &epoch)?;
     let gate = Arc::new(Gate {
         places: Places {
@@ -220,6 +224,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         api,
         login,
         uploads,
+        deletions,
         results: Results::default(),
         staleness,
         unknown_routes: UnknownRoutes::default(),
@@ -317,7 +322,9 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         store,
         hasher,
         links: LinkPolicy {
+            key_ids: keys.iter().map(share_token::key_id).collect(),
             keys,
+            end_with_maker: config.shares.end_with_maker,
             accept_unrecorded: config.shares.accept_unrecorded,
             accept_unrecorded_until: config.shares.accept_unrecorded_until,
             codes,
@@ -444,13 +451,21 @@ impl Callbacks for Plugin {
             Change::Deleted(id) => {
                 self.gate.resources.labels_changed();
                 self.uploads.deleted(&id);
+                if let Some(deletions) = &self.deletions {
+                    deletions.deleted(&id, || self.gate.resources.is_there(&id));
+                }
             }
             Change::JobEnded(job) => {
                 if self.results.finish(self.host.as_ref(), &job) {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started | Change::Other => {}
+            Change::Started => {}
+            Change::Other => {
+                if let Some(deletions) = &self.deletions {
+                    deletions.again();
+                }
+            }
         }
     }
 

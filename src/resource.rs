@@ -232,6 +232,12 @@ impl Resources {
         Ok((modality, text(metadata.get("SopClassUid"))))
     }
 
+    /// Whether a study, series or instance with this Orthanc identifier is on the server at this moment.
+    pub fn is_there(&self, id: &str) -> bool {
+        let mut levels = [Level::Study, Level::Series, Level::Instance].into_iter();
+        levels.any(|level| self.describe(level, id).is_ok())
+    }
+
     /// The study of an instance that has just come in, by Orthanc identifiers.
     pub fn study_of_instance(&self, instance: &str) -> Result<Arc<str>, ResourceError> {
         let description = parse(&self.host.get(&format!("/instances/{instance}/study"))?)?;

@@ -158,6 +158,7 @@ impl Bed {
             kind: link_type.as_str().to_owned(),
             resources_json: "[]".to_owned(),
             resource_ids: Vec::new(),
+            deleted: Vec::new(),
             owner: Person::local(maker.unwrap_or_default()),
             owner_name: String::new(),
             created_at: NOW,

@@ -51,6 +51,7 @@ fn link(id: &str) -> ShareRecord {
         kind: "stone-viewer-publication".to_owned(),
         resources_json: "[]".to_owned(),
         resource_ids: vec!["1.2.3".to_owned(), format!("study of {id}")],
+        deleted: Vec::new(),
         owner: Person::local("anna"),
         owner_name: String::new(),
         created_at: UnixTime(0),

@@ -87,6 +87,7 @@ fn describe(call: &Call<'_>, share: &ShareRecord) -> Value {
         "Type": share.kind,
         // Written by us.
         "Resources": serde_json::from_str::<Value>(&share.resources_json).unwrap_or_default(),
+        "Deleted": share.deleted,
         "CreatedBy": share.owner_name,
         "CreationDate": date::format(share.created_at),
         "NotBefore": share.not_before.map(date::format),

@@ -175,6 +175,7 @@ fn options(
         Some(name) => Some(super::sessions::person_called(call, name)?.into()),
     };
     let options = LinkOptions {
+        signed_by: call.api.gate.identities.verifiers().links.signs_with().cloned(),
         api_key: maker.id.clone().filter(|_| maker.kind == IdentityKind::ApiKey),
         pin_hash: pin_hash.map_err(|error| ApiError::internal(&error))?,
         max_openings: request.max_openings,
@@ -312,6 +313,7 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         kind: link_type.as_str().to_owned(),
         resources_json: json!(listed).to_string(),
         resource_ids: ids.collect(),
+        deleted: Vec::new(),
         owner,
         owner_name: maker.name.clone(),
         created_at: call.now,

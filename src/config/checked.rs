@@ -286,6 +286,10 @@ pub struct Shares {
     pub public_meddream_root: Option<String>,
     /// Longest validity of a link; `None`: endless links are allowed.
     pub max_validity: Option<Duration>,
+    /// Whether what a link reads is bounded by what its maker may today.
+    pub end_with_maker: bool,
+    /// Whether a link stays closed once what it opens was deleted.
+    pub end_with_study: bool,
     /// Whether links of the old service, which leave no record, are accepted.
     pub accept_unrecorded: bool,
     /// Until when they are, in seconds since 1970.

@@ -49,6 +49,8 @@ pub(super) fn read(parent: &Section<'_>, public_url: Option<&str>, local_url: &s
         meddream_token_service_url: section.url("MedDreamTokenServiceUrl"),
         public_meddream_root: root(&section, "PublicMedDreamRoot"),
         max_validity,
+        end_with_maker: section.boolean("EndWithMaker").unwrap_or(true),
+        end_with_study: section.boolean("EndWithStudy").unwrap_or(true),
         accept_unrecorded: section.boolean("AcceptUnrecorded").unwrap_or(secret_key.is_some()),
         accept_unrecorded_until: moment(&section, "AcceptUnrecordedUntil"),
         inbox_validity: inbox_validity(&section, max_validity),

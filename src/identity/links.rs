@@ -20,12 +20,16 @@ use crate::share::code::Codes;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::token::{self as share_token, Registered, ShareClaims};
-use crate::store::{ShareRecord, UseKind};
+use crate::store::{ApiKeyRecord, ShareRecord, UseKind};
 
 /// How share tokens are accepted.
 pub struct LinkPolicy {
     /// The signing key, and then those that were used before.
     pub keys: Vec<Secret>,
+    /// What these are told by, in the same order.
+    pub key_ids: Vec<String>,
+    /// Whether what a link reads is bounded by what its maker may today.
+    pub end_with_maker: bool,
     /// Whether links without a record are accepted.
     pub accept_unrecorded: bool,
     /// Until when.
@@ -42,6 +46,14 @@ pub struct LinkPolicy {
     pub pins: Pins,
     /// What holds for all inbox links today.
     pub inbox: InboxPolicy,
+}
+
+impl LinkPolicy {
+    /// What the key is told by that new links are signed with.
+    #[must_use]
+    pub fn signs_with(&self) -> Option<&String> {
+        self.key_ids.first()
+    }
 }
 
 /// What holds for all links that bring something in, beside what each was made with.
@@ -214,18 +226,30 @@ impl Verifiers {
         if options.unreadable {
             return Err(Rejection::Link("its conditions cannot be read".to_owned()));
         }
-        let maker = record.as_ref().map(|record| self.link_maker_rights(record, &options, now)).transpose()?;
-        let (maker, makers_end) = maker.unzip();
+        if options.signed_by.as_ref().is_some_and(|id| !self.links.key_ids.contains(id)) {
+            return Err(Rejection::Link("the key that signed it is not used any more".to_owned()));
+        }
+        let is_deleted = |resource: &&ShareResource| {
+            let id = resource.orthanc_id.as_ref();
+            id.is_some_and(|id| record.as_ref().is_some_and(|record| record.deleted.contains(id)))
+        };
+        if !resources.is_empty() && resources.iter().all(|resource| is_deleted(&resource)) {
+            return Err(Rejection::Link("what it opens was deleted".to_owned()));
+        }
+        let maker = record.as_ref().map(|record| self.link_maker_rights(kind, record, &options, now)).transpose()?;
+        let (maker, makers_end) = maker.unwrap_or_default();
         let holds: &[&str] = match (kind, options.annotate) {
             (LinkType::Inbox, _) => &["upload"],
             (_, true) => &["view", "download", "upload"],
             (_, false) => &["view", "download"],
         };
         let uploads = self.link_uploads(kind, &options, maker.as_ref())?;
-        let recheck_at = record.as_ref().and_then(|record| self.recheck_at(&record.owner, now));
+        let recheck_at =
+            record.as_ref().filter(|_| maker.is_some()).and_then(|record| self.recheck_at(&record.owner, now));
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
         let expires_at =
-            [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end.flatten(), unrecorded_end];
+            [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end, unrecorded_end];
+        let opened = resources.iter().filter(|resource| !is_deleted(resource)).map(LinkedResource::from).collect();
         Ok(Identity {
             kind: IdentityKind::Link,
             name: format!("{} link", kind.as_str()),
@@ -239,7 +263,7 @@ impl Verifiers {
             roles_from: None,
             rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
-                resources: resources.iter().map(LinkedResource::from).collect(),
+                resources: opened,
                 maker,
                 maker_needs: kind.permissions(),
                 download: !options.no_download,
@@ -286,21 +310,34 @@ impl Verifiers {
     }
 
     /// The rights of a link's maker today; when it was made with an API key, of that key today, and when that key ends.
+    /// No rights where the site lets links be read that their makers could not make today: those of a person who was
+    /// ended, or of a key that is gone, open nothing all the same.
     fn link_maker_rights(
         &self,
+        kind: LinkType,
         record: &ShareRecord,
         options: &LinkOptions,
         now: UnixTime,
-    ) -> Result<(Rights, Option<UnixTime>), Rejection> {
-        let Some(key) = &options.api_key else {
-            return Ok((self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?, None));
-        };
-        let keys = self.store.api_keys(Some(&record.owner))?;
-        let key =
-            keys.iter().find(|candidate| candidate.id == *key).ok_or(Rejection::MakerUnknown(IdentityKind::Link))?;
-        if key.expires_at.is_some_and(|end| end <= now) {
-            return Err(Rejection::MakerUnknown(IdentityKind::Link));
+    ) -> Result<(Option<Rights>, Option<UnixTime>), Rejection> {
+        let key = options.api_key.as_ref().map(|id| self.link_maker_key(record, id, now)).transpose()?;
+        let key_ends = key.as_ref().and_then(|key| key.expires_at);
+        let brings_in = kind == LinkType::Inbox || options.annotate;
+        if !self.links.end_with_maker && !brings_in {
+            self.not_ended(&record.owner, record.created_at)?;
+            return Ok((None, key_ends));
         }
-        Ok((self.key_rights(key, now)?, key.expires_at))
+        let rights = match key {
+            Some(key) => self.key_rights(&key, now)?,
+            None => self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?,
+        };
+        Ok((Some(rights), key_ends))
+    }
+
+    /// The API key that a link was made with.
+    fn link_maker_key(&self, record: &ShareRecord, id: &str, now: UnixTime) -> Result<ApiKeyRecord, Rejection> {
+        let keys = self.store.api_keys(Some(&record.owner))?;
+        let key = keys.into_iter().find(|candidate| candidate.id == id);
+        let lasts = |key: &ApiKeyRecord| key.expires_at.is_none_or(|end| end > now);
+        key.filter(lasts).ok_or(Rejection::MakerUnknown(IdentityKind::Link))
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api_key;
+pub mod deleted;
 pub mod directory;
 pub mod launched;
 pub mod local;

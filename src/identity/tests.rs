@@ -459,6 +459,96 @@ fn a_link_begins_and_ends() {
 }
 
 #[test]
+fn a_link_stays_closed_for_what_of_it_was_deleted() {
+    let bed = bed();
+    let study = |name: &str| crate::share::ShareResource {
+        level: crate::level::Level::Study,
+        orthanc_id: Some(id(name)),
+        dicom_uid: None,
+        url: None,
+    };
+    let link = |name: &str, studies: &[&str]| {
+        let resource_ids = studies.iter().map(|study| id(study)).collect();
+        let resources = studies.iter().map(|name| study(name)).collect();
+        bed.make_link(name, Some("doctor"), LinkType::Stone, resources, |record| record.resource_ids = resource_ids)
+    };
+    let (both, one) = (link("both", &["a", "b"]), link("one", &["a"]));
+    let opens = |link: &str| {
+        let opened = verify(&bed, link, NOW)?.link.clone().unwrap().resources;
+        Ok::<_, Rejection>(opened.into_iter().map(|resource| resource.orthanc_id.unwrap()).collect::<Vec<_>>())
+    };
+    assert_eq!(opens(&both).unwrap(), [id("a"), id("b")]);
+    assert_eq!(opens(&one).unwrap(), [id("a")]);
+    // The server here has neither.
+    bed.callbacks.change(crate::request::Change::Deleted(id("a")));
+    assert_eq!(opens(&both).unwrap(), [id("b")], "it was cached with both");
+    assert!(matches!(opens(&one), Err(Rejection::Link(_))));
+    let later = link("later", &["a"]);
+    assert_eq!(opens(&later).unwrap(), [id("a")], "made after that");
+
+    let bed = bed_on(&bed, &json!({"doctor": ["doctor-role"]}), json!({"Shares": {"EndWithStudy": false}}));
+    bed.callbacks.change(crate::request::Change::Deleted(id("b")));
+    assert_eq!(verify(&bed, &both, NOW).unwrap().link.as_ref().unwrap().resources.len(), 1, "as the site says");
+}
+
+#[test]
+fn both_forms_of_a_link_end_with_the_key_that_signed_it() {
+    let bed = bed();
+    let key_id = bed.verifiers().links.signs_with().cloned();
+    assert!(key_id.as_ref().is_some_and(|id| !id.is_empty()));
+    let made = |name: &str, signed_by: Option<&str>| {
+        bed.make_link(name, Some("doctor"), LinkType::Stone, Vec::new(), |record: &mut ShareRecord| {
+            record.options_json = json!({"signed_by": signed_by}).to_string();
+        })
+    };
+    made("now", key_id.as_deref());
+    made("before", Some("another key"));
+    made("early", None);
+    let short = |name: &str| {
+        let text = bed.verifiers().grant(name, &Opened { at: NOW, until: NOW.plus(60), session: None }).unwrap();
+        let credential = Credential { source: Source::Cookie, kind: CredentialKind::Opened, text: &text };
+        bed.gate.identities.verify(&credential, "", NOW).map(drop)
+    };
+    assert!(short("now").is_ok() && short("early").is_ok());
+    assert!(matches!(short("before"), Err(Rejection::Link(_))));
+}
+
+#[test]
+fn links_that_read_outlive_their_maker_where_the_site_says_so() {
+    let section = json!({"Shares": {"EndWithMaker": false}});
+    let bed = bed_with(section.clone());
+    bed.make_key("k", "doctor", |_| ());
+    let link = |name: &str, kind: LinkType, options: Value| {
+        bed.make_link(name, Some("doctor"), kind, Vec::new(), |record: &mut ShareRecord| {
+            record.options_json = options.to_string();
+        })
+    };
+    let reads = link("reads", LinkType::Stone, json!({}));
+    let by_key = link("by key", LinkType::Stone, json!({"api_key": "k"}));
+    let bounded =
+        [link("annotates", LinkType::Stone, json!({"annotate": true})), link("inbox", LinkType::Inbox, json!({}))];
+    let identity = verify(&bed, &reads, NOW).unwrap();
+    assert!(identity.link.as_ref().unwrap().maker.is_none(), "no label of the maker's is asked for");
+    assert!(verify(&bed, &by_key, NOW).is_ok());
+    for link in &bounded {
+        let identity = verify(&bed, link, NOW).unwrap();
+        assert!(identity.link.as_ref().unwrap().maker.is_some(), "what brings something in is the maker's as ever");
+    }
+    // The maker is gone.
+    let without = bed_on(&bed, &json!({}), section.clone());
+    assert!(verify(&without, &reads, NOW).is_ok() && verify(&without, &by_key, NOW).is_ok());
+    assert!(bounded.iter().all(|link| verify(&without, link, NOW).is_err()));
+    // With the maker's key, and with all that was theirs, they end all the same.
+    assert!(bed.verifiers().store.delete_api_key("k", None).unwrap());
+    bed.gate.identities.forget();
+    assert!(verify(&bed, &by_key, NOW).is_err());
+    assert!(verify(&bed, &reads, NOW).is_ok());
+    bed.verifiers().store.set_not_before(&crate::person::Person::local("doctor"), NOW).unwrap();
+    bed.gate.identities.forget();
+    assert!(matches!(verify(&bed, &reads, NOW), Err(Rejection::Ended)));
+}
+
+#[test]
 fn what_is_too_long_or_nothing_at_all_is_refused_without_a_search() {
     let bed = bed();
     let long = "x".repeat(crate::credential::LONGEST + 1);

@@ -356,6 +356,12 @@ impl Verifiers {
         self.directories.knows(maker).then(|| now.plus(RECHECK))
     }
 
+    /// Whether what somebody made at some time was not ended with all that was theirs.
+    pub(super) fn not_ended(&self, maker: &Person, made_at: UnixTime) -> Result<(), Rejection> {
+        let ended = self.makers.find(maker)?.not_before.is_some_and(|ended| made_at <= ended);
+        if ended { Err(Rejection::Ended) } else { Ok(()) }
+    }
+
     /// The rights today of whoever made a key or link at some time.
     pub fn maker_rights(
         &self,
@@ -364,9 +370,7 @@ impl Verifiers {
         kind: IdentityKind,
         now: UnixTime,
     ) -> Result<Rights, Rejection> {
-        if self.makers.find(maker)?.not_before.is_some_and(|ended| made_at <= ended) {
-            return Err(Rejection::Ended);
-        }
+        self.not_ended(maker, made_at)?;
         let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;
         Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
     }

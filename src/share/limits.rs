@@ -11,6 +11,9 @@ pub struct LinkOptions {
     /// The identifier of the API key that the maker showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
+    /// Which key signed it ([`super::token::key_id`]): its short form ends with that key too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
     /// The argon2id hash of a PIN or password that is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pin_hash: Option<String>,
@@ -84,6 +87,7 @@ impl LinkOptions {
         #[serde(deny_unknown_fields)]
         struct Known {
             api_key: Option<String>,
+            signed_by: Option<String>,
             pin_hash: Option<String>,
             max_openings: Option<u64>,
             recipient: Option<Recipient>,
@@ -100,6 +104,7 @@ impl LinkOptions {
         match serde_json::from_str(json) {
             Ok(Known {
                 api_key,
+                signed_by,
                 pin_hash,
                 max_openings,
                 recipient,
@@ -111,6 +116,7 @@ impl LinkOptions {
                 username,
             }) => Self {
                 api_key,
+                signed_by,
                 pin_hash,
                 max_openings,
                 recipient,
@@ -143,6 +149,7 @@ mod tests {
     fn what_is_written_is_read_and_nothing_else() {
         let full = LinkOptions {
             api_key: Some("k".to_owned()),
+            signed_by: Some("s".to_owned()),
             pin_hash: Some("$argon2id$".to_owned()),
             max_openings: Some(3),
             recipient: Some(Person::local("anna").into()),

@@ -23,6 +23,8 @@ pub(in crate::share) fn shares(max_validity: Option<u64>) -> Shares {
         meddream_token_service_url: None,
         public_meddream_root: None,
         max_validity: max_validity.map(Duration::from_secs),
+        end_with_maker: true,
+        end_with_study: true,
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),

@@ -25,6 +25,9 @@ const HEADER: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 /// A header longer than this, encoded, is no share token's.
 const LONGEST_HEADER: usize = 512;
 
+/// So many bytes tell one signing key from another.
+const KEY_ID: usize = 12;
+
 /// What a share token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareClaims {
@@ -179,6 +182,14 @@ pub fn verify(token: &str, keys: &[Secret]) -> Result<ShareClaims, TokenFault> {
     let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| TokenFault::NotJwt)?;
     let Unique(claims) = crate::json::from_slice(&payload).map_err(|error| TokenFault::Claims(error.to_string()))?;
     read_claims(&claims).map_err(|what| TokenFault::Claims(what.to_owned()))
+}
+
+/// What a signing key is told by in the records of links: says nothing of the key itself.
+#[must_use]
+pub fn key_id(key: &Secret) -> String {
+    // No signed token begins like this.
+    let tag = hmac::sign(&hmac_key(key), b"the key of a link");
+    URL_SAFE_NO_PAD.encode(tag.as_ref().get(..KEY_ID).unwrap_or_default())
 }
 
 fn hmac_key(key: &Secret) -> hmac::Key {

@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
 pub(super) const MIGRATIONS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS, CHANGES, LAUNCHES_BY_LINK];
+    &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS, CHANGES, LAUNCHES_BY_LINK, DELETED];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -178,6 +178,11 @@ ALTER TABLE state ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
 /// Launches of one link are counted.
 const LAUNCHES_BY_LINK: &str = "
 CREATE INDEX launches_by_link ON launches (link, client, session, code_until);
+";
+
+/// Which resources of a link were deleted since it was made: a JSON array, NULL for nearly all.
+const DELETED: &str = "
+ALTER TABLE shares ADD COLUMN deleted TEXT;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -66,6 +66,8 @@ pub struct ShareRecord {
     /// The Orthanc identifiers and DICOM UIDs in `resources_json`, by which a list can be filtered. Comes back sorted
     /// and without repeats in a list; empty in a record that is asked for by itself, as that is done for requests.
     pub resource_ids: Vec<String>,
+    /// Of these the Orthanc identifiers that were deleted from the server since the link was made.
+    pub deleted: Vec<String>,
     /// Its maker, whose rights today bound it.
     pub owner: Person,
     /// How the maker is shown.
@@ -284,6 +286,12 @@ pub trait Store: Send + Sync {
     /// Revokes a link, with `owner` only if it is theirs; says whether there is one. A link revoked before keeps its
     /// first date. Advances the epoch.
     fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError>;
+
+    /// Whether there is a link to the resource with this Orthanc identifier, made since that was last deleted.
+    fn is_linked(&self, id: &str) -> Result<bool, StoreError>;
+    /// Keeps in all links to it that the resource with this Orthanc identifier was deleted; says whether there are any of
+    /// which that was not known. Advances the epoch.
+    fn resource_deleted(&self, id: &str) -> Result<bool, StoreError>;
 
     /// Stores a new session. Refused while a rollback is unacknowledged: it might revive what a restored backup forgot.
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError>;

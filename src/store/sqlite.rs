@@ -245,6 +245,14 @@ impl Store for SqliteStore {
         self.revoke(|transaction| shares::revoke(transaction, id, owner, at))
     }
 
+    fn is_linked(&self, id: &str) -> Result<bool, StoreError> {
+        self.read_long(|connection| shares::is_linked(connection, id))
+    }
+
+    fn resource_deleted(&self, id: &str) -> Result<bool, StoreError> {
+        self.revoke(|transaction| shares::resource_deleted(transaction, id))
+    }
+
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
         self.issue(|transaction| sessions::insert(transaction, session))
     }

@@ -26,6 +26,7 @@ macro_rules! store_suite {
             shares_are_found_by_resource_and_owner
             only_the_owner_revokes_a_share
             the_first_date_of_revocation_stays
+            links_keep_what_of_them_was_deleted
             a_session_comes_back_as_it_was_stored_and_renewed
             sessions_are_ended_alone_by_person_and_by_the_providers_session
             sessions_that_are_over_are_forgotten
@@ -88,6 +89,7 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         kind: "ohif-viewer-publication".to_owned(),
         resources_json: "[]".to_owned(),
         resource_ids: Vec::new(),
+        deleted: Vec::new(),
         owner: anna(),
         owner_name: "Anna".to_owned(),
         created_at: UnixTime(2000),
@@ -285,6 +287,26 @@ pub(crate) fn the_first_date_of_revocation_stays(store: &dyn Store) {
     assert!(store.revoke_share("a", None, UnixTime(3000)).unwrap());
     assert!(store.revoke_share("a", None, UnixTime(4000)).unwrap(), "again is no failure");
     assert_eq!(store.share("a").unwrap().unwrap().revoked_at, Some(UnixTime(3000)));
+}
+
+pub(crate) fn links_keep_what_of_them_was_deleted(store: &dyn Store) {
+    store.insert_share(&ShareRecord { resource_ids: texts(&["x", "1.2", "y"]), ..link("both") }).unwrap();
+    store.insert_share(&ShareRecord { resource_ids: texts(&["y"]), ..link("one") }).unwrap();
+    let deleted = |id: &str| store.share(id).unwrap().unwrap().deleted;
+    assert!(store.is_linked("x").unwrap() && store.is_linked("y").unwrap());
+    assert!(!store.is_linked("z").unwrap() && !store.resource_deleted("z").unwrap());
+    let before = store.changes().unwrap();
+    assert!(store.resource_deleted("y").unwrap());
+    assert_ne!(store.changes().unwrap(), before, "others have to notice");
+    assert_eq!((deleted("both"), deleted("one")), (texts(&["y"]), texts(&["y"])));
+    assert!(!store.is_linked("y").unwrap() && !store.resource_deleted("y").unwrap(), "that is known");
+    // Made after that: of what was stored again.
+    store.insert_share(&ShareRecord { resource_ids: texts(&["y"]), ..link("later") }).unwrap();
+    assert!(deleted("later").is_empty() && store.is_linked("y").unwrap());
+    assert!(store.resource_deleted("y").unwrap() && store.resource_deleted("x").unwrap());
+    assert_eq!((deleted("both"), deleted("one"), deleted("later")), (texts(&["y", "x"]), texts(&["y"]), texts(&["y"])));
+    let all = store.shares(&ShareFilter { resource: Some("y".to_owned()), ..ShareFilter::default() }).unwrap();
+    assert_eq!(all.iter().map(|share| share.deleted.len()).collect::<Vec<_>>(), [1, 1, 2], "they are listed as before");
 }
 
 pub(crate) fn uses_add_up_and_the_newest_counts(store: &dyn Store) {

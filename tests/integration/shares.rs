@@ -163,6 +163,82 @@ fn a_link_opens_nothing_before_it_begins() {
     assert!(list(&site, &maker, "")[0]["NotBefore"].is_string());
 }
 
+#[test]
+fn a_link_stays_closed_when_its_study_comes_back() {
+    for version in Version::tested() {
+        let site = Plan::new(version).start();
+        let images = ["one", "two"]
+            .map(|name| Instance::named(name, &format!("study of {name}"), "series", &format!("image of {name}")));
+        let [one, two] = [0, 1].map(|at| site.upload(&images[at], &["external"]));
+        let maker = Who::user("external");
+        let place = format!("/auth/tokens/{STONE}");
+        let resources: Vec<Value> =
+            [&one, &two].map(|study| json!({"OrthancId": study.ids.study, "Level": "study"})).to_vec();
+        let made = |resources: &[Value]| {
+            let answer = site.put(&maker, &place, &json!({"Resources": resources})).expect_status(200).unwrap();
+            answer.json().unwrap()
+        };
+        let alone = made(&resources[..1]);
+        let both = Who::token(made(&resources)["Token"].as_str().unwrap());
+        let series =
+            site.put(&maker, &place, &json!({"Resources": [{"OrthancId": one.ids.series, "Level": "series"}]}));
+        let series = Who::token(series.expect_status(200).unwrap().json().unwrap()["Token"].as_str().unwrap());
+        let token = Who::token(alone["Token"].as_str().unwrap());
+        let path = one.fill("/instances/{instance}/file");
+        for who in [&token, &both, &series] {
+            assert_eq!(site.get(who, &path).status, 200, "{version:?}");
+        }
+        assert_eq!(site.delete(&site.admin(), &one.fill("/studies/{study}")).status, 200);
+        // The server tells of what was deleted a moment later.
+        let newest = || list(&site, &maker, "?limit=3");
+        let told = || newest().iter().all(|share| share["Deleted"] != json!([])).then_some(());
+        assert!(wait_until(Duration::from_secs(20), told).is_some(), "{version:?}: {:?}", newest());
+        site.upload(&images[0], &["external"]);
+        assert_eq!(site.get(&maker, &path).status, 200, "{version:?}: it is there again");
+        for who in [&token, &both, &series] {
+            assert_eq!(site.get(who, &path).status, 403, "{version:?}");
+        }
+        assert_eq!(
+            site.get(&both, &two.fill("/instances/{instance}/file")).status,
+            200,
+            "{version:?}: the other study"
+        );
+        let code = alone["ShortUrl"].as_str().unwrap().rsplit('/').next().unwrap();
+        let page = site.get(&Who::nobody(), &format!("/auth/links/{code}"));
+        assert!(
+            page.header("location").is_none() && page.header("set-cookie").is_none(),
+            "{version:?}: {}",
+            page.status
+        );
+        let again = Who::token(made(&resources[..1])["Token"].as_str().unwrap());
+        assert_eq!(site.get(&again, &path).status, 200, "{version:?}: what is shared now");
+    }
+}
+
+/// A study of one instance that is sent again is deleted and stored in one go.
+#[test]
+fn a_link_outlives_that_its_study_is_overwritten() {
+    for version in Version::tested() {
+        let site = Plan::new(version).server(&json!({"OverwriteInstances": true})).start();
+        let image = || Instance::named("one", "study", "series", "image");
+        let study = site.upload(&image(), &["external"]);
+        let link = Who::token(&site.make_link(&Who::user("doctor"), STONE, &study));
+        let path = study.fill("/instances/{instance}/file");
+        assert_eq!(site.get(&link, &path).status, 200, "{version:?}");
+        // Not the same bytes.
+        site.upload(&image().text((0x0010, 0x0010), "PN", "Somebody^Else"), &["external"]);
+        // A change that comes after those of the overwriting.
+        let other = site.upload(&Instance::named("two", "other", "series", "other"), &["external"]);
+        let other_link = site.make_link(&Who::user("doctor"), STONE, &other);
+        assert_eq!(site.delete(&site.admin(), &other.fill("/studies/{study}")).status, 200);
+        let path_of_other = other.fill("/studies/{study}");
+        let told = || list(&site, &Who::user("doctor"), "")[0]["Deleted"] == json!([other.ids.study]);
+        assert!(wait_until(Duration::from_secs(20), || told().then_some(())).is_some(), "{version:?}");
+        assert_ne!(site.get(&Who::token(&other_link), &path_of_other).status, 200);
+        assert_eq!(site.get(&link, &path).status, 200, "{version:?}");
+    }
+}
+
 /// Two servers, one state: what one takes back, the other refuses within a second.
 #[test]
 fn what_one_server_takes_back_the_other_refuses() {

@@ -179,9 +179,10 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
     let latest = call.now.plus(LINKS.min(longest));
     let (download, until) = tokens::defaults(call, identity)?.of_launch(latest, call.now);
     let recipient = Some(person.clone().into());
-    let options = LinkOptions { recipient, no_download: !download, ..LinkOptions::default() };
-    let link_type = LinkType::ViewerInstant;
     let verifiers = call.api.gate.identities.verifiers();
+    let signed_by = verifiers.links.signs_with().cloned();
+    let options = LinkOptions { recipient, no_download: !download, signed_by, ..LinkOptions::default() };
+    let link_type = LinkType::ViewerInstant;
     // What was made before everything of theirs was ended opens nothing any more.
     let ended = verifiers.store.not_before(&person)?;
     let filter = ShareFilter {
@@ -193,6 +194,7 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
     let known = verifiers.store.shares(&filter)?.into_iter().find(|record| {
         record.kind == link_type.as_str()
             && record.revoked_at.is_none()
+            && record.deleted.is_empty()
             && ended.is_none_or(|ended| record.created_at > ended)
             // Not one that is half over, nor one from before something was enforced.
             && record.expires_at.is_some_and(|end| end <= until && end.0 - call.now.0 > (until.0 - call.now.0) / 2)

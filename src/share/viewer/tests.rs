@@ -16,6 +16,8 @@ fn shares() -> Shares {
         meddream_token_service_url: Some("http://meddream-token/v3/generate".to_owned()),
         public_meddream_root: Some("http://localhost/meddream/".to_owned()),
         max_validity: None,
+        end_with_maker: true,
+        end_with_study: true,
         accept_unrecorded: true,
         accept_unrecorded_until: None,
         inbox_validity: Duration::from_secs(604_800),

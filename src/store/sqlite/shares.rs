@@ -12,7 +12,7 @@ use crate::store::{ShareFilter, ShareRecord, UploadLimits, Uploaded};
 macro_rules! columns {
     () => {
         "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
-         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings"
+         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted"
     };
 }
 
@@ -24,7 +24,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     let sql = concat!(
         "INSERT INTO shares (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
     );
     connection.prepare_cached(sql)?.execute(params![
         share.id,
@@ -42,6 +42,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
         share.last_use,
         share.code_hash,
         number(share.openings),
+        (!share.deleted.is_empty()).then(|| texts(&share.deleted)),
     ])?;
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
@@ -174,6 +175,24 @@ pub(super) fn revoke(
     Ok(changed > 0)
 }
 
+/// The links to a resource that do not know yet that it was deleted. A macro as above.
+macro_rules! unaware {
+    () => {
+        "number IN (SELECT share FROM share_resources WHERE resource = ?1) \
+         AND NOT EXISTS (SELECT 1 FROM json_each(ifnull(shares.deleted, '[]')) WHERE value = ?1)"
+    };
+}
+
+pub(super) fn is_linked(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+    let sql = concat!("SELECT EXISTS (SELECT 1 FROM shares WHERE ", unaware!(), ")");
+    connection.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+}
+
+pub(super) fn resource_deleted(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
+    let sql = concat!("UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) WHERE ", unaware!());
+    Ok(connection.prepare_cached(sql)?.execute([id])? > 0)
+}
+
 /// A batch may arrive late: the newest use counts.
 pub(super) fn used(connection: &Connection, id: &str, times: u64, at: UnixTime) -> rusqlite::Result<()> {
     let sql = "UPDATE shares SET uses = min(uses, 9223372036854775807 - ?2) + ?2, \
@@ -197,10 +216,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         last_use: row.get(12)?,
         code_hash: row.get(13)?,
         openings: count(row.get(14)?),
+        deleted: row.get::<_, Option<Texts>>(15)?.map(|Texts(ids)| ids).unwrap_or_default(),
         resource_ids: Vec::new(),
     })
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
-    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(15)?.0, ..record(row)? })
+    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(16)?.0, ..record(row)? })
 }
