@@ -81,6 +81,7 @@ fn resource_with_pieces(
     let reply = reply_with(pass_on(context.host, &plain(call))?, |answer| {
         strip(context, scope, &labels, answer);
         is_there = shown == Level::Patient || pieces::keep(context, scope, pieces, shown, answer);
+        true
     })?;
     if is_there { Ok(reply) } else { Err(HostError::FORBIDDEN) }
 }
@@ -148,19 +149,15 @@ pub fn lookup(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> R
     }
     let pieces = scope.pieces(context);
     reply_with(pass_on(context.host, &plain(call))?, |hits| {
-        if let Value::Array(hits) = hits {
-            hits.retain(|hit| {
-                let text = |member| hit.get(member).and_then(Value::as_str);
-                match (text("Type").and_then(Level::parse), text("ID")) {
-                    (Some(level), Some(id)) => {
-                        scope.sight(context, &pieces, &Named::Orthanc(level, id.into())) != Sight::None
-                    }
-                    _ => false,
+        keep(hits, |hit| {
+            let text = |member| hit.get(member).and_then(Value::as_str);
+            match (text("Type").and_then(Level::parse), text("ID")) {
+                (Some(level), Some(id)) => {
+                    scope.sight(context, &pieces, &Named::Orthanc(level, id.into())) != Sight::None
                 }
-            });
-        } else {
-            *hits = json!([]);
-        }
+                _ => false,
+            }
+        })
     })
 }
 
@@ -261,25 +258,35 @@ pub(super) fn plain<'a>(call: &RestRequest<'a>) -> RestRequest<'a> {
     plain
 }
 
-/// Takes out of one description of a resource, or of a list of them, what may not be known.
-pub fn strip(context: &Context<'_>, scope: &Scope, labels: &Labels, answer: &mut Value) {
+/// Takes out of one description of a resource, or of a list of them, what may not be known. Says whether it took
+/// anything out.
+pub fn strip(context: &Context<'_>, scope: &Scope, labels: &Labels, answer: &mut Value) -> bool {
     match answer {
-        Value::Array(list) => list.iter_mut().for_each(|element| strip(context, scope, labels, element)),
+        Value::Array(list) => {
+            list.iter_mut().fold(false, |changed, element| strip(context, scope, labels, element) | changed)
+        }
         Value::Object(description) => strip_one(context, scope, labels, description),
-        _ => {}
+        _ => false,
     }
 }
 
-fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description: &mut Map<String, Value>) {
-    if let Some(shown) = description.get_mut("Labels") {
-        keep_labels(shown, labels);
+/// The same for each answer of a search.
+pub(super) fn strip_each(context: &Context<'_>, scope: &Scope, answers: &mut [Value]) {
+    let labels = scope.labels();
+    for answer in answers {
+        strip(context, scope, &labels, answer);
     }
+}
+
+fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description: &mut Map<String, Value>) -> bool {
+    let mut changed = description.get_mut("Labels").is_some_and(|shown| keep_labels(shown, labels));
     // What is attached to a patient is of all its studies.
     let text = |member| description.get(member).and_then(Value::as_str);
     if text("Type").and_then(Level::parse) == Some(Level::Patient) {
         let id = text("ID").unwrap_or_default().to_owned();
         let patient = Named::Orthanc(Level::Patient, id.as_str().into());
         if !scope.allows_named(&context.gate.resources, &patient) {
+            changed = true;
             for (member, nothing) in [("Metadata", json!({})), ("Attachments", json!([]))] {
                 if let Some(attached) = description.get_mut(member) {
                     *attached = nothing;
@@ -293,16 +300,14 @@ fn strip_one(context: &Context<'_>, scope: &Scope, labels: &Labels, description:
         }
     }
     // A patient's description lists all its studies.
-    match description.get_mut("Studies") {
-        None => {}
-        Some(Value::Array(studies)) => studies.retain_mut(|study| match study {
-            Value::String(id) => {
-                scope.allows_named(&context.gate.resources, &Named::Orthanc(Level::Study, id.as_str().into()))
-            }
-            _ => false,
-        }),
-        Some(other) => *other = json!([]),
+    let is_own = |study: &Value| {
+        let allows = |id: &str| scope.allows_named(&context.gate.resources, &Named::Orthanc(Level::Study, id.into()));
+        study.as_str().is_some_and(allows)
+    };
+    if let Some(studies) = description.get_mut("Studies") {
+        changed |= keep(studies, is_own);
     }
+    changed
 }
 
 /// Puts what an allowed study says of the patient in the place of what the server keeps for all studies of the patient,
@@ -330,17 +335,30 @@ fn tell_as_own(context: &Context<'_>, scope: &Scope, patient: &Named<'_>, descri
     }
 }
 
-fn keep_labels(list: &mut Value, own: &Labels) {
-    match list {
-        Value::Array(list) => list.retain(|label| label.as_str().is_some_and(|label| own.show(label))),
-        other => *other = json!([]),
-    }
+fn keep_labels(list: &mut Value, own: &Labels) -> bool {
+    keep(list, |label| label.as_str().is_some_and(|label| own.show(label)))
 }
 
-/// A JSON answer with something done to it. What is no JSON is not handed on.
-pub(super) fn reply_with(reply: Reply, change: impl FnOnce(&mut Value)) -> Result<Reply, HostError> {
+/// Keeps some of a list; what is no list becomes an empty one. Says whether it took anything out.
+fn keep(list: &mut Value, is_kept: impl FnMut(&Value) -> bool) -> bool {
+    let Value::Array(list) = list else {
+        *list = json!([]);
+        return true;
+    };
+    let before = list.len();
+    list.retain(is_kept);
+    list.len() != before
+}
+
+/// A JSON answer with something taken out.
+fn reply_with(reply: Reply, take_out: impl FnOnce(&mut Value) -> bool) -> Result<Reply, HostError> {
     let Reply::Answer { body, .. } = reply else { return Ok(reply) };
+    Ok(core_call::json(body_with(body, take_out)?))
+}
+
+/// The core's answer with something taken out; as the core wrote it when `take_out` says that there was nothing. What is
+/// no JSON is not handed on.
+pub(super) fn body_with(body: Vec<u8>, take_out: impl FnOnce(&mut Value) -> bool) -> Result<Vec<u8>, HostError> {
     let mut answer: Value = crate::json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
-    change(&mut answer);
-    Ok(core_call::json(pretty(&answer)))
+    Ok(if take_out(&mut answer) { pretty(&answer) } else { body })
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::answers::strip;
+use super::answers::strip_each;
 use super::query::Query;
 use super::scope::Scope;
 use super::search::{found_by, is_one_of, visible_labels};
@@ -123,8 +123,7 @@ pub(super) fn find(
             Level::Patient => Vec::new(),
         });
     }
-    let labels = scope.labels();
-    found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+    strip_each(context, scope, &mut found);
     Ok(found)
 }
 

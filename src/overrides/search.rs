@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use self::allowed::{Listing, allowed_studies, named_and_allowed};
 use self::naming::{Alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
 use super::Context;
-use super::answers::strip;
+use super::answers::{body_with, strip, strip_each};
 use super::core_call::{self, pass_on};
 use super::pieces::{self, Sight};
 use super::query::{Constraint, Query};
@@ -40,7 +40,11 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
             Plan::Nothing => b"[]".to_vec(),
             Plan::Narrowed(body) => {
                 let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
-                if query.describes_resources() { stripped(context, scope, &answer)? } else { answer }
+                if query.describes_resources() {
+                    body_with(answer, |found| strip(context, scope, &scope.labels(), found))?
+                } else {
+                    answer
+                }
             }
             Plan::Picked { body, ids } => pretty(&Value::Array(pick(context, scope, &query, &[body], Some(&ids))?)),
             Plan::Several(bodies) => pretty(&Value::Array(pick(context, scope, &query, &bodies, None)?)),
@@ -112,8 +116,7 @@ fn in_whole_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Resu
             Plan::Nothing => Vec::new(),
             Plan::Narrowed(body) => {
                 let mut found = found_by(context, &body)?;
-                let labels = scope.labels();
-                found.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+                strip_each(context, scope, &mut found);
                 found
             }
             Plan::Picked { body, ids } => pick(context, scope, query, &[body], Some(&ids))?,
@@ -439,15 +442,8 @@ fn page(query: &Query) -> Result<(usize, usize), HostError> {
 fn paged(context: &Context<'_>, scope: &Scope, query: &Query, answer: Vec<Value>) -> Result<Vec<Value>, HostError> {
     let (end, since) = page(query)?;
     let mut answer: Vec<Value> = answer.into_iter().take(end).skip(since).collect();
-    let labels = scope.labels();
-    answer.iter_mut().for_each(|resource| strip(context, scope, &labels, resource));
+    strip_each(context, scope, &mut answer);
     Ok(answer)
-}
-
-fn stripped(context: &Context<'_>, scope: &Scope, answer: &[u8]) -> Result<Vec<u8>, HostError> {
-    let mut answer: Value = crate::json::from_slice(answer).map_err(|_| HostError::PLUGIN)?;
-    strip(context, scope, &scope.labels(), &mut answer);
-    Ok(pretty(&answer))
 }
 
 mod allowed;
