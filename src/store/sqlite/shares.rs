@@ -183,14 +183,17 @@ macro_rules! unaware {
     };
 }
 
+pub(super) const IS_LINKED: &str = concat!("SELECT EXISTS (SELECT 1 FROM shares WHERE ", unaware!(), ")");
+
+pub(super) const RESOURCE_DELETED: &str =
+    concat!("UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) WHERE ", unaware!());
+
 pub(super) fn is_linked(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
-    let sql = concat!("SELECT EXISTS (SELECT 1 FROM shares WHERE ", unaware!(), ")");
-    connection.prepare_cached(sql)?.query_row([id], |row| row.get(0))
+    connection.prepare_cached(IS_LINKED)?.query_row([id], |row| row.get(0))
 }
 
 pub(super) fn resource_deleted(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
-    let sql = concat!("UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) WHERE ", unaware!());
-    Ok(connection.prepare_cached(sql)?.execute([id])? > 0)
+    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute([id])? > 0)
 }
 
 /// A batch may arrive late: the newest use counts.
