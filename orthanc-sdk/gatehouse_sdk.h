@@ -107,6 +107,7 @@ enum {
   gh_service_rest_api_post = 3002,
   gh_service_rest_api_delete = 3003,
   gh_service_rest_api_put = 3004,
+  gh_service_rest_api_get_after_plugins = 3010,
   gh_service_call_rest_api = 3016,
   gh_service_get_instance_remote_aet = 4000,
   gh_service_get_instance_size = 4001,

@@ -145,12 +145,20 @@ gh_error gh_set_header(gh_context* context, gh_output* output, const char* key, 
   return gh_invoke(context, gh_service_set_http_header, &params);
 }
 
-gh_error gh_rest_get(gh_context* context, gh_buffer* answer, const char* uri) {
+static gh_error get(gh_context* context, gh_service service, gh_buffer* answer, const char* uri) {
   gh_params_rest_get params = {0};
   clear(answer);
   params.target = answer;
   params.uri = uri;
-  return gh_invoke(context, gh_service_rest_api_get, &params);
+  return gh_invoke(context, service, &params);
+}
+
+gh_error gh_rest_get(gh_context* context, gh_buffer* answer, const char* uri) {
+  return get(context, gh_service_rest_api_get, answer, uri);
+}
+
+gh_error gh_rest_get_through_plugins(gh_context* context, gh_buffer* answer, const char* uri) {
+  return get(context, gh_service_rest_api_get_after_plugins, answer, uri);
 }
 
 static gh_error send_body(gh_context* context, gh_service service, gh_buffer* answer, const char* uri,

@@ -60,6 +60,8 @@ gh_error gh_rest_delete(gh_context* context, const char* uri);
 gh_error gh_rest_call(gh_context* context, gh_buffer* answer, gh_buffer* answer_headers, uint16_t* status,
                       gh_method method, const char* uri, uint32_t headers_count, const char* const* headers_keys,
                       const char* const* headers_values, const void* body, uint32_t size);
+/* The same for a GET, through the callbacks of the plugins. */
+gh_error gh_rest_get_through_plugins(gh_context* context, gh_buffer* answer, const char* uri);
 
 /* A file that is no instance yet, read as one; given back with gh_free_instance. */
 gh_error gh_create_instance(gh_context* context, gh_instance** result, const void* file, uint32_t size);

@@ -19,6 +19,7 @@ use crate::policy::rules::{Rule, Rules};
 use crate::request::Request;
 use crate::resource::{Located, Named, ResourceError, Resources};
 use crate::route::{Access, Handling, Owned, RouteModel, Row};
+use crate::standing::Standing;
 
 /// Proof that a request was decided and may pass. Only [`Gate::decide`] makes one.
 #[must_use]
@@ -60,6 +61,8 @@ pub struct Gate {
     pub resources: Resources,
     /// Whose jobs and queries are whose.
     pub ownership: Ownership,
+    /// Which routes reach our callbacks.
+    pub standing: Standing,
 }
 
 /// The whole outcome of a decision: what the log, the handlers behind the gate, and an explanation need.
@@ -141,7 +144,6 @@ impl Gate {
         let epoch = self.identities.epoch();
         let (verified, rejected) = self.identify(request, &row, now);
         let Row { template, handling, note } = row;
-        let is_archive = row.is_archive();
         let rule = self.rules.first_match(request.method, request.path);
         let mut outcome = Outcome {
             granted: IdentityList::new(),
@@ -169,6 +171,11 @@ impl Gate {
             return outcome;
         }
         if handling == Handling::Own {
+            // Whoever answers it does not ask who is asking.
+            if !self.standing.holds(template) {
+                outcome.refusal = Some(Refusal::AnotherPlugins);
+                return outcome;
+            }
             let stranger =
                 |identity: &Arc<Identity>| matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
             if !is_bounded(request, !outcome.verified.iter().all(stranger)) {
@@ -184,7 +191,7 @@ impl Gate {
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        self.ask_each(request, handling, is_archive, rule, now, &mut outcome);
+        self.ask_each(request, &row, rule, now, &mut outcome);
         if !outcome.granted.is_empty() {
             outcome.permit = Some(Permit(()));
         }
@@ -192,15 +199,8 @@ impl Gate {
     }
 
     /// Decides for each identity by itself, for the whole request (decision 3).
-    fn ask_each(
-        &self,
-        request: &Request<'_>,
-        handling: Handling,
-        is_archive: bool,
-        rule: Option<&Rule>,
-        now: UnixTime,
-        outcome: &mut Outcome,
-    ) {
+    fn ask_each(&self, request: &Request<'_>, row: &Row, rule: Option<&Rule>, now: UnixTime, outcome: &mut Outcome) {
+        let (handling, is_archive) = (row.handling, row.is_archive());
         let mut touched: Option<Touched<'_>> = None;
         for identity in &outcome.verified {
             let holder = identity.holder();
@@ -209,9 +209,11 @@ impl Gate {
                 true => Err(Refusal::LinkWithoutDownload),
                 false => self.may_send(request, handling, identity),
             });
-            let asks = first.asks_resources() && !matches!(handling, Handling::Upload(_));
+            // What the callback of another plugin does there, nobody looks into.
+            let is_taken = first.asks_resources() && !self.standing.holds(row.template);
+            let asks = first.asks_resources() && !is_taken && !matches!(handling, Handling::Upload(_));
             // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let reads = asks || handling == Handling::Label;
+            let reads = asks || (handling == Handling::Label && !is_taken);
             if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
                 touched = Some(self.touched(request, rule, asks));
             }
@@ -219,7 +221,10 @@ impl Gate {
                 outcome.trouble = Some(trouble.clone());
             }
             let facts = touched.as_ref().map(|touched| self.facts_for(&holder, touched)).unwrap_or_default();
-            let demand = self.demand(handling, touched.as_ref(), rule, &facts, identity);
+            let demand = match is_taken {
+                true => Demand::AnotherPlugins,
+                false => self.demand(handling, touched.as_ref(), rule, &facts, identity),
+            };
             match first.decide(request.method, &demand) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));

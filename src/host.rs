@@ -103,7 +103,7 @@ pub struct CoreAnswer {
     pub body: Vec<u8>,
 }
 
-/// The server, as far as this library needs it. All calls go to the core and past every plugin's REST callbacks.
+/// The server, as far as this library needs it. All calls but one go to the core and past every plugin's REST callbacks.
 ///
 /// Called from many threads at once. `uri` is a path with its arguments, percent-encoded.
 pub trait Host: Send + Sync {
@@ -119,4 +119,7 @@ pub trait Host: Send + Sync {
     fn delete(&self, uri: &str) -> Result<(), HostError>;
     /// A call of the core's REST API with HTTP headers, whose status and headers are wanted too.
     fn call(&self, method: Method, uri: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError>;
+    /// Whether our own REST callback is the one that the server calls for this path: of several plugins that registered
+    /// for it, it calls the first. Tried with a GET, of which our callback does nothing but notice it.
+    fn calls_us(&self, path: &str) -> bool;
 }

@@ -54,6 +54,7 @@ mod seal;
 pub mod secret;
 pub mod share;
 pub mod slot;
+pub mod standing;
 pub mod store;
 pub mod top_level;
 #[cfg(feature = "fault-injection")]

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use ipnet::IpNet;
+use parking_lot::Mutex;
 
 use crate::api::{self, Api};
 use crate::browser;
@@ -36,6 +38,7 @@ use crate::nesting;
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::pages::Site;
+use crate::panics;
 use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
@@ -46,6 +49,7 @@ use crate::secret::Secret;
 use crate::share::code::Codes;
 use crate::share::token as share_token;
 use crate::slot::{self, Staleness};
+use crate::standing::Standing;
 use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
 
@@ -61,6 +65,9 @@ pub enum StartError {
     /// The route table cannot be used with these roots.
     #[error("{0}")]
     Routes(#[from] crate::route::RouteError),
+    /// Where our callbacks are cannot be told.
+    #[error("{0}")]
+    Standing(#[from] crate::standing::PatternError),
     /// The state cannot be opened.
     #[error("{0}")]
     Store(#[from] crate::store::StoreError),
@@ -102,6 +109,7 @@ pub(crate) struct Plugin {
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
+    telling: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Starts the plugin. `Ok(None)` when the configuration does not ask for it: nothing is registered then.
@@ -124,9 +132,13 @@ pub fn start(host: Arc<dyn Host>, configuration: &str, path: Option<&Path>) -> R
         );
     }
     let plugin = compose(host, config)?;
-    let mut rest_patterns: Vec<String> = overrides::PATTERNS.iter().map(|pattern| (*pattern).to_owned()).collect();
-    rest_patterns.push(api::PATTERN.to_owned());
+    let rest_patterns = patterns().map(str::to_owned).collect();
     Ok(Some(Started { callbacks: Arc::new(plugin), rest_patterns }))
+}
+
+/// The paths that we answer ourselves.
+pub(crate) fn patterns() -> impl Iterator<Item = &'static str> {
+    overrides::PATTERNS.into_iter().chain([api::PATTERN])
 }
 
 pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
@@ -189,6 +201,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         resources: Resources::new(Arc::clone(&host), config.labels_validity)
             .of_a_server_that_finds_all(config.finds_all),
         ownership: Ownership::default(),
+        standing: Standing::new(Arc::clone(&host), patterns())?,
     });
     let doctor = Doctor::new(&config, Arc::clone(&gate));
     let staleness =
@@ -229,6 +242,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
+        telling: Mutex::new(None),
     })
 }
 
@@ -460,7 +474,18 @@ impl Callbacks for Plugin {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started => {}
+            Change::Started => {
+                // Not on the server's own thread, which listens to nobody before this returns.
+                let gate = Arc::clone(&self.gate);
+                let tell = move || {
+                    let _told = panics::supervised("which routes reach this plugin", || gate.standing.tell());
+                };
+                match std::thread::Builder::new().name("gatehouse-stand".to_owned()).spawn(tell) {
+                    Ok(thread) => *self.telling.lock() = Some(thread),
+                    // Whoever needs to know finds it out.
+                    Err(error) => log::warn!("a thread cannot be started: {error}"),
+                }
+            }
             Change::Other => {
                 if let Some(deletions) = &self.deletions {
                     deletions.again();
@@ -470,6 +495,10 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
+        if let Some(telling) = self.telling.lock().take() {
+            // It caught its panics.
+            let _ended = telling.join();
+        }
         if let Some(mail) = &self.api.mail {
             mail.stop();
         }

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
+use smallvec::SmallVec;
+
 use crate::clock::UnixTime;
 use crate::credential::Places;
 use crate::gate::Outcome;
@@ -21,12 +23,15 @@ thread_local! {
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
+/// A hash of each header that can carry a credential; only ever compared in the same process.
+type Shown = SmallVec<[u64; 4]>;
+
 /// Whose request it is.
 #[derive(Clone, Debug)]
 pub struct Slot {
     method: Method,
     path: String,
-    credentials: Option<u64>,
+    credentials: Option<Shown>,
     /// The client's address, as a trusted proxy or the server knows it.
     pub remote: String,
     /// Whether a trusted proxy brought the request.
@@ -62,6 +67,11 @@ impl Slot {
     pub fn is_outdated(&self, identities: &Identities, now: UnixTime) -> bool {
         let has_ended = |one: &Arc<Identity>| one.expires_at.is_some_and(|end| end <= now);
         self.epoch != identities.epoch() || self.verified.iter().any(has_ended)
+    }
+
+    /// Whether all credentials of a call are the request's, as far as these have to tell whose call it is.
+    fn has_shown(&self, call: &Request<'_>, places: &Places) -> bool {
+        self.credentials.as_ref().is_none_or(|credentials| shown(call, places).all(|one| credentials.contains(&one)))
     }
 
     /// The request of this very call with what its callback is not given: the client's address.
@@ -100,8 +110,8 @@ pub enum Caller {
 pub enum Staleness {
     /// The authentication callback clears the slot for each request.
     Cleared,
-    /// A call that shows other credentials than the slot's request has no slot. Only the headers that can carry one are
-    /// compared: a plugin that calls on a request's behalf may well leave out or add others.
+    /// A call that shows a credential which the slot's request did not has no slot. One that shows fewer, or none, has:
+    /// a plugin that calls on a request's behalf hands on what headers it likes, and mostly none.
     ByCredentials,
 }
 
@@ -121,7 +131,7 @@ pub fn clear() {
 
 /// Writes the slot, also for a refused request.
 pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness: Staleness, places: &Places) {
-    let credentials = (staleness == Staleness::ByCredentials).then(|| fingerprint(request, places));
+    let credentials = (staleness == Staleness::ByCredentials).then(|| shown(request, places).collect());
     SLOT.with_borrow_mut(|place| {
         place.taken = true;
         let slot = &mut place.slot;
@@ -174,7 +184,7 @@ pub fn caller(request: &Request<'_>, places: &Places) -> Caller {
     let slot = SLOT.with_borrow(|place| place.get().cloned());
     match slot {
         None => Caller::Internal,
-        Some(slot) if slot.credentials.is_some_and(|shown| shown != fingerprint(request, places)) => Caller::Internal,
+        Some(slot) if !slot.has_shown(request, places) => Caller::Internal,
         Some(slot) if slot.method == request.method && folded(&slot.path) == folded(request.path) => {
             Caller::Direct(slot)
         }
@@ -187,10 +197,8 @@ fn folded(path: &str) -> &str {
     path.trim_end_matches('/')
 }
 
-/// A hash of all headers that can carry a credential, whatever their order; only ever compared in the same process.
-fn fingerprint(request: &Request<'_>, places: &Places) -> u64 {
-    let carries = |header: &&(&str, &str)| places.is_credential_header(header.0);
-    request.headers.iter().filter(carries).fold(0, |sum: u64, header| sum.wrapping_add(HASHER.hash_one(header)))
+fn shown(request: &Request<'_>, places: &Places) -> impl Iterator<Item = u64> {
+    request.headers.iter().filter(|(name, _)| places.is_credential_header(name)).map(|header| HASHER.hash_one(header))
 }
 
 #[cfg(test)]

@@ -85,20 +85,37 @@ fn a_slot_is_stale_where_only_the_credentials_tell() {
         vec![("host", "a"), ("authorization", user.as_str())],
         vec![("authorization", user.as_str())],
         vec![("authorization", user.as_str()), ("host", "b"), ("x", "y")],
+        vec![],
+        vec![("host", "a")],
     ] {
         let call = request(Method::Post, "/tools/find", &headers);
         assert_eq!(granted(who(&call)), ["on behalf", "ext"], "{headers:?}");
     }
-    // A request that skipped the filter carries the host's own token instead, and a plugin on its own none.
+    // A request that skipped the filter carries the host's own token instead.
     for headers in [
-        vec![],
-        vec![("host", "a")],
         vec![("authorization", "Bearer host"), ("host", "a")],
         vec![("token", user.as_str())],
         vec![("authorization", user.as_str()), ("token", "b")],
         vec![("host", user.as_str()), ("authorization", "a")],
     ] {
         assert_eq!(granted(who(&request(Method::Get, &path, &headers))), ["internal"], "{headers:?}");
+    }
+    clear();
+}
+
+#[test]
+fn a_call_with_fewer_credentials_than_the_request_is_the_requests() {
+    let (bed, user) = (bed(), basic("ext"));
+    let path = format!("/studies/{}", id("a1"));
+    // Whoever asks can show more than a plugin hands on.
+    let all = [("authorization", user.as_str()), ("token", "a"), ("api-key", "b")];
+    decide(&bed, &request(Method::Get, &path, &all), Staleness::ByCredentials);
+    for left in [&all[..], &all[..2], &all[..1], &all[1..], &all[2..], &[]] {
+        assert_eq!(granted(who(&request(Method::Post, "/tools/find", left))), ["on behalf", "ext"], "{left:?}");
+    }
+    for other in [("token", "b"), ("authorization", "a")] {
+        let call = request(Method::Post, "/tools/find", &[all[2], other]);
+        assert_eq!(granted(who(&call)), ["internal"], "{other:?}");
     }
     clear();
 }

@@ -11,6 +11,9 @@ const PATIENT: &str = "76543210-0f1e2d3c-4b5a6978-8796a5b4-c3d2e1f0";
 pub struct OneStudy;
 
 impl Host for OneStudy {
+    fn calls_us(&self, _path: &str) -> bool {
+        true
+    }
     fn version(&self) -> HostVersion {
         HostVersion::new(1, 13, 0)
     }

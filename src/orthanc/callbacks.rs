@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 
 use super::guard::{Callback, guard};
-use super::host::OrthancHost;
+use super::host::{OrthancHost, was_awaited};
 use super::translate::Pairs;
 use super::{answer, register, sdk, translate};
 use crate::callbacks::{Callbacks, Entrance, Verdict};
@@ -117,6 +117,10 @@ pub(super) unsafe extern "C" fn rest(
     uri: *const c_char,
     request: *const sdk::gh_http_request,
 ) -> sdk::gh_error {
+    // SAFETY: the argument promise.
+    if guard(Callback::Awaited, || was_awaited(unsafe { translate::text(uri) })) == Some(true) {
+        return HostError::UNKNOWN_RESOURCE.0;
+    }
     let outcome = guard(Callback::Rest, || {
         let running = RUNNING.load_full().ok_or(HostError::FORBIDDEN)?;
         // SAFETY: the argument promise; the request ends with this closure.

@@ -1,5 +1,6 @@
 //! [`Host`] over the server's plugin context. Must not know why it is called.
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::NonNull;
 
@@ -301,6 +302,29 @@ impl Host for OrthancHost {
             Ok(CoreAnswer { status, headers: read_headers(&headers?), body: body? })
         })
     }
+
+    fn calls_us(&self, path: &str) -> bool {
+        let Ok(uri) = c_text(path) else { return false };
+        AWAITED.set(Some(path.to_owned()));
+        // Whatever is answered, and by whom: only where the call went counts.
+        let _answered = self.with(|context| {
+            let mut answer = EMPTY;
+            // SAFETY: the context promise; URI and answer outlive the call.
+            let code = unsafe { sdk::gh_rest_get_through_plugins(context, &raw mut answer, uri.as_ptr()) };
+            take(context, code, answer)
+        });
+        AWAITED.take().is_none()
+    }
+}
+
+thread_local! {
+    /// The path of a call that is to find out whether it comes back to us, until it has.
+    static AWAITED: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Whether a call that reached our REST callback is one of [`Host::calls_us`], which then knows that it did.
+pub(super) fn was_awaited(path: Option<&str>) -> bool {
+    AWAITED.with_borrow_mut(|awaited| awaited.take_if(|awaited| path == Some(awaited.as_str())).is_some())
 }
 
 impl OrthancHost {

@@ -142,6 +142,8 @@ pub enum Demand<'a> {
     UnknownResource,
     /// A route that is not looked into.
     Closed,
+    /// A route that is another plugin's here.
+    AnotherPlugins,
     /// A route that nobody knows.
     UnknownRoute,
 }
@@ -183,6 +185,9 @@ pub enum Refusal {
     /// The route is not looked into.
     #[error("the route is only for those who hold all labels")]
     ClosedRoute,
+    /// Our callback for the route is not reached.
+    #[error("another plugin answers the route, so only for those who hold all labels")]
+    AnotherPlugins,
     /// Something named is unknown, or cannot be found out.
     #[error("a named resource is unknown")]
     UnknownResource,
@@ -311,6 +316,7 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
             if holder.rights.labels.show(label) { Ok(()) } else { Err(Refusal::ForeignLabel) }
         }
         Demand::Closed => Err(Refusal::ClosedRoute),
+        Demand::AnotherPlugins => Err(Refusal::AnotherPlugins),
         Demand::UnknownRoute => Err(Refusal::UnknownRoute),
     }
 }

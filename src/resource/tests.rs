@@ -174,6 +174,9 @@ fn a_failing_server_is_an_error_and_is_not_remembered() {
 struct Odd(&'static [u8]);
 
 impl Host for Odd {
+    fn calls_us(&self, _: &str) -> bool {
+        true
+    }
     fn version(&self) -> crate::host::HostVersion {
         crate::host::HostVersion::new(1, 12, 7)
     }

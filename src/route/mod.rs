@@ -103,6 +103,24 @@ pub use document::markdown;
 pub use table::ROUTES;
 pub use unknown::UnknownRoutes;
 
+/// A path that a row is about, below the usual roots.
+#[must_use]
+pub fn example(path: &str) -> String {
+    let mut example = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, below) = after.split_once('}').unwrap_or((after, ""));
+        example.push_str(before);
+        example.push_str(match kind(name) {
+            Placeholder::Orthanc(_) => "00000000-00000000-00000000-00000000-00000000",
+            Placeholder::Uid(_) => "1.2.3",
+            Placeholder::Label | Placeholder::Owned(_) | Placeholder::Other => "0",
+        });
+        rest = below;
+    }
+    example + rest
+}
+
 /// What the table says of a request, without what the request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {

@@ -23,6 +23,8 @@ pub struct FakeHost {
     pub failure: Mutex<Option<HostError>>,
     /// So many calls from now, one fails.
     pub fails_at: Mutex<Option<usize>>,
+    /// Paths for which the server calls another plugin before ours.
+    pub taken: Mutex<Vec<String>>,
     /// Called once, after the next answer was made and before it is given.
     pub meanwhile: Mutex<Option<Hook>>,
 }
@@ -311,5 +313,8 @@ impl Host for FakeHost {
     }
     fn call(&self, method: Method, uri: &str, _headers: &[(&str, &str)], body: &[u8]) -> Result<CoreAnswer, HostError> {
         Ok(CoreAnswer { status: 200, headers: Vec::new(), body: self.answer(method, uri, body)? })
+    }
+    fn calls_us(&self, path: &str) -> bool {
+        !self.taken.lock().iter().any(|taken| taken == path)
     }
 }

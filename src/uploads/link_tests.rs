@@ -117,6 +117,9 @@ impl Server {
 }
 
 impl Host for Server {
+    fn calls_us(&self, _: &str) -> bool {
+        true
+    }
     fn version(&self) -> HostVersion {
         HostVersion::new(1, 13, 0)
     }

@@ -164,6 +164,7 @@ VALUE(gh_service_rest_api_get, _OrthancPluginService_RestApiGet);
 VALUE(gh_service_rest_api_post, _OrthancPluginService_RestApiPost);
 VALUE(gh_service_rest_api_delete, _OrthancPluginService_RestApiDelete);
 VALUE(gh_service_rest_api_put, _OrthancPluginService_RestApiPut);
+VALUE(gh_service_rest_api_get_after_plugins, _OrthancPluginService_RestApiGetAfterPlugins);
 VALUE(gh_service_call_rest_api, _OrthancPluginService_CallRestApi);
 VALUE(gh_service_get_instance_remote_aet, _OrthancPluginService_GetInstanceRemoteAet);
 VALUE(gh_service_get_instance_size, _OrthancPluginService_GetInstanceSize);

@@ -22,6 +22,7 @@ mod login;
 mod logs;
 mod mail;
 mod meddream;
+mod neighbours;
 mod nested;
 mod patients;
 mod roles;

@@ -110,6 +110,13 @@ impl OrthancBuilder {
         self
     }
 
+    /// Loads one more plugin before all others so far.
+    #[must_use]
+    pub fn plugin_first(mut self, library: impl Into<PathBuf>) -> Self {
+        self.plugins.insert(0, library.into());
+        self
+    }
+
     /// Loads the DICOMweb plugin that comes with this version.
     pub fn dicomweb(self) -> Result<Self> {
         let library = self.version.bundled_plugin("OrthancDicomWeb")?;
