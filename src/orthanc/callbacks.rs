@@ -117,17 +117,18 @@ pub(super) unsafe extern "C" fn rest(
     uri: *const c_char,
     request: *const sdk::gh_http_request,
 ) -> sdk::gh_error {
-    // SAFETY: the argument promise.
-    if guard(Callback::Awaited, || was_awaited(unsafe { translate::text(uri) })) == Some(true) {
-        return HostError::UNKNOWN_RESOURCE.0;
-    }
     let outcome = guard(Callback::Rest, || {
         let running = RUNNING.load_full().ok_or(HostError::FORBIDDEN)?;
-        // SAFETY: the argument promise; the request ends with this closure.
-        let request = unsafe { translate::rest_request(uri, request) };
-        let reply = match request {
-            Some(request) => running.callbacks.rest(&request),
-            None => Reply::HostError(HostError::FORBIDDEN),
+        // SAFETY: the argument promise.
+        let reply = if was_awaited(unsafe { translate::text(uri) }) {
+            // An error would be one in the server's log.
+            Reply::json(b"null".to_vec())
+        } else {
+            // SAFETY: the argument promise; the request ends with this closure.
+            match unsafe { translate::rest_request(uri, request) } {
+                Some(request) => running.callbacks.rest(&request),
+                None => Reply::HostError(HostError::FORBIDDEN),
+            }
         };
         // SAFETY: the output promise: this is its callback.
         unsafe { answer::write(&running.host, output, reply) }
