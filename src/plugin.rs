@@ -450,7 +450,8 @@ impl Callbacks for Plugin {
                     self.gate.resources.labels_changed();
                 }
             }
-            Change::Started | Change::Other => {}
+            Change::Started => self.uploads.started(&self.gate.resources),
+            Change::Other => {}
         }
     }
 

@@ -62,9 +62,10 @@ impl State {
     }
 }
 
+/// Also of a claim that was made while the clock was ahead: it lasts no longer than it may from where the clock is now.
 fn is_live(claim: &CreatedStudy, now: UnixTime) -> bool {
     let lasts = if claim.study.is_some() { DAY } else { PATIENCE };
-    now < claim.created_at.plus(lasts)
+    now < claim.created_at.plus(lasts) && claim.created_at < now.plus(lasts)
 }
 
 impl Claims {
@@ -138,9 +139,14 @@ impl Claims {
     pub(super) fn confirm(&self, claim: CreatedStudy, study: &str) -> Result<(), StoreError> {
         let claim = CreatedStudy { study: Some(study.to_owned()), ..claim };
         let mut state = self.state.lock();
-        self.store.keep_created_study(&claim)?;
-        state.insert(claim);
-        Ok(())
+        // In memory whatever becomes of the store: it waits no more, and is not labelled again.
+        state.insert(claim.clone());
+        self.store.keep_created_study(&claim)
+    }
+
+    /// The Orthanc identifiers of the studies of all claims that are confirmed.
+    pub(super) fn confirmed(&self) -> Vec<String> {
+        self.state.lock().confirmed.keys().cloned().collect()
     }
 
     /// A claim does not hold: somebody else has created the study.
@@ -174,10 +180,11 @@ impl Claims {
     }
 
     fn clear(&self, state: &mut State, now: UnixTime) -> Result<(), StoreError> {
-        if now.0.saturating_sub(state.cleared_at) < CLEARED_EVERY {
+        // The clock may have been ahead.
+        if now.0.saturating_sub(state.cleared_at).saturating_abs() < CLEARED_EVERY {
             return Ok(());
         }
-        self.store.forget_created_studies(now.plus(-DAY))?;
+        self.store.forget_created_studies(now.plus(-DAY), now.plus(DAY))?;
         let ended: Vec<String> =
             state.by_uid.values().filter(|claim| !is_live(claim, now)).map(|claim| claim.uid.clone()).collect();
         ended.iter().for_each(|uid| state.remove(uid));
