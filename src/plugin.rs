@@ -96,6 +96,7 @@ pub(crate) struct Plugin {
     login: Option<Arc<Login>>,
     uploads: Uploads,
     results: Results,
+    dicom_port: Option<u16>,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
@@ -221,6 +222,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         login,
         uploads,
         results: Results::default(),
+        dicom_port: config.dicom_server_enabled.then_some(config.dicom_port),
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
@@ -401,7 +403,12 @@ impl Callbacks for Plugin {
         if call.request.path.starts_with("/auth/") {
             self.api.handle(call, clock::now())
         } else {
-            let context = overrides::Context { host: self.host.as_ref(), gate: &self.gate, results: &self.results };
+            let context = overrides::Context {
+                host: self.host.as_ref(),
+                gate: &self.gate,
+                results: &self.results,
+                dicom_port: self.dicom_port,
+            };
             overrides::handle(&context, call, clock::now())
         }
     }
