@@ -118,11 +118,28 @@ impl Claims {
         }
         self.clear(&mut state, now)?;
         self.forget_left(&mut state)?;
-        let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
-        let claim = CreatedStudy { uid, creator, created_at: now, study: None, labels };
+        let claim = waiting(uid, creator, labels, now);
         self.store.keep_created_study(&claim)?;
         state.insert(claim);
         Ok(Claimed::Now)
+    }
+
+    /// As [`Self::claim`], in memory only: for labels of somebody who needs no claim, when the store fails. A waiting claim
+    /// does not outlive a restart anyway.
+    pub(super) fn claim_in_memory(
+        &self,
+        uid: &str,
+        creator: &Person,
+        labels: &[String],
+        gone: Option<&CreatedStudy>,
+        now: UnixTime,
+    ) {
+        let mut state = self.state.lock();
+        if state.live(uid, now).is_none_or(|claim| gone == Some(claim)) {
+            state.insert(waiting(uid, creator, labels, now));
+            // What the store may have of this UID is over.
+            state.unforgotten.insert(uid.to_owned());
+        }
     }
 
     /// Whether a study that was claimed is, or is going to be, the one with this Orthanc identifier: whoever says so
@@ -141,7 +158,11 @@ impl Claims {
         let mut state = self.state.lock();
         // In memory whatever becomes of the store: it waits no more, and is not labelled again.
         state.insert(claim.clone());
-        self.store.keep_created_study(&claim)
+        let kept = self.store.keep_created_study(&claim);
+        if kept.is_err() {
+            state.unforgotten.insert(claim.uid);
+        }
+        kept
     }
 
     /// The Orthanc identifiers of the studies of all claims that are confirmed.
@@ -191,6 +212,11 @@ impl Claims {
         state.cleared_at = now.0;
         Ok(())
     }
+}
+
+fn waiting(uid: &str, creator: &Person, labels: &[String], now: UnixTime) -> CreatedStudy {
+    let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
+    CreatedStudy { uid, creator, created_at: now, study: None, labels }
 }
 
 /// What became of an attempt to claim.

@@ -308,7 +308,10 @@ impl Uploads {
         let before = self.claims.of(&uid, now);
         if resources.studies_now(&uid)?.is_empty() {
             let gone = before.as_ref().filter(|claim| claim.study.is_some());
-            self.claims.claim(&uid, person, labels, gone, now)?;
+            if let Err(error) = self.claims.claim(&uid, person, labels, gone, now) {
+                log::warn!("who creates a study cannot be remembered, only that it is to be labelled: {error}");
+                self.claims.claim_in_memory(&uid, person, labels, gone, now);
+            }
         }
         Ok(())
     }

@@ -317,6 +317,36 @@ fn an_instance_that_was_let_in_and_not_stored_takes_no_labels_from_who_stores_fi
 }
 
 #[test]
+fn what_comes_from_a_modality_is_labelled_also_when_the_state_cannot_be_written() {
+    let mut site = Site::new(&[]);
+    let store = Arc::new(FaultyStore::new());
+    let start = |host: &Arc<FakeHost>| {
+        let labels = vec![(Uploader::Aet("CT".to_owned()), owned(&["dicom"]))];
+        Uploads::new(Arc::clone(host) as Arc<dyn Host>, Arc::clone(&store) as Arc<dyn Store>, labels, false).unwrap()
+    };
+    site.uploads = start(&site.host);
+    // Anna's study is gone, which nobody was told, and comes again while the disk is full.
+    assert!(site.upload(&anna(), "new", NOW));
+    site.host.studies.lock().retain(|study| study.name != "new");
+    store.fail("keep_created_study", Fault::Error);
+    assert!(site.receive(&c_store("CT"), &uid("new"), NOW));
+    assert!(!store.will_fail());
+    store.fail("keep_created_study", Fault::Error);
+    site.store(&c_store("CT"), "new", NOW);
+    assert!(!store.will_fail());
+    assert_eq!(site.labels("new"), ["dicom"]);
+    assert!(!site.receive(&anna(), &uid("new"), NOW));
+    // Nor after a restart, when something could be written again.
+    site.host.set_labels("new", &[]);
+    assert!(site.upload(&bert(), "newer", NOW));
+    site.uploads = start(&site.host);
+    assert!(!site.receive(&anna(), &uid("new"), NOW));
+    // Somebody limited is refused then.
+    store.fail("keep_created_study", Fault::Error);
+    assert!(!site.receive(&anna(), &uid("newest"), NOW));
+}
+
+#[test]
 fn labels_are_given_once_also_when_the_state_cannot_be_written() {
     let mut site = Site::new(&[]);
     let store = Arc::new(FaultyStore::new());
