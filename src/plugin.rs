@@ -106,6 +106,7 @@ pub(crate) struct Plugin {
     uploads: Uploads,
     deletions: Option<Deletions>,
     results: Results,
+    dicom_port: Option<u16>,
     staleness: Staleness,
     unknown_routes: UnknownRoutes,
     trusted_proxies: Vec<IpNet>,
@@ -239,6 +240,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         uploads,
         deletions,
         results: Results::default(),
+        dicom_port: config.dicom_server_enabled.then_some(config.dicom_port),
         staleness,
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
@@ -422,7 +424,12 @@ impl Callbacks for Plugin {
         if call.request.path.starts_with("/auth/") {
             self.api.handle(call, clock::now())
         } else {
-            let context = overrides::Context { host: self.host.as_ref(), gate: &self.gate, results: &self.results };
+            let context = overrides::Context {
+                host: self.host.as_ref(),
+                gate: &self.gate,
+                results: &self.results,
+                dicom_port: self.dicom_port,
+            };
             overrides::handle(&context, call, clock::now())
         }
     }
@@ -475,6 +482,7 @@ impl Callbacks for Plugin {
                 }
             }
             Change::Started => {
+                self.uploads.started(&self.gate.resources);
                 // Not on the server's own thread, which listens to nobody before this returns.
                 let gate = Arc::clone(&self.gate);
                 let tell = move || {

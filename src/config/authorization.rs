@@ -137,6 +137,7 @@ pub(super) fn walk(reader: &Reader<'_>, orthanc: &Map<String, Value>) -> Config 
         wado_root: server.wado_root,
         oe2_root: server.oe2_root,
         dicom_server_enabled: server.dicom_server_enabled,
+        dicom_port: server.dicom_port,
         dicom_open_to_all: server.dicom_open_to_all,
         dicom_certificates: server.dicom_certificates,
         explorer_login: server.explorer_login,

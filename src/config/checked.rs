@@ -68,6 +68,8 @@ pub struct Config {
     pub oe2_root: String,
     /// Whether Orthanc's DICOM port is open (`DicomServerEnabled`): it is not covered, and the log says so at start.
     pub dicom_server_enabled: bool,
+    /// Where that port is (`DicomPort`).
+    pub dicom_port: u16,
     /// Which of Orthanc's `DicomAlwaysAllow…` keys are on: what everybody may do who reaches the DICOM port.
     pub dicom_open_to_all: Vec<&'static str>,
     /// Whether only clients with a certificate of their own reach the DICOM port.

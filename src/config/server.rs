@@ -11,6 +11,7 @@ pub(super) struct Server {
     pub(super) wado_root: String,
     pub(super) oe2_root: String,
     pub(super) dicom_server_enabled: bool,
+    pub(super) dicom_port: u16,
     pub(super) dicom_open_to_all: Vec<&'static str>,
     pub(super) dicom_certificates: bool,
     /// The provider that Orthanc Explorer 2 sends browsers to, when it does.
@@ -54,6 +55,7 @@ pub(super) fn read(orthanc: &Section<'_>) -> Server {
         wado_root: root(&dicom_web, "WadoRoot", "/wado").trim_end_matches('/').to_owned(),
         oe2_root: root(&oe2, "Root", "/ui/"),
         dicom_server_enabled: orthanc.boolean("DicomServerEnabled").unwrap_or(true),
+        dicom_port: orthanc.integer("DicomPort", 0..=65535).and_then(|port| port.try_into().ok()).unwrap_or(4242),
         dicom_open_to_all: open_to_all(orthanc),
         dicom_certificates: needs_certificates(orthanc),
         explorer_login: explorer_login(&oe2),

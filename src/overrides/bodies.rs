@@ -6,6 +6,7 @@
 
 mod modification;
 mod remote;
+mod this_server;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub enum Route<'a> {
     /// `/peers/{name}/store`
     StoreToPeer,
     /// `/modalities/{name}/query`
-    AskModality,
+    AskModality(&'a str),
     /// `/queries/{id}/answers/{index}/query-{level}`
     AskFurther(&'a str),
     /// `/queries/{id}/retrieve`, `/queries/{id}/answers/{index}/retrieve`
@@ -78,7 +79,7 @@ pub fn route<'a>(request: &Request<'a>) -> Option<Route<'a>> {
         [level, id, "modify"] => Route::Change(Change::Modify, super::level_of(level)?, id),
         [level, id, "anonymize"] => Route::Change(Change::Anonymize, super::level_of(level)?, id),
         ["modalities", _, "store"] => Route::StoreToModality,
-        ["modalities", _, "query"] => Route::AskModality,
+        ["modalities", name, "query"] => Route::AskModality(name),
         ["peers", _, "store"] => Route::StoreToPeer,
         ["queries", id, "retrieve"] => Route::Retrieve(id, None),
         ["queries", id, "answers", index, "retrieve"] => Route::Retrieve(id, Some(index)),
@@ -109,7 +110,7 @@ pub fn handle(
         Route::Split(id) => modification::split(&asked, id),
         Route::StoreToModality => remote::store(&asked, remote::TO_MODALITY),
         Route::StoreToPeer => remote::store(&asked, remote::TO_PEER),
-        Route::AskModality => remote::ask(&asked),
+        Route::AskModality(name) => remote::ask(&asked, name),
         Route::AskFurther(query) => remote::ask_further(&asked, query),
         Route::Retrieve(query, index) => remote::retrieve(&asked, query, index),
     }

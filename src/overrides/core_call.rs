@@ -12,8 +12,7 @@ pub fn uri(request: &Request<'_>, version: HostVersion) -> String {
     let encode_argument = |uri: &mut String, text: &str| {
         if version.decodes_arguments() { encode(uri, text, b",;:*") } else { uri.push_str(text) }
     };
-    let mut uri = String::with_capacity(request.path.len() + 16);
-    encode(&mut uri, request.path, b"/");
+    let mut uri = path(request.path);
     for (at, (name, value)) in request.arguments.iter().enumerate() {
         uri.push(if at == 0 { '?' } else { '&' });
         encode_argument(&mut uri, name);
@@ -23,6 +22,14 @@ pub fn uri(request: &Request<'_>, version: HostVersion) -> String {
         }
     }
     uri
+}
+
+/// A path, percent-encoded again.
+#[must_use]
+pub fn path(decoded: &str) -> String {
+    let mut path = String::with_capacity(decoded.len() + 16);
+    encode(&mut path, decoded, b"/");
+    path
 }
 
 fn encode(into: &mut String, text: &str, also: &[u8]) {

@@ -46,6 +46,8 @@ pub struct Context<'a> {
     pub gate: &'a Gate,
     /// The labels that the results of jobs wait for.
     pub results: &'a Results,
+    /// The server's own DICOM port, when it is open.
+    pub dicom_port: Option<u16>,
 }
 
 /// Answers a call to one of the overridden routes.

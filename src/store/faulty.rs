@@ -109,7 +109,7 @@ faulty! {
     setting(name: &str) -> Option<String>;
     keep_created_study(study: &CreatedStudy) -> ();
     forget_created_study(uid: &str) -> ();
-    forget_created_studies(before: UnixTime) -> ();
+    forget_created_studies(before: UnixTime, after: UnixTime) -> ();
     created_studies() -> Vec<CreatedStudy>;
     changes() -> u64;
     check() -> ();

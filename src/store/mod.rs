@@ -353,8 +353,9 @@ pub trait Store: Send + Sync {
     fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError>;
     /// Forgets who created the study with this UID.
     fn forget_created_study(&self, uid: &str) -> Result<(), StoreError>;
-    /// Forgets who created the studies that came before a time.
-    fn forget_created_studies(&self, before: UnixTime) -> Result<(), StoreError>;
+    /// Forgets who created the studies that came before a time, and those that came after another one, when the clock was
+    /// ahead.
+    fn forget_created_studies(&self, before: UnixTime, after: UnixTime) -> Result<(), StoreError>;
     /// All that is kept of created studies.
     fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError>;
 

@@ -398,8 +398,8 @@ impl Store for SqliteStore {
         self.write(|transaction| self.sql(created_studies::forget(transaction, uid)))
     }
 
-    fn forget_created_studies(&self, before: UnixTime) -> Result<(), StoreError> {
-        self.write(|transaction| self.sql(created_studies::forget_before(transaction, before)))
+    fn forget_created_studies(&self, before: UnixTime, after: UnixTime) -> Result<(), StoreError> {
+        self.write(|transaction| self.sql(created_studies::forget_outside(transaction, before, after)))
     }
 
     fn created_studies(&self) -> Result<Vec<CreatedStudy>, StoreError> {

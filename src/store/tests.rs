@@ -472,9 +472,12 @@ pub(crate) fn created_studies_are_kept_replaced_and_forgotten(store: &dyn Store)
     let stored = CreatedStudy { study: Some("id".to_owned()), creator: bert(), ..study("1.1", 150) };
     store.keep_created_study(&stored).unwrap();
     assert_eq!(store.created_studies().unwrap(), [stored.clone(), study("1.2", 200)]);
-    store.forget_created_studies(UnixTime(150)).unwrap();
+    store.forget_created_studies(UnixTime(150), UnixTime(200)).unwrap();
     assert_eq!(store.created_studies().unwrap(), [stored, study("1.2", 200)]);
-    store.forget_created_studies(UnixTime(151)).unwrap();
+    store.forget_created_studies(UnixTime(151), UnixTime(200)).unwrap();
+    assert_eq!(store.created_studies().unwrap(), [study("1.2", 200)]);
+    store.keep_created_study(&study("1.4", 300)).unwrap();
+    store.forget_created_studies(UnixTime(0), UnixTime(299)).unwrap();
     assert_eq!(store.created_studies().unwrap(), [study("1.2", 200)]);
     store.forget_created_study("1.3").unwrap();
     store.forget_created_study("1.2").unwrap();

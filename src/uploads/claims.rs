@@ -62,9 +62,10 @@ impl State {
     }
 }
 
+/// Also of a claim that was made while the clock was ahead: it lasts no longer than it may from where the clock is now.
 fn is_live(claim: &CreatedStudy, now: UnixTime) -> bool {
     let lasts = if claim.study.is_some() { DAY } else { PATIENCE };
-    now < claim.created_at.plus(lasts)
+    now < claim.created_at.plus(lasts) && claim.created_at < now.plus(lasts)
 }
 
 impl Claims {
@@ -117,11 +118,28 @@ impl Claims {
         }
         self.clear(&mut state, now)?;
         self.forget_left(&mut state)?;
-        let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
-        let claim = CreatedStudy { uid, creator, created_at: now, study: None, labels };
+        let claim = waiting(uid, creator, labels, now);
         self.store.keep_created_study(&claim)?;
         state.insert(claim);
         Ok(Claimed::Now)
+    }
+
+    /// As [`Self::claim`], in memory only: for labels of somebody who needs no claim, when the store fails. A waiting claim
+    /// does not outlive a restart anyway.
+    pub(super) fn claim_in_memory(
+        &self,
+        uid: &str,
+        creator: &Person,
+        labels: &[String],
+        gone: Option<&CreatedStudy>,
+        now: UnixTime,
+    ) {
+        let mut state = self.state.lock();
+        if state.live(uid, now).is_none_or(|claim| gone == Some(claim)) {
+            state.insert(waiting(uid, creator, labels, now));
+            // What the store may have of this UID is over.
+            state.unforgotten.insert(uid.to_owned());
+        }
     }
 
     /// Whether a study that was claimed is, or is going to be, the one with this Orthanc identifier: whoever says so
@@ -138,9 +156,18 @@ impl Claims {
     pub(super) fn confirm(&self, claim: CreatedStudy, study: &str) -> Result<(), StoreError> {
         let claim = CreatedStudy { study: Some(study.to_owned()), ..claim };
         let mut state = self.state.lock();
-        self.store.keep_created_study(&claim)?;
-        state.insert(claim);
-        Ok(())
+        // In memory whatever becomes of the store: it waits no more, and is not labelled again.
+        state.insert(claim.clone());
+        let kept = self.store.keep_created_study(&claim);
+        if kept.is_err() {
+            state.unforgotten.insert(claim.uid);
+        }
+        kept
+    }
+
+    /// The Orthanc identifiers of the studies of all claims that are confirmed.
+    pub(super) fn confirmed(&self) -> Vec<String> {
+        self.state.lock().confirmed.keys().cloned().collect()
     }
 
     /// A claim does not hold: somebody else has created the study.
@@ -174,16 +201,22 @@ impl Claims {
     }
 
     fn clear(&self, state: &mut State, now: UnixTime) -> Result<(), StoreError> {
-        if now.0.saturating_sub(state.cleared_at) < CLEARED_EVERY {
+        // The clock may have been ahead.
+        if now.0.saturating_sub(state.cleared_at).saturating_abs() < CLEARED_EVERY {
             return Ok(());
         }
-        self.store.forget_created_studies(now.plus(-DAY))?;
+        self.store.forget_created_studies(now.plus(-DAY), now.plus(DAY))?;
         let ended: Vec<String> =
             state.by_uid.values().filter(|claim| !is_live(claim, now)).map(|claim| claim.uid.clone()).collect();
         ended.iter().for_each(|uid| state.remove(uid));
         state.cleared_at = now.0;
         Ok(())
     }
+}
+
+fn waiting(uid: &str, creator: &Person, labels: &[String], now: UnixTime) -> CreatedStudy {
+    let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
+    CreatedStudy { uid, creator, created_at: now, study: None, labels }
 }
 
 /// What became of an attempt to claim.

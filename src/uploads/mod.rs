@@ -213,14 +213,30 @@ impl Uploads {
         }
         let Some(uid) = study_uid(instance) else { return };
         let Some(claim) = self.claims.waiting(&uid, now) else { return };
-        let outcome = if creators(instance, granted).contains(&claim.creator) {
+        let creators = creators(instance, granted);
+        let outcome = if creators.contains(&claim.creator) {
             self.settle(resources, claim, id)
         } else {
-            // Whoever stores first has created it, so it is not for somebody limited to add to.
-            self.claims.release(&uid).map_err(|error| error.to_string())
+            // Whoever stores first has created it, so it is not for the claimant to add to, nor to label.
+            let labels = self.labels_of(instance, granted);
+            match creators.into_iter().next() {
+                Some(creator) if !labels.is_empty() => {
+                    self.settle(resources, CreatedStudy { creator, labels, created_at: now, ..claim }, id)
+                }
+                _ => self.claims.release(&uid).map_err(|error| error.to_string()),
+            }
         };
         if let Err(fault) = outcome {
             log::error!("a new study is not labelled, and only its first instances are open to its uploader: {fault}");
+        }
+    }
+
+    /// The server has started: studies may have gone since who created them was remembered, and may come again.
+    pub fn started(&self, resources: &Resources) {
+        for study in self.claims.confirmed() {
+            if resources.study(&study) == Err(ResourceError::Unknown) {
+                self.deleted(&study);
+            }
         }
     }
 
@@ -292,7 +308,10 @@ impl Uploads {
         let before = self.claims.of(&uid, now);
         if resources.studies_now(&uid)?.is_empty() {
             let gone = before.as_ref().filter(|claim| claim.study.is_some());
-            self.claims.claim(&uid, person, labels, gone, now)?;
+            if let Err(error) = self.claims.claim(&uid, person, labels, gone, now) {
+                log::warn!("who creates a study cannot be remembered, only that it is to be labelled: {error}");
+                self.claims.claim_in_memory(&uid, person, labels, gone, now);
+            }
         }
         Ok(())
     }

@@ -292,6 +292,127 @@ fn a_study_that_somebody_else_stored_first_is_not_the_claimants() {
 }
 
 #[test]
+fn an_instance_that_was_let_in_and_not_stored_takes_no_labels_from_who_stores_first() {
+    let labels: [(Uploader, &[&str]); 3] = [
+        (Uploader::User("anna".to_owned()), &["ext"]),
+        (Uploader::User("admin".to_owned()), &["checked"]),
+        (Uploader::Aet("CT".to_owned()), &["dicom"]),
+    ];
+    // The disk was full then.
+    for before in [anna(), bert(), c_store("OTHER"), c_store("CT"), admin()] {
+        for (other, expected) in
+            [(c_store("CT"), &["dicom"][..]), (admin(), &["checked"]), (c_store("OTHER"), &[]), (nobody(), &[])]
+        {
+            let site = Site::new(&labels);
+            assert!(site.receive(&before, &uid("new"), NOW));
+            assert!(site.upload(&other, "new", NOW.plus(MINUTE)));
+            assert_eq!(site.labels("new"), expected);
+            assert!(!site.receive(&bert(), &uid("new"), NOW.plus(MINUTE)), "it is not who came before who created it");
+            // Once: what is done to its labels later stays.
+            site.host.set_labels("new", &["later"]);
+            assert!(site.upload(&other, "new", NOW.plus(MINUTE)));
+            assert_eq!(site.labels("new"), ["later"]);
+        }
+    }
+}
+
+#[test]
+fn what_comes_from_a_modality_is_labelled_also_when_the_state_cannot_be_written() {
+    let mut site = Site::new(&[]);
+    let store = Arc::new(FaultyStore::new());
+    let start = |host: &Arc<FakeHost>| {
+        let labels = vec![(Uploader::Aet("CT".to_owned()), owned(&["dicom"]))];
+        Uploads::new(Arc::clone(host) as Arc<dyn Host>, Arc::clone(&store) as Arc<dyn Store>, labels, false).unwrap()
+    };
+    site.uploads = start(&site.host);
+    // Anna's study is gone, which nobody was told, and comes again while the disk is full.
+    assert!(site.upload(&anna(), "new", NOW));
+    site.host.studies.lock().retain(|study| study.name != "new");
+    store.fail("keep_created_study", Fault::Error);
+    assert!(site.receive(&c_store("CT"), &uid("new"), NOW));
+    assert!(!store.will_fail());
+    store.fail("keep_created_study", Fault::Error);
+    site.store(&c_store("CT"), "new", NOW);
+    assert!(!store.will_fail());
+    assert_eq!(site.labels("new"), ["dicom"]);
+    assert!(!site.receive(&anna(), &uid("new"), NOW));
+    // Nor after a restart, when something could be written again.
+    site.host.set_labels("new", &[]);
+    assert!(site.upload(&bert(), "newer", NOW));
+    site.uploads = start(&site.host);
+    assert!(!site.receive(&anna(), &uid("new"), NOW));
+    // Somebody limited is refused then.
+    store.fail("keep_created_study", Fault::Error);
+    assert!(!site.receive(&anna(), &uid("newest"), NOW));
+}
+
+#[test]
+fn labels_are_given_once_also_when_the_state_cannot_be_written() {
+    let mut site = Site::new(&[]);
+    let store = Arc::new(FaultyStore::new());
+    let labels = vec![(Uploader::Aet("CT".to_owned()), owned(&["dicom"]))];
+    let host = Arc::clone(&site.host) as Arc<dyn Host>;
+    site.uploads = Uploads::new(host, Arc::clone(&store) as Arc<dyn Store>, labels, false).unwrap();
+    assert!(site.receive(&c_store("CT"), &uid("new"), NOW));
+    store.fail("keep_created_study", Fault::Error);
+    site.store(&c_store("CT"), "new", NOW);
+    assert!(!store.will_fail());
+    assert_eq!(site.labels("new"), ["dicom"]);
+    // Somebody takes it away, and the modality sends on.
+    site.host.set_labels("new", &[]);
+    assert!(site.upload(&c_store("CT"), "new", NOW.plus(1)));
+    assert_eq!(site.labels("new"), Vec::<String>::new());
+}
+
+#[test]
+fn a_claim_from_a_clock_that_was_ahead_lasts_no_longer() {
+    let ahead = |duration: i64| NOW.plus(duration);
+    // The clock was put right, by a little: nothing changes.
+    let mut site = Site::new(&[]);
+    assert!(site.upload(&anna(), "new", ahead(MINUTE)));
+    assert!(site.receive(&anna(), &uid("new"), NOW));
+    // By years.
+    let site_of_years = Site::new(&[]);
+    assert!(site_of_years.upload(&anna(), "new", ahead(400 * DAY)));
+    assert!(site_of_years.receive(&anna(), &uid("waits"), ahead(400 * DAY)));
+    assert!(!site_of_years.receive(&anna(), &uid("new"), NOW), "open to its creator for more than a day");
+    assert!(site_of_years.receive(&bert(), &uid("waits"), NOW), "kept from all others for more than minutes");
+    // It is cleared away, too.
+    assert!(site.upload(&anna(), "far", ahead(400 * DAY)));
+    assert!(site.upload(&anna(), "newer", ahead(2 * MINUTE)));
+    let kept = |site: &Site| -> Vec<String> {
+        let connection = rusqlite::Connection::open(site.folder.path().join("state.db")).unwrap();
+        let mut statement = connection.prepare("SELECT uid FROM created_studies").unwrap();
+        statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    assert!(!kept(&site).contains(&uid("far")));
+    assert!(kept(&site).contains(&uid("newer")));
+    // Nor does it come back when the clock goes on.
+    site.restart();
+    assert!(!site.receive(&anna(), &uid("far"), ahead(400 * DAY + MINUTE)));
+}
+
+#[test]
+fn a_study_that_went_while_nobody_was_told_is_not_its_creators_when_it_comes_again() {
+    let mut site = Site::new(&[]);
+    assert!(site.upload(&anna(), "gone", NOW) && site.upload(&anna(), "here", NOW));
+    // Deleted by a server that runs without the plugin, or in the moment in which it was killed.
+    site.host.studies.lock().retain(|study| study.name != "gone");
+    site.restart();
+    site.uploads.started(&site.resources);
+    assert!(site.upload(&c_store("MODALITY"), "gone", NOW.plus(MINUTE)));
+    assert!(!site.receive(&anna(), &uid("gone"), NOW.plus(MINUTE)));
+    assert!(site.receive(&anna(), &uid("here"), NOW.plus(MINUTE)));
+    site.restart();
+    assert!(!site.receive(&anna(), &uid("gone"), NOW.plus(MINUTE)), "for good");
+    // What cannot be looked up just now is still hers when it can be.
+    *site.host.failure.lock() = Some(HostError::PLUGIN);
+    site.uploads.started(&site.resources);
+    *site.host.failure.lock() = None;
+    assert!(site.receive(&anna(), &uid("here"), NOW.plus(MINUTE)));
+}
+
+#[test]
 fn a_study_that_came_while_it_was_looked_for_is_not_claimed() {
     let site = Site::new(&[]);
     let host = Arc::clone(&site.host);

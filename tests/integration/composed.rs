@@ -174,3 +174,35 @@ fn what_is_retrieved_is_the_study_that_the_answer_names() {
         assert_eq!((count(&own.ids.study), count(&foreign.ids.study)), (2, 1), "{version:?}");
     }
 }
+
+/// What this server's own DICOM port answers is everything, whoever asked it by HTTP.
+#[test]
+fn a_modality_that_is_this_server_is_not_asked_for_somebody_limited() {
+    for version in Version::tested() {
+        let port = testbed::orthanc::free_port().unwrap();
+        let closed = testbed::orthanc::free_port().unwrap();
+        let server = json!({
+            "DicomServerEnabled": true, "DicomPort": port, "DicomAet": "HERE", "DicomAlwaysAllowFind": true,
+            "DicomModalities": {
+                "self": ["HERE", "127.0.0.1", port], "by-name": ["HERE", "localhost", port],
+                "by-any": {"AET": "HERE", "Host": "0.0.0.0", "Port": port}, "away": ["HERE", "127.0.0.1", closed],
+            },
+        });
+        let site = plan(version).server(&server).start();
+        site.fill();
+        let (external, admin) = (Who::user("external"), site.admin());
+        let body = json!({"Level": "Study", "Query": {"PatientID": ""}});
+        for name in ["self", "by-name", "by-any"] {
+            let path = format!("/modalities/{name}/query");
+            assert_eq!(site.post(&external, &path, &body).status, 403, "{version:?} {name}");
+            let asked = site.post(&admin, &path, &body).expect_status(200).unwrap().json().unwrap();
+            let answers = site.get(&admin, &format!("{}/answers", asked["Path"].as_str().unwrap())).json().unwrap();
+            assert!(answers.as_array().unwrap().len() > 1, "{version:?} {name}: it does answer");
+        }
+        // Another one is asked, and is not there; one without a name here is not known.
+        for (name, status) in [("away", 500), ("none", 404)] {
+            let answer = site.post(&external, &format!("/modalities/{name}/query"), &body);
+            assert_eq!(answer.status, status, "{version:?} {name}: {}", answer.text());
+        }
+    }
+}

@@ -194,6 +194,38 @@ fn by_every_way_an_instance_enters_allowed_and_new_studies_only() {
     }
 }
 
+/// Studies that the server refused to store, and that went while the plugin was not told.
+#[test]
+fn who_created_a_study_is_whose_instance_was_stored_and_is_still_there() {
+    for version in Version::tested() {
+        let section = json!({"UploadLabels": {"role:doctor-role": ["doctors"]}});
+        let server = json!({"MaximumPatientCount": 1, "MaximumStorageMode": "Reject"});
+        let mut document = uploaders();
+        document["roles"]["doctor-role"]["permissions"] = json!(["view", "upload"]);
+        let mut site = Plan::new(version).roles(document).section(section).server(&server).start();
+        let (limited, doctor) = (Who::user("external"), Who::user("doctor"));
+        let full = site.upload(&Instance::named("Full", "study", "series", "instance"), &[]);
+        let refused = Instance::named("Refused", "study", "series", "one");
+        assert_eq!(site.send(&limited, Way::File.request(&refused)).status, 507, "{version:?}");
+        assert_eq!(site.delete(&site.admin(), &full.fill("/patients/{patient}")).status, 200, "{version:?}");
+        assert!(upload(&site, &doctor, &Instance::named("Refused", "study", "series", "two")), "{version:?}");
+        assert_eq!(labels(&site, &refused), json!(["doctors"]), "{version:?}");
+        assert!(!upload(&site, &limited, &refused), "{version:?}");
+
+        let gone = Instance::named("Refused", "gone", "series", "one");
+        assert!(upload(&site, &limited, &gone), "{version:?}");
+        site.server.stop().unwrap();
+        let mut bare = Orthanc::builder(version).folder(&site.folder).start().unwrap();
+        let deleted = bare.client().delete(&Image::of(&gone).fill("/studies/{study}")).unwrap();
+        assert_eq!(deleted.status, 200, "{version:?}");
+        bare.stop().unwrap();
+        site.start_again();
+        let again = Instance::named("Refused", "gone", "series", "two");
+        assert!(upload(&site, &site.admin(), &again), "{version:?}");
+        assert!(!upload(&site, &limited, &gone), "{version:?}");
+    }
+}
+
 #[test]
 fn each_instance_of_an_archive_is_decided_by_itself() {
     for version in Version::tested() {

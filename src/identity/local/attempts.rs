@@ -101,12 +101,19 @@ impl Attempts {
     /// Whether an attempt may be made now.
     pub(super) fn allowed(&self, attempt: Attempt, now: UnixTime) -> Result<(), LocalError> {
         let Counters { pairs, addresses, users } = &mut *self.counters.lock();
-        let pair = pairs.get(&attempt.pair).copied();
+        // What was counted while the clock was ahead would hold up until it is there again.
+        let counter = |counters: &mut LruCache<u64, Counter>, key: u64| -> Option<Counter> {
+            let counter = counters.get_mut(&key)?;
+            counter.last = counter.last.min(now);
+            counter.succeeded = counter.succeeded.map(|at| at.min(now));
+            Some(*counter)
+        };
+        let pair = counter(pairs, attempt.pair);
         let trusted = pair.is_some_and(|pair| pair.succeeded.is_some_and(|at| now < at.plus(TRUST)));
         let mut wait = pair.map_or(0, |pair| PAIR.wait(pair, now));
         if !trusted {
             for (counters, key, rule) in [(addresses, attempt.address, &ADDRESS), (users, attempt.user, &self.user)] {
-                wait = wait.max(counters.get(&key).map_or(0, |counter| rule.wait(*counter, now)));
+                wait = wait.max(counter(counters, key).map_or(0, |counter| rule.wait(counter, now)));
             }
         }
         if wait == 0 { Ok(()) } else { Err(LocalError::TooManyAttempts { retry_after: wait }) }
@@ -138,7 +145,6 @@ impl Rule {
         let Some(beyond) = counter.failures.checked_sub(self.free) else { return 0 };
         let lock = 1u32.checked_shl(beyond).unwrap_or(u32::MAX).min(self.longest);
         let end = counter.last.plus(i64::from(lock));
-        // A clock set back must not lengthen the wait.
         u32::try_from(end.0.saturating_sub(now.0)).unwrap_or(0).min(lock)
     }
 }
@@ -296,6 +302,23 @@ mod tests {
         }
         assert_eq!(attempts.counters.lock().users.len(), COUNTERS);
         assert_eq!(wait(&attempts, "fresh", "192.0.2.1", START), 60);
+    }
+
+    #[test]
+    fn the_wait_ends_also_when_the_clock_was_ahead() {
+        for attempts in [Attempts::new(), Attempts::of_pins()] {
+            let ahead = START.plus(400 * 24 * 3600);
+            for host in 0..60 {
+                fail(&attempts, "doctor", &format!("198.51.100.{host}"), ahead);
+                fail(&attempts, "doctor", "192.0.2.1", ahead);
+            }
+            // The clock is put right.
+            let here = wait(&attempts, "doctor", "192.0.2.1", START);
+            assert!(here > 0 && wait(&attempts, "doctor", "203.0.113.1", START) > 0, "not at once");
+            assert_eq!(wait(&attempts, "doctor", "192.0.2.1", START.plus(i64::from(here) - 1)), 1);
+            assert_eq!(wait(&attempts, "doctor", "192.0.2.1", START.plus(i64::from(here))), 0);
+            assert_eq!(wait(&attempts, "doctor", "203.0.113.1", START.plus(i64::from(here))), 0);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::Asked;
+use super::this_server::is_this_server;
 use crate::host::HostError;
 use crate::identity::Identity;
 use crate::json::Unique;
@@ -49,9 +50,12 @@ fn wrapped(resources: Value) -> Map<String, Value> {
 }
 
 /// `/modalities/{name}/query`: names nothing of this server; the query is the asker's.
-pub(super) fn ask(asked: &Asked<'_>) -> Result<Reply, HostError> {
+pub(super) fn ask(asked: &Asked<'_>, modality: &str) -> Result<Reply, HostError> {
     let body = asked.body(&["Level", "Normalize", "Query", "Timeout"])?;
     let actor = asked.act(Vec::new())?;
+    if is_this_server(asked, modality)? {
+        return Err(asked.refuse("the modality is this server itself, whose DICOM port knows no labels"));
+    }
     answer(asked, actor.identity, asked.send(&body)?)
 }
 

@@ -78,7 +78,11 @@ impl Asker {
 }
 
 pub(super) fn answer_of(bed: &Bed, call: RestRequest<'_>) -> Reply {
-    handle(&Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default() }, &call, NOW)
+    handle(
+        &Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default(), dicom_port: None },
+        &call,
+        NOW,
+    )
 }
 
 pub(super) fn body(reply: &Reply) -> &[u8] {

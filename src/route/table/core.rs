@@ -273,7 +273,7 @@ pub(super) const ROUTES: &[Route] = &[
     core(POST, "/modalities/{any}/find-worklist", Refused, "names of patients of other systems"),
     core(POST, "/modalities/{any}/get", Refused, "brings studies in, whatever is here already: use /modalities/{id}/query"),
     core(POST, "/modalities/{any}/move", Refused, "brings studies in, or sends them anywhere, whatever is here already: use /modalities/{id}/query"),
-    core(POST, "/modalities/{any}/query", Body, "the query is the asker's"),
+    core(POST, "/modalities/{any}/query", Body, "the query is the asker's; refused when the modality is this server itself"),
     core(POST, "/modalities/{any}/storage-commitment", Refused, "tells which instances are here"),
     core(POST, "/modalities/{any}/store", Body, ""),
     core(POST, "/modalities/{any}/store-straight", Refused, "sends a file that is not stored here"),

@@ -22,8 +22,9 @@ pub(super) fn forget(connection: &Connection, uid: &str) -> rusqlite::Result<()>
     connection.prepare_cached("DELETE FROM created_studies WHERE uid = ?1")?.execute([uid]).map(drop)
 }
 
-pub(super) fn forget_before(connection: &Connection, before: UnixTime) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM created_studies WHERE created_at < ?1")?.execute([before]).map(drop)
+pub(super) fn forget_outside(connection: &Connection, before: UnixTime, after: UnixTime) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM created_studies WHERE created_at < ?1 OR created_at > ?2";
+    connection.prepare_cached(sql)?.execute([before, after]).map(drop)
 }
 
 pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<CreatedStudy>> {
