@@ -64,6 +64,12 @@ impl Standing {
         taken.is_empty() || !taken.contains(template)
     }
 
+    /// The routes that lead to another plugin, as far as it was found out.
+    #[must_use]
+    pub fn taken(&self) -> Vec<&'static str> {
+        self.taken.get().map(|taken| taken.iter().copied().collect()).unwrap_or_default()
+    }
+
     /// Finds out, unless it is known, and says in the log what does not lead to us. `None`: somebody else is at it still.
     fn find_out(&self) -> Option<&BTreeSet<&'static str>> {
         let _asking = self.asking.try_lock_for(PATIENCE)?;

@@ -56,6 +56,7 @@ impl Doctor {
         let mut findings = self.setup.clone();
         findings.extend(setup::unknown_roles(&self.assigned, &roles));
         findings.extend(setup::unknown_permissions(&roles, verifiers.roles.permissions_in_rules()));
+        findings.extend(setup::taken_routes(&self.gate.standing.taken()));
         findings.extend(state::findings(verifiers.store.as_ref()));
         if let Some(oidc) = &verifiers.oidc {
             let (health, noticed) = (oidc.health(), oidc.noticed());

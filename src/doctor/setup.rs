@@ -236,3 +236,17 @@ pub(super) fn unknown_permissions(roles: &Roles, in_rules: &BTreeSet<String>) ->
         finding.logged_elsewhere()
     })
 }
+
+/// Routes of ours that another plugin answers.
+pub(super) fn taken_routes(taken: &[&str]) -> Option<Finding> {
+    (!taken.is_empty()).then(|| {
+        Finding::new(
+            Severity::Error,
+            "RoutesOfAnotherPlugin",
+            "Plugins",
+            format!("another plugin, which was loaded before this one, answers {}", taken.join(", ")),
+            "put this plugin before that one in \"Plugins\"; until then these routes are refused to whoever does not hold all labels, and those below /auth/ to everybody",
+        )
+        .logged_elsewhere()
+    })
+}

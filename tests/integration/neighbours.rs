@@ -1,4 +1,5 @@
 //! Other plugins in the same server: what they answer in place of ours, and what they ask on behalf of a request.
+use crate::findings::{assert_says, wait_for};
 use crate::site::{Plan, Site, Who};
 use serde_json::{Value, json};
 use testbed::dicom::Instance;
@@ -54,6 +55,7 @@ fn what_another_plugin_answers_in_our_place_is_for_who_holds_all_labels() {
         for path in ["/dicom-web/studies", &format!("/studies/{own}"), "/auth/shares"] {
             assert_eq!(site.get(&limited, path).status, 403, "{version:?} {path}");
         }
+        assert_says(&wait_for(&site, "RoutesOfAnotherPlugin"), "error", &["/tools/find", "/auth/shares"]);
         // What still reaches us is as ever.
         assert_eq!(site.get(&limited, "/tools/labels").json().unwrap(), json!(["external"]), "{version:?}");
         assert_eq!(site.get(&limited, &format!("/studies/{own}/series")).status, 200, "{version:?}");
