@@ -1,7 +1,6 @@
 //! The composition root: configuration in, running plugin out; and the order in which it stops.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -308,11 +307,6 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         directories,
         sessions,
         local,
-        local_roles: config
-            .users
-            .iter()
-            .map(|(name, user)| (name.clone(), user.roles.clone()))
-            .collect::<BTreeMap<_, _>>(),
         makers: Makers::new(Arc::clone(&store), epoch.clone()),
         store,
         hasher,

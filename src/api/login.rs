@@ -215,21 +215,19 @@ fn password(desk: &Desk<'_>) -> Answer {
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let return_path = ReturnPath::parse(field("return"));
     let verifiers = desk.call.api.gate.identities.verifiers();
-    let checked = verifiers.local.check(field("user"), field("password").as_bytes(), &desk.call.remote, desk.call.now);
-    match checked {
-        Ok(user) => open(
-            desk,
-            session::Login::local(&user.name, verifiers.local.password_mark(&user.name)),
-            &return_path,
-            Vec::new(),
-        ),
+    let user = field("user");
+    match verifiers.local.check(user, field("password").as_bytes(), &desk.call.remote, desk.call.now) {
+        Ok(()) => {
+            let login = session::Login::local(user, verifiers.local.password_mark(user));
+            open(desk, login, &return_path, Vec::new())
+        }
         Err(error) => {
             let problem = match error {
                 LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,
                 LocalError::WrongPassword | LocalError::UnknownUser => Text::WrongPassword,
             };
             log::info!("a login from {} failed: {error}", crate::log_text::shorten(&desk.call.remote));
-            Ok(choice(desk, &return_path, field("user"), Some(problem)))
+            Ok(choice(desk, &return_path, user, Some(problem)))
         }
     }
 }

@@ -81,8 +81,6 @@ pub struct Verifiers {
     pub directories: Directories,
     /// Local accounts.
     pub local: LocalUsers,
-    /// Local accounts' roles by name, as configured.
-    pub local_roles: std::collections::BTreeMap<String, Vec<String>>,
     /// Keys, links and people.
     pub store: Arc<dyn Store>,
     /// Those who made keys and links.
@@ -214,7 +212,7 @@ impl Verifiers {
     }
 
     fn local_identity(&self, name: &str) -> Identity {
-        let roles = self.local_roles.get(name).cloned().unwrap_or_default();
+        let roles = self.local.roles(name).unwrap_or_default().to_vec();
         Identity {
             kind: IdentityKind::Local,
             name: name.to_owned(),
@@ -323,7 +321,7 @@ impl Verifiers {
     #[must_use]
     pub fn is_vouched_for(&self, person: &Person) -> bool {
         match person.issuer.as_str() {
-            Person::LOCAL => self.local_roles.contains_key(&person.subject),
+            Person::LOCAL => self.local.roles(&person.subject).is_some(),
             issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
         }
     }
@@ -344,7 +342,7 @@ impl Verifiers {
     /// since; `None` for whoever nobody vouches for any more.
     pub fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
-            return Ok(self.local_roles.get(&maker.subject).cloned());
+            return Ok(self.local.roles(&maker.subject).map(<[String]>::to_vec));
         }
         let seen = self.makers.find(maker)?.roles.clone();
         let today = seen.and_then(|roles| self.roles_today(maker, roles));
