@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::config::RuleTouches;
 use crate::credential::{Places, Source};
 use crate::host::Method;
-use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
+use crate::identity::{Identities, Identity, IdentityList, Rejection};
 use crate::log_text::shorten;
 use crate::ownership::Ownership;
 use crate::pieces::{Pieces, facts, has_pieces};
@@ -169,9 +169,8 @@ impl Gate {
             return outcome;
         }
         if handling == Handling::Own {
-            let stranger =
-                |identity: &Arc<Identity>| matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
-            if !is_bounded(request, !outcome.verified.iter().all(stranger)) {
+            let is_somebody_known = outcome.verified.iter().any(|identity| !identity.is_stranger());
+            if !is_bounded(request, is_somebody_known) {
                 outcome.refusal = Some(Refusal::BodyTooLong);
                 return outcome;
             }
@@ -243,7 +242,7 @@ impl Gate {
         if decision::is_unlimited(&identity.holder()) {
             return Ok(());
         }
-        let stranger = matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
+        let stranger = identity.is_stranger();
         match handling {
             Handling::Upload(_) if request.header("x-file-size").is_some() => Err(Refusal::FileInPieces),
             Handling::Upload(_) => self.may_send_images(request, identity),

@@ -226,18 +226,12 @@ impl Verifiers {
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
         let expires_at =
             [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end.flatten(), unrecorded_end];
+        let rights = Rights::new(holds.iter().copied(), Labels::none());
         Ok(Identity {
-            kind: IdentityKind::Link,
-            name: format!("{} link", kind.as_str()),
-            user_id: None,
-            groups: Vec::new(),
             uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
             id: record.as_ref().map(|record| record.id.clone()),
             made_by: record.as_ref().map(|record| record.owner_name.clone()),
             person: record.map(|record| record.owner),
-            roles: Vec::new(),
-            roles_from: None,
-            rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
                 resources: resources.iter().map(LinkedResource::from).collect(),
                 maker,
@@ -247,6 +241,7 @@ impl Verifiers {
             }),
             expires_at: expires_at.into_iter().flatten().min(),
             recheck_at,
+            ..Identity::new(IdentityKind::Link, format!("{} link", kind.as_str()), rights)
         })
     }
 
@@ -301,6 +296,6 @@ impl Verifiers {
         if key.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::MakerUnknown(IdentityKind::Link));
         }
-        Ok((self.key_rights(key, now)?, key.expires_at))
+        Ok((self.key_today(key, now)?.0, key.expires_at))
     }
 }
