@@ -139,9 +139,9 @@ pub struct Access<'a> {
     pub handling: Handling,
     /// The resources that path and arguments name.
     pub named: Vec<Named<'a>>,
-    /// So many of the first of them are touched in part only: on the way to something below that is named as well, or
-    /// answered from what may be seen in them.
-    pub passed: usize,
+    /// How many of them, from the front, are touched in part only: they are on the way to something below that is named
+    /// as well, or the answer is taken from what the asker may see in them.
+    pub in_part: usize,
     /// The label that the path names.
     pub label: Option<&'a str>,
     /// The job or query that the path names.
@@ -150,7 +150,7 @@ pub struct Access<'a> {
 
 impl Access<'_> {
     const fn unknown(template: &'static str) -> Self {
-        Self { template, handling: Handling::Unknown, named: Vec::new(), passed: 0, label: None, owned: None }
+        Self { template, handling: Handling::Unknown, named: Vec::new(), in_part: 0, label: None, owned: None }
     }
 }
 
@@ -266,27 +266,27 @@ impl RouteModel {
                 (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
             }
         }
-        let mut passed = 0;
+        let mut in_part = 0;
         match entry.route.limited {
             Handling::Identifiers(argument) => identifiers(argument, arguments, &mut named),
-            Handling::WadoUri => passed = wado_uri(arguments, &mut named),
+            Handling::WadoUri => in_part = wado_uri(arguments, &mut named),
             Handling::Search => {
                 searched(arguments, &mut named);
-                passed = named.len();
+                in_part = named.len();
             }
-            Handling::Parts => passed = named.len(),
-            // The UIDs of a path of DICOMweb lead to the last of them.
+            Handling::Parts => in_part = named.len(),
+            // Of the UIDs in a DICOMweb path the last one is what is asked for; the others lead to it.
             Handling::Named
                 if entry.placeholders.iter().any(|placeholder| matches!(placeholder, Placeholder::Uid(_))) =>
             {
-                passed = named.len().saturating_sub(1);
+                in_part = named.len().saturating_sub(1);
             }
             _ => {}
         }
         if asks_for_sibling_counts(arguments) {
             named.push(Named::Malformed);
         }
-        Access { template: entry.route.path, handling: entry.route.limited, named, passed, label, owned }
+        Access { template: entry.route.path, handling: entry.route.limited, named, in_part, label, owned }
     }
 }
 
@@ -382,7 +382,7 @@ fn identifiers<'a>(argument: &str, arguments: &[(&'a str, &'a str)], named: &mut
     }
 }
 
-/// What is answered is the object; how many come before it.
+/// Reads the UIDs from the study down to the object, which is what is answered. Says how many come before it.
 fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) -> usize {
     let levels = [("studyUID", Level::Study), ("seriesUID", Level::Series), ("objectUID", Level::Instance)];
     let mut before = 0;
