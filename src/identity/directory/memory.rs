@@ -32,6 +32,7 @@ const MOST_WAITING: usize = 16;
 const BUCKET: i64 = 20;
 const REFILL: i64 = 2;
 
+/// A question, by its hash.
 type Place = [u8; 32];
 type Answer = Result<Fact, DirectoryError>;
 
