@@ -109,13 +109,7 @@ impl<'a> Desk<'a> {
 }
 
 fn with_cookies(reply: Reply, cookies: Vec<String>) -> Reply {
-    match reply {
-        Reply::Answer { status, content_type, mut headers, body } => {
-            headers.extend(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)));
-            Reply::Answer { status, content_type, headers, body }
-        }
-        other => other,
-    }
+    reply.with_headers(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)))
 }
 
 /// `GET /auth/login?return=…`: to the provider, or a page to choose one or to give a password. `POST`: the password.

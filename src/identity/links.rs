@@ -89,7 +89,7 @@ impl Verifiers {
     }
 
     /// The record of a link whose signature holds, when it is still in force.
-    pub fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
+    fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
         if claims.expires_at().is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
         }
