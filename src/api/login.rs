@@ -295,7 +295,7 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
         return Err(GrantError::Refused { error: shown("error"), description: shown("error_description") });
     };
     let Transaction { code_verifier, redirect_uri, nonce, .. } = transaction;
-    let _place = desk.login.take_place().ok_or(GrantError::Busy)?;
+    let _seat = desk.login.take_seat().ok_or(GrantError::Busy)?;
     let answer = oidc.exchange(provider, &code, code_verifier, redirect_uri, PATIENCE)?;
     Ok(session::Login::granted(oidc.read(provider, answer, Some(nonce), desk.call.now)?))
 }
