@@ -7,13 +7,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::seats::Seats;
 
 /// How long the start may take: making the tool reads certificates, nothing else.
 const START: Duration = Duration::from_secs(20);
@@ -40,29 +41,12 @@ type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Makes its future on the thread, where there is stack enough.
 type Errand<T> = Box<dyn FnOnce(Arc<T>) -> Running + Send>;
 
-/// A place among those that are under way; given back when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let one_more = |count: usize| (count < most).then_some(count + 1);
-        taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_more).ok()?;
-        Some(Self(Arc::clone(taken)))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 /// The thread, and the tool that it works with: a client, a transport.
 pub struct Errands<T> {
     inbox: Mutex<Option<UnboundedSender<Errand<T>>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    taken: Arc<AtomicUsize>,
-    most: usize,
+    /// For those that are under way.
+    seats: Arc<Seats>,
 }
 
 impl<T: Send + Sync + 'static> Errands<T> {
@@ -109,7 +93,7 @@ impl<T: Send + Sync + 'static> Errands<T> {
             Err(error) => return Err(error.to_string()),
         }
         let (inbox, thread) = (Mutex::new(Some(inbox)), Mutex::new(Some(thread)));
-        Ok(Self { inbox, thread, taken: Arc::default(), most })
+        Ok(Self { inbox, thread, seats: Arc::new(Seats::new(most)) })
     }
 
     /// Runs an errand, and waits for what becomes of it: not longer than `limit` and a second.
@@ -121,14 +105,14 @@ impl<T: Send + Sync + 'static> Errands<T> {
         R: Send + 'static,
         F: Future<Output = R> + Send + 'static,
     {
-        let place = Place::take(&self.taken, self.most).ok_or(Fault::Busy)?;
+        let seat = Seats::take(Arc::clone(&self.seats)).ok_or(Fault::Busy)?;
         let (answer, result) = sync_channel(1);
         let errand: Errand<T> = Box::new(move |tool| {
             let work = errand(tool);
             Box::pin(async move {
                 let done = tokio::time::timeout(limit, work).await;
                 // Before the answer, or whoever asks again at once finds it taken.
-                drop(place);
+                drop(seat);
                 let _ = answer.send(done);
             })
         });

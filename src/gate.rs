@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::config::RuleTouches;
 use crate::credential::{Places, Source};
 use crate::host::Method;
-use crate::identity::{Identities, Identity, IdentityKind, IdentityList, Rejection};
+use crate::identity::{Identities, Identity, IdentityList, Rejection};
 use crate::log_text::shorten;
 use crate::ownership::Ownership;
 use crate::pieces::{Pieces, facts, has_pieces};
@@ -81,7 +81,7 @@ pub struct Outcome {
     /// Whether the request is to bring images in, which are looked at when its body is there.
     pub is_upload: bool,
     /// The credentials that gave no identity, and why.
-    pub rejected: Vec<(crate::credential::Source, Rejection)>,
+    pub rejected: Vec<(Source, Rejection)>,
     /// The best reason why not, when nobody was granted.
     pub refusal: Option<Refusal>,
     /// The route's row.
@@ -103,14 +103,15 @@ impl Outcome {
 }
 
 impl Gate {
-    /// Verifies all credentials of a request to a route.
+    /// Verifies all credentials of a request to a route: who they are, in order and with the anonymous identity last, and
+    /// which of them are not accepted, with the reason.
     #[must_use]
     pub fn identify(
         &self,
         request: &Request<'_>,
         row: &Row,
         now: UnixTime,
-    ) -> (IdentityList, Vec<(crate::credential::Source, Rejection)>) {
+    ) -> (IdentityList, Vec<(Source, Rejection)>) {
         let mut verified = IdentityList::new();
         let mut rejected = Vec::new();
         for credential in self.places.read(request) {
@@ -165,7 +166,8 @@ impl Gate {
             outcome.permit = Some(Permit(()));
             return outcome;
         }
-        // For everybody: what a form does to a request, no room behind the gate expects.
+        // For everybody, whatever they may see: the server calls the route once for each part of the form, and no room
+        // behind the gate expects that.
         if is_form(request) && !(matches!(handling, Handling::Upload(_)) && template == "/instances") {
             outcome.refusal = Some(Refusal::FormBody);
             return outcome;
@@ -176,9 +178,8 @@ impl Gate {
                 outcome.refusal = Some(Refusal::AnotherPlugins);
                 return outcome;
             }
-            let stranger =
-                |identity: &Arc<Identity>| matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
-            if !is_bounded(request, !outcome.verified.iter().all(stranger)) {
+            let is_somebody_known = outcome.verified.iter().any(|identity| !identity.is_stranger());
+            if !is_bounded(request, is_somebody_known) {
                 outcome.refusal = Some(Refusal::BodyTooLong);
                 return outcome;
             }
@@ -211,11 +212,12 @@ impl Gate {
             });
             // What the callback of another plugin does there, nobody looks into.
             let is_taken = first.asks_resources() && !self.standing.holds(row.template);
-            let asks = first.asks_resources() && !is_taken && !matches!(handling, Handling::Upload(_));
-            // Looked up only for whoever is past the first gate and needs it, once for all of them.
-            let reads = asks || (handling == Handling::Label && !is_taken);
-            if reads && touched.as_ref().is_none_or(|touched| asks && !touched.looked_up) {
-                touched = Some(self.touched(request, rule, asks));
+            // To look up is to ask the server: only when somebody limited is past the first gate, and once for all of them.
+            // A label's name stands in the path, and is wanted for whoever holds all labels too.
+            let look_up = first.asks_resources() && !is_taken && !matches!(handling, Handling::Upload(_));
+            let is_read = touched.as_ref().is_some_and(|touched| touched.looked_up || !look_up);
+            if (look_up || (handling == Handling::Label && !is_taken)) && !is_read {
+                touched = Some(self.touched(request, rule, look_up));
             }
             if let Some(Touched { located: Err(ResourceError::Host(trouble)), .. }) = &touched {
                 outcome.trouble = Some(trouble.clone());
@@ -228,7 +230,7 @@ impl Gate {
             match first.decide(request.method, &demand) {
                 Decision::Granted => {
                     outcome.granted.push(Arc::clone(identity));
-                    // Whom of them a search, an upload or a body is for is found out when it is read.
+                    // Which of them a search, an upload or a body is for is found out when it is read.
                     if !handling.serves_all() || decision::is_unlimited(&holder) {
                         break;
                     }
@@ -248,18 +250,18 @@ impl Gate {
         if decision::is_unlimited(&identity.holder()) {
             return Ok(());
         }
-        let stranger = matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
+        let stranger = identity.is_stranger();
         match handling {
             Handling::Upload(_) if request.header("x-file-size").is_some() => Err(Refusal::FileInPieces),
             Handling::Upload(_) => self.may_send_images(request, identity),
-            // Searches are open to many, and what is looked into is read whole and looked up piece by piece; neither is long.
+            // Neither is long; a search is open to many, and each name in a body that we look into costs a look-up.
             Handling::Search | Handling::Body if !is_bounded(request, !stranger) => Err(Refusal::BodyTooLong),
             _ if stranger && !is_bounded(request, false) => Err(Refusal::BodyTooLong),
             _ => Ok(()),
         }
     }
 
-    /// The same for what a link brings in.
+    /// The same for images that the holder of a link sends: how long the body may be is what the link may still bring in.
     fn may_send_images(&self, request: &Request<'_>, identity: &Identity) -> Result<(), Refusal> {
         let Some(uploads) = identity.link.as_ref().and_then(|link| link.uploads.as_ref()) else { return Ok(()) };
         if matches!(uploads.into, UploadTarget::New(_)) && request.path.trim_end_matches('/') != "/instances" {
@@ -269,20 +271,21 @@ impl Gate {
         {
             return Err(Refusal::EncodedBody);
         }
-        // Each part could say by itself that it is compressed.
+        // The parts of a form have headers of their own: each could say that it is compressed.
         if is_form(request) {
             return Err(Refusal::FormBody);
         }
         let length = request.header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
         let length = length.filter(|_| request.header("transfer-encoding").is_none()).ok_or(Refusal::BodyTooLong)?;
         let uploaded = identity.id.as_deref().map(|id| self.identities.verifiers().store.uploaded(id));
-        // What cannot be read is refused by whoever counts.
+        // When the state cannot be read, `uploads` refuses: it counts what really comes in.
         let uploaded = uploaded.and_then(Result::ok).unwrap_or_default();
         let is_full = uploads.most_instances.is_some_and(|most| uploaded.instances >= most);
         let left = uploads.most_bytes.map(|most| most.saturating_sub(uploaded.bytes));
         let left = if is_full { Some(0) } else { left };
-        // Whatever the link may still bring in; the parts of a body have heads of their own; and a body of usual length is
-        // let through for nothing, so that its sender is told.
+        // This bounds what the server has to hold in memory; `uploads` counts the images to the byte. Twice what is left,
+        // because a body is more than its images (headers of parts, directories of archives); and a little in any case,
+        // so that `uploads` can tell the sender of a single image why it is refused.
         let most = left.map_or(LONGEST_UPLOAD, |left| left.saturating_mul(2).saturating_add(LONGEST_OWN_BODY));
         let fits = length <= most.min(LONGEST_UPLOAD);
         if fits { Ok(()) } else { Err(Refusal::BodyTooLong) }
@@ -302,7 +305,7 @@ impl Gate {
         match handling {
             Handling::Open => Demand::Open,
             Handling::Own => Demand::Own,
-            // What comes in is decided instance by instance, in `uploads`.
+            // Each instance is decided by itself when it arrives, in `uploads`.
             Handling::Upload(way) => Demand::Upload(way),
             Handling::Named | Handling::Filtered | Handling::Parts | Handling::Identifiers(_) | Handling::WadoUri => {
                 Demand::Resources(facts)
@@ -327,32 +330,32 @@ impl Gate {
         }
     }
 
-    /// What a request names: read, and for somebody limited looked up.
+    /// What a request names, and with `look_up` what the server knows of it.
     fn touched<'a>(&self, request: &Request<'a>, rule: Option<&Rule>, look_up: bool) -> Touched<'a> {
         let access = self.routes.classify(request.method, request.path, &request.arguments);
-        let (located, passed) = match look_up.then(|| self.locate(request, &access, rule)) {
+        let (located, in_part) = match look_up.then(|| self.locate(request, &access, rule)) {
             None => (Ok(Vec::new()), 0),
-            Some(Ok((located, passed))) => (Ok(located), passed),
+            Some(Ok((located, in_part))) => (Ok(located), in_part),
             Some(Err(error)) => (Err(error), 0),
         };
-        Touched { label: access.label, owned: access.owned, located, passed, looked_up: look_up }
+        Touched { label: access.label, owned: access.owned, located, in_part, looked_up: look_up }
     }
 
-    /// What the policy is told for one holder of what was looked up.
+    /// What the policy is told of what was looked up, for one holder.
     fn facts_for<'a>(&self, holder: &Holder<'_>, touched: &'a Touched<'_>) -> Vec<Facts<'a>> {
         let located = touched.located.as_deref().unwrap_or_default();
-        let asks = touched.passed > 0 && holder.link.is_some_and(has_pieces);
+        let asks = touched.in_part > 0 && holder.link.is_some_and(has_pieces);
         let pieces =
             if asks { Pieces::of(&self.resources, std::iter::once(holder.clone())) } else { Pieces::default() };
-        let reach = |at: usize, located: &Located| match at < touched.passed {
+        let reach = |at: usize, located: &Located| match at < touched.in_part {
             true => Reach::Part { linked: pieces.lie_in(located) },
             false => Reach::Whole,
         };
         located.iter().enumerate().map(|(at, located)| Facts { reach: reach(at, located), ..facts(located) }).collect()
     }
 
-    /// Everything that a request names, looked up, and how many of them are touched in part. An error for any of them is
-    /// an error for all.
+    /// Everything that a request names, looked up, and how many of these, from the front, are touched in part. An error
+    /// for any of them is an error for all.
     fn locate(
         &self,
         request: &Request<'_>,
@@ -360,7 +363,7 @@ impl Gate {
         rule: Option<&Rule>,
     ) -> Result<(Vec<Located>, usize), ResourceError> {
         let mut found = Vec::new();
-        let mut passed = 0;
+        let mut in_part = 0;
         let mut patients = Vec::new();
         for (at, named) in access.named.iter().enumerate() {
             let located = self.resources.locate(named)?;
@@ -368,11 +371,12 @@ impl Gate {
                 patients.push(named);
             }
             found.extend(located);
-            if at < access.passed {
-                passed = found.len();
+            if at < access.in_part {
+                in_part = found.len();
             }
         }
-        // Many names take a while to look up: what a patient has by then is answered too.
+        // Many names take a while to look up. The server answers a patient with the studies that came meanwhile, so they
+        // are checked too.
         for patient in patients {
             found.extend(self.resources.locate(patient)?);
         }
@@ -387,7 +391,7 @@ impl Gate {
             }
             found.extend(self.resources.locate(&Named::Orthanc(level, id.into()))?);
         }
-        Ok((found, passed))
+        Ok((found, in_part))
     }
 }
 
@@ -404,12 +408,12 @@ pub fn is_too_long(body: &[u8]) -> bool {
 const LONGEST_UPLOAD: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Whether the body is short enough to be read by the server before anybody else is asked: it allocates the announced
-/// length at once, so a header alone would let a stranger exhaust memory. A body in chunks has no length that could be
-/// known here. With neither a length nor chunks the server reads no body.
-fn is_bounded(request: &Request<'_>, chunks: bool) -> bool {
+/// length at once, so a header alone would let a stranger exhaust memory. Of a body in chunks the length is not known
+/// here; `may_be_chunked` says whether that is good enough. With neither a length nor chunks the server reads no body.
+fn is_bounded(request: &Request<'_>, may_be_chunked: bool) -> bool {
     let length = request.header("content-length").map(|length| length.trim().parse());
     let is_short = length.is_none_or(|length| length.is_ok_and(|length: u64| length <= LONGEST_OWN_BODY));
-    is_short && (chunks || request.header("transfer-encoding").is_none())
+    is_short && (may_be_chunked || request.header("transfer-encoding").is_none())
 }
 
 /// Whether the server takes the body apart as a form with files (RFC 7578): it then handles each part as a request of
@@ -418,13 +422,14 @@ fn is_form(request: &Request<'_>) -> bool {
     request.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("form-data"))
 }
 
-/// What a request names.
+/// What a request names. `located` is what was looked up of it.
 struct Touched<'a> {
     label: Option<&'a str>,
     owned: Option<(Owned, &'a str)>,
     located: Result<Vec<Located>, ResourceError>,
-    /// So many of the first of them are touched in part.
-    passed: usize,
+    /// How many of `located`, from the front, are touched in part.
+    in_part: usize,
+    /// Whether `located` was asked for: without that it is empty.
     looked_up: bool,
 }
 

@@ -61,7 +61,8 @@ impl HostVersion {
         self >= Self::new(1, 13, 0)
     }
 
-    /// Since 1.12.11 a search for what has none of no labels is one for what has no label at all, and not for everything.
+    /// Since 1.12.11 a search with an empty list of labels and the constraint `None` finds what has no label at all. Before,
+    /// it finds everything.
     #[must_use]
     pub fn finds_unlabelled(self) -> bool {
         self >= Self::new(1, 12, 11)

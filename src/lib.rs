@@ -51,6 +51,7 @@ pub mod request;
 pub mod resource;
 pub mod route;
 mod seal;
+mod seats;
 pub mod secret;
 pub mod share;
 pub mod slot;

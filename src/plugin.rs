@@ -1,7 +1,6 @@
 //! The composition root: configuration in, running plugin out; and the order in which it stops.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,7 +14,7 @@ use crate::bytes;
 use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
 use crate::client_address;
 use crate::clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Shares};
 use crate::credential::Places;
 use crate::doctor::Doctor;
 use crate::gate::{self, Gate, Permit, Unchecked};
@@ -24,6 +23,7 @@ use crate::identity::api_key::Hasher;
 use crate::identity::deleted::Deletions;
 use crate::identity::directory::Directories;
 use crate::identity::local::LocalUsers;
+use crate::identity::local::pin::Pins;
 use crate::identity::makers::Makers;
 use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
@@ -143,7 +143,8 @@ pub(crate) fn patterns() -> impl Iterator<Item = &'static str> {
 }
 
 pub(crate) fn compose(host: Arc<dyn Host>, config: Config) -> Result<Plugin, StartError> {
-    // On the first start of a server it is not there yet. A failure is the store's to report, which names the file.
+    // On the first start of a server Orthanc has not made this directory yet. A failure is the store's to report, which
+    // names the file.
     if config.sqlite.starts_with(&config.index_directory) {
         let _ = std::fs::create_dir_all(&config.index_directory);
     }
@@ -159,69 +160,24 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         wado: config.wado_root.clone(),
         ui: config.oe2_root.clone(),
     })?;
-    for warning in store.warnings() {
-        log::warn!("{warning}");
-    }
-    if let Some(rollback) = store.rolled_back() {
-        log::error!(
-            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again, so no key or link is made. Remove again what was removed, then stop Orthanc, remove the file …epoch beside the state, and start Orthanc (docs/operations.md)",
-            rollback.database_epoch,
-            rollback.file_epoch
-        );
-    }
-    let epoch = Epoch::default();
-    // Their threads end with them, also when something fails below.
+    log_state(store.as_ref());
+    // A thread ends when what started it is dropped, so a failure anywhere below leaves none behind.
     let mail = config.emails.as_ref().map(Mail::start).transpose().map_err(StartError::Mail)?.map(Arc::new);
     let meddream = config.shares.meddream_token_service_url.as_deref().map(MedDream::start);
     let meddream = meddream.transpose().map_err(StartError::MedDream)?.map(Arc::new);
-    // Before anything else that starts a thread: a failure here leaves none behind.
     let uploads =
         Uploads::new(Arc::clone(&host), Arc::clone(&store), config.upload_labels.clone(), config.overwrites_instances)?;
     let site = Site { name: config.server_name.clone(), logo: config.site_logo.clone() };
     let front = Front::new(config.public_url.clone(), config.server_https, site);
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let provider = provider(&config, store.as_ref())?;
+    let epoch = Epoch::default();
     let deletions = config.shares.end_with_study.then(|| Deletions::new(Arc::clone(&store), epoch.clone()));
-    let verifiers = verifiers(&config, &rules, store, &epoch)?;
-    let gate = Arc::new(Gate {
-        places: Places {
-            headers: config.token_http_headers.clone(),
-            arguments: config.token_get_arguments.clone(),
-            session_cookie: login.as_ref().map(|_| front.cookies.session_name().to_owned()),
-            links_cookie: front.cookies.links_name().to_owned(),
-            origin: config.public_url.as_deref().and_then(browser::origin_of),
-        },
-        identities: Identities::new(verifiers, epoch),
-        anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
-        routes,
-        rules,
-        unchecked: Unchecked {
-            resources: config.unchecked_resources.clone(),
-            folders: config.unchecked_folders.clone(),
-        },
-        resources: Resources::new(Arc::clone(&host), config.labels_validity)
-            .of_a_server_that_finds_all(config.finds_all),
-        ownership: Ownership::default(),
-        standing: Standing::new(Arc::clone(&host), patterns())?,
-    });
-    let doctor = Doctor::new(&config, Arc::clone(&gate));
+    let gate = Arc::new(gate(&host, &config, &front, store, epoch, (rules, routes))?);
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
-    let doctor = Arc::new(doctor);
-    match &gate.identities.verifiers().oidc {
-        Some(oidc) => {
-            // Weak, or the doctor would keep alive the thread that tells it.
-            let told = Arc::downgrade(&doctor);
-            oidc.observe(Box::new(move || {
-                if let Some(doctor) = told.upgrade() {
-                    doctor.tell(clock::now());
-                }
-            }));
-        }
-        None => doctor.tell(clock::now()),
-    }
     let api = Api {
-        doctor,
+        doctor: doctor(&config, &gate),
         gate: Arc::clone(&gate),
         shares: config.shares,
         oe2_root: config.oe2_root,
@@ -246,6 +202,69 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         trusted_proxies: config.trusted_proxies,
         telling: Mutex::new(None),
     })
+}
+
+/// What the administrator has to know of the state.
+fn log_state(store: &dyn Store) {
+    for warning in store.warnings() {
+        log::warn!("{warning}");
+    }
+    if let Some(rollback) = store.rolled_back() {
+        log::error!(
+            "the state is older than what was acknowledged (epoch {} after {}): a backup was restored. What was revoked since may be in force again, so no key or link is made. Remove again what was removed, then stop Orthanc, remove the file …epoch beside the state, and start Orthanc (docs/operations.md)",
+            rollback.database_epoch,
+            rollback.file_epoch
+        );
+    }
+}
+
+fn gate(
+    host: &Arc<dyn Host>,
+    config: &Config,
+    front: &Front,
+    store: Arc<dyn Store>,
+    epoch: Epoch,
+    (rules, routes): (Rules, RouteModel),
+) -> Result<Gate, StartError> {
+    Ok(Gate {
+        places: Places {
+            headers: config.token_http_headers.clone(),
+            arguments: config.token_get_arguments.clone(),
+            session_cookie: config.login.as_ref().map(|_| front.cookies.session_name().to_owned()),
+            links_cookie: front.cookies.links_name().to_owned(),
+            origin: config.public_url.as_deref().and_then(browser::origin_of),
+        },
+        identities: Identities::new(verifiers(config, &rules, store, &epoch)?, epoch),
+        anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
+        routes,
+        rules,
+        unchecked: Unchecked {
+            resources: config.unchecked_resources.clone(),
+            folders: config.unchecked_folders.clone(),
+        },
+        resources: Resources::new(Arc::clone(host), config.labels_validity)
+            .of_a_server_that_finds_all(config.finds_all),
+        ownership: Ownership::default(),
+        standing: Standing::new(Arc::clone(host), patterns())?,
+    })
+}
+
+/// The doctor, who writes to the log what is wrong: now, or when there is a provider, after it was asked.
+fn doctor(config: &Config, gate: &Arc<Gate>) -> Arc<Doctor> {
+    let doctor = Arc::new(Doctor::new(config, Arc::clone(gate)));
+    match &gate.identities.verifiers().oidc {
+        Some(oidc) => {
+            // Weak, or the doctor would keep alive the thread that tells it.
+            let told = Arc::downgrade(&doctor);
+            oidc.observe(Box::new(move || {
+                if let Some(doctor) = told.upgrade() {
+                    doctor.tell(clock::now());
+                }
+            }));
+        }
+        None => doctor.tell(clock::now()),
+    }
+    doctor
 }
 
 fn rules(config: &Config) -> Vec<Rule> {
@@ -296,19 +315,8 @@ fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, Star
 
 fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoch) -> Result<Verifiers, StartError> {
     let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
-    let signing = match &config.shares.secret_key {
-        Some(key) => key.clone(),
-        None => {
-            let key = store.secret("share-signing-key", &random_secret)?;
-            Secret::new(bytes::hex(&key))
-        }
-    };
-    let codes = Codes::new(&store.secret("link-code-key", &random_secret)?);
-    let grants = SealKey::derive(&store.secret("opened-link-key", &random_secret)?, "gatehouse opened link")?;
-    let viewer_tokens = SealKey::derive(&store.secret("viewer-token-key", &random_secret)?, "gatehouse viewer token")?;
-    let mut keys = vec![signing];
-    keys.extend(config.shares.previous_secret_keys.iter().cloned());
     let local = LocalUsers::new(config.users.clone())?;
+    let links = link_policy(&config.shares, store.as_ref(), local.pins())?;
     let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
     let recorder = Recorder::start(Arc::clone(&store), epoch.clone()).map_err(StartError::Thread)?;
     let oidc = if config.providers.is_empty() {
@@ -323,39 +331,43 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
     let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
-    let pins = local.pins();
     Ok(Verifiers {
         oidc,
         directories,
         sessions,
         local,
-        local_roles: config
-            .users
-            .iter()
-            .map(|(name, user)| (name.clone(), user.roles.clone()))
-            .collect::<BTreeMap<_, _>>(),
         makers: Makers::new(Arc::clone(&store), epoch.clone()),
         store,
         hasher,
-        links: LinkPolicy {
-            key_ids: keys.iter().map(share_token::key_id).collect(),
-            keys,
-            end_with_maker: config.shares.end_with_maker,
-            accept_unrecorded: config.shares.accept_unrecorded,
-            accept_unrecorded_until: config.shares.accept_unrecorded_until,
-            codes,
-            grants,
-            viewer_tokens,
-            viewer_origins: config.shares.viewers.origins.clone(),
-            pins,
-            inbox: InboxPolicy {
-                labels: config.shares.inbox_labels.clone(),
-                most_instances: config.shares.inbox_max_instances,
-                most_bytes: Some(config.shares.inbox_max_bytes),
-            },
-        },
+        links,
         roles,
         recorder,
+    })
+}
+
+fn link_policy(shares: &Shares, store: &dyn Store, pins: Pins) -> Result<LinkPolicy, StartError> {
+    let signing = match &shares.secret_key {
+        Some(key) => key.clone(),
+        None => Secret::new(bytes::hex(&store.secret("share-signing-key", &random_secret)?)),
+    };
+    let seal = |name, purpose| Ok::<_, StartError>(SealKey::derive(&store.secret(name, &random_secret)?, purpose)?);
+    let keys: Vec<Secret> = std::iter::once(signing).chain(shares.previous_secret_keys.iter().cloned()).collect();
+    Ok(LinkPolicy {
+        key_ids: keys.iter().map(share_token::key_id).collect(),
+        keys,
+        end_with_maker: shares.end_with_maker,
+        accept_unrecorded: shares.accept_unrecorded,
+        accept_unrecorded_until: shares.accept_unrecorded_until,
+        codes: Codes::new(&store.secret("link-code-key", &random_secret)?),
+        grants: seal("opened-link-key", "gatehouse opened link")?,
+        viewer_tokens: seal("viewer-token-key", "gatehouse viewer token")?,
+        viewer_origins: shares.viewers.origins.clone(),
+        pins,
+        inbox: InboxPolicy {
+            labels: shares.inbox_labels.clone(),
+            most_instances: shares.inbox_max_instances,
+            most_bytes: Some(shares.inbox_max_bytes),
+        },
     })
 }
 

@@ -40,7 +40,7 @@ pub struct RestRequest<'a> {
 /// What a REST callback answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// A status with a body. `content_type` is left out for an empty one.
+    /// A status with a body.
     Answer {
         /// HTTP status.
         status: u16,
@@ -62,6 +62,15 @@ impl Reply {
     #[must_use]
     pub fn json(body: Vec<u8>) -> Self {
         Self::Answer { status: 200, content_type: "application/json", headers: Vec::new(), body }
+    }
+
+    /// The same answer with further headers. The server's own answers take none.
+    #[must_use]
+    pub fn with_headers(mut self, more: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        if let Self::Answer { headers, .. } = &mut self {
+            headers.extend(more);
+        }
+        self
     }
 }
 

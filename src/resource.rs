@@ -149,7 +149,7 @@ impl Resources {
     }
 
     /// `finds_all`: whether the server answers a search with as many as were asked for, as it does unless it is configured
-    /// otherwise (`LimitFindResults`). Not said, it may have answered less, and is asked for more.
+    /// otherwise (`LimitFindResults`). Without this a short answer is not taken for the last one.
     #[must_use]
     pub fn of_a_server_that_finds_all(self, finds_all: bool) -> Self {
         Self { finds_all, ..self }
@@ -201,7 +201,7 @@ impl Resources {
     /// for whoever is about to put something into them.
     pub fn studies_now(&self, uid: &str) -> Result<Vec<Study>, ResourceError> {
         let mut studies = Vec::new();
-        for id in self.lookup(Level::Study, uid)? {
+        for id in self.ids_now(Level::Study, uid)? {
             match self.read_study(&id) {
                 // The lookup also finds studies by their accession number. One whose UID is not told counts.
                 Ok(study) if study.uid.is_empty() || trimmed(&study.uid) == uid => studies.push(study),
@@ -211,11 +211,6 @@ impl Resources {
             }
         }
         Ok(studies)
-    }
-
-    /// The Orthanc identifiers of all resources of a level that carry a UID at this moment. Never from the cache.
-    pub fn ids_now(&self, level: Level, uid: &str) -> Result<Vec<Arc<str>>, ResourceError> {
-        self.lookup(level, uid)
     }
 
     /// The modality of a series, by Orthanc identifier, and the SOP class of one of its instances; each empty when it
@@ -252,7 +247,7 @@ impl Resources {
             return Ok(known.value);
         }
         let read_at = clock::monotonic();
-        let ids: Ids = self.lookup(level, uid)?.into();
+        let ids: Ids = self.ids_now(level, uid)?.into();
         if !self.validity.is_zero() && !ids.is_empty() {
             self.uids.insert(key, Aged { value: ids.clone(), read_at, epoch });
         }
@@ -267,10 +262,11 @@ impl Resources {
             .iter()
             .map(|label| label.as_str().map(str::to_owned).ok_or_else(|| unreadable("Labels")))
             .collect::<Result<BTreeSet<String>, _>>()?;
-        Ok(Study { id: node.id.clone(), uid: node.uid.clone(), labels: Arc::new(labels) })
+        Ok(Study { id: node.id, uid: node.uid, labels: Arc::new(labels) })
     }
 
-    fn lookup(&self, level: Level, uid: &str) -> Result<Vec<Arc<str>>, ResourceError> {
+    /// The Orthanc identifiers of all resources of a level that carry a UID at this moment. Never from the cache.
+    pub fn ids_now(&self, level: Level, uid: &str) -> Result<Vec<Arc<str>>, ResourceError> {
         let answer = parse(&self.host.post("/tools/lookup", uid.as_bytes())?)?;
         let mut ids: Vec<Arc<str>> = Vec::new();
         for hit in answer.as_array().ok_or_else(|| unreadable("a list"))? {

@@ -109,13 +109,7 @@ impl<'a> Desk<'a> {
 }
 
 fn with_cookies(reply: Reply, cookies: Vec<String>) -> Reply {
-    match reply {
-        Reply::Answer { status, content_type, mut headers, body } => {
-            headers.extend(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)));
-            Reply::Answer { status, content_type, headers, body }
-        }
-        other => other,
-    }
+    reply.with_headers(cookies.into_iter().map(|cookie| ("Set-Cookie", cookie)))
 }
 
 /// `GET /auth/login?return=…`: to the provider, or a page to choose one or to give a password. `POST`: the password.
@@ -215,21 +209,19 @@ fn password(desk: &Desk<'_>) -> Answer {
     let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
     let return_path = ReturnPath::parse(field("return"));
     let verifiers = desk.call.api.gate.identities.verifiers();
-    let checked = verifiers.local.check(field("user"), field("password").as_bytes(), &desk.call.remote, desk.call.now);
-    match checked {
-        Ok(user) => open(
-            desk,
-            session::Login::local(&user.name, verifiers.local.password_mark(&user.name)),
-            &return_path,
-            Vec::new(),
-        ),
+    let user = field("user");
+    match verifiers.local.check(user, field("password").as_bytes(), &desk.call.remote, desk.call.now) {
+        Ok(()) => {
+            let login = session::Login::local(user, verifiers.local.password_mark(user));
+            open(desk, login, &return_path, Vec::new())
+        }
         Err(error) => {
             let problem = match error {
                 LocalError::TooManyAttempts { .. } | LocalError::Busy => Text::TooManyAttempts,
                 LocalError::WrongPassword | LocalError::UnknownUser => Text::WrongPassword,
             };
             log::info!("a login from {} failed: {error}", crate::log_text::shorten(&desk.call.remote));
-            Ok(choice(desk, &return_path, field("user"), Some(problem)))
+            Ok(choice(desk, &return_path, user, Some(problem)))
         }
     }
 }
@@ -303,7 +295,7 @@ fn granted(desk: &Desk<'_>, transaction: &Transaction) -> Result<session::Login,
         return Err(GrantError::Refused { error: shown("error"), description: shown("error_description") });
     };
     let Transaction { code_verifier, redirect_uri, nonce, .. } = transaction;
-    let _place = desk.login.take_place().ok_or(GrantError::Busy)?;
+    let _seat = desk.login.take_seat().ok_or(GrantError::Busy)?;
     let answer = oidc.exchange(provider, &code, code_verifier, redirect_uri, PATIENCE)?;
     Ok(session::Login::granted(oidc.read(provider, answer, Some(nonce), desk.call.now)?))
 }

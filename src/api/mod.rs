@@ -26,7 +26,6 @@ use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::doctor::Doctor;
 use crate::gate::Gate;
-use crate::host::Method;
 use crate::identity::{Identity, IdentityList};
 use crate::launch::Provider;
 use crate::login::{Front, Login};
@@ -135,11 +134,19 @@ impl Api {
     /// Answers a call.
     #[must_use]
     pub fn handle(&self, rest: &RestRequest<'_>, now: UnixTime) -> Reply {
+        if crate::json::is_too_deep(rest.body) {
+            return error_reply(rest, ApiError::bad("the body nests too deeply"));
+        }
+        self.call(rest, now).answer().unwrap_or_else(|error| error_reply(rest, error))
+    }
+
+    /// The call with whoever stands behind it.
+    fn call<'a>(&'a self, rest: &'a RestRequest<'a>, now: UnixTime) -> Call<'a> {
         let request = &rest.request;
-        let path = request.path.trim_end_matches('/');
-        let call = match slot::caller(request, &self.gate.places) {
+        match slot::caller(request, &self.gate.places) {
             Caller::Direct(mut slot) => {
-                // What was revoked meanwhile would make a key or link that nobody revokes again, or roles.
+                // A credential that was revoked while the body came must not make a key or link any more, or change
+                // roles: nobody would think of taking that back.
                 if slot.is_outdated(&self.gate.identities, now) {
                     let row = self.gate.routes.find(request.method, request.path);
                     slot.verified = self.gate.identify(&slot.whole(request), &row, now).0;
@@ -153,60 +160,7 @@ impl Api {
                 let remote = request.remote.to_owned();
                 Call { api: self, rest, verified, direct: false, internal: true, remote, by_proxy: false, now }
             }
-        };
-        if crate::json::is_too_deep(rest.body) {
-            return error_reply(rest, ApiError::bad("the body nests too deeply"));
         }
-        let mut segments = path.split('/').skip(2);
-        let place = (segments.next(), segments.next(), segments.next());
-        let answer = match place {
-            (Some("user"), Some("profile"), None) => call.only(&[Method::Get], "GET", profile::get),
-            (Some("tokens"), Some("decode"), None) => call.only(&[Method::Post], "POST", tokens::decode),
-            (Some("tokens"), Some(link_type), None) => {
-                call.only(&[Method::Put], "PUT", |call| tokens::create(call, link_type))
-            }
-            (Some("settings"), Some("roles"), None) => {
-                call.only(&[Method::Get, Method::Put], "GET,PUT", settings::roles)
-            }
-            (Some("settings"), Some("permissions"), None) => call.only(&[Method::Get], "GET", settings::permissions),
-            (Some("api-keys"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", keys::collection),
-            (Some("api-keys"), Some(id), None) => call.only(&[Method::Delete], "DELETE", |call| keys::delete(call, id)),
-            (Some("shares"), None, None) => call.only(&[Method::Get], "GET", shares::list),
-            (Some("shares"), Some(id), None) => {
-                call.only(&[Method::Get, Method::Delete], "GET,DELETE", |call| shares::one(call, id))
-            }
-            (Some("doctor"), None, None) => call.only(&[Method::Get], "GET", doctor::get),
-            (Some("shares"), Some(id), Some("qr")) => call.only(&[Method::Get], "GET", |call| qr::get(call, id)),
-            (Some("links"), Some(code), None) => {
-                call.only(&[Method::Get, Method::Post], "GET,POST", |call| links::open(call, code))
-            }
-            (Some("sessions"), None, None) => {
-                call.only(&[Method::Get, Method::Delete], "GET,DELETE", sessions::collection)
-            }
-            (Some("sessions"), Some(id), None) => {
-                call.only(&[Method::Delete], "DELETE", |call| sessions::one(call, id))
-            }
-            (Some("sessions"), Some("user"), Some(user)) => {
-                call.only(&[Method::Delete], "DELETE", |call| sessions::of_user(call, user))
-            }
-            (Some("emails"), Some("templates"), None) => call.only(&[Method::Get], "GET", emails::templates),
-            (Some("emails"), Some("templates"), Some(name)) => {
-                call.only(&[Method::Get], "GET", |call| emails::template(call, name))
-            }
-            (Some("emails"), Some("send"), None) => call.only(&[Method::Post], "POST", emails::send),
-            (Some("login"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::login),
-            (Some("callback"), None, None) => call.only(&[Method::Get], "GET", login::callback),
-            (Some("logout"), None, None) => call.only(&[Method::Get, Method::Post], "GET,POST", login::logout),
-            (Some("oidc"), Some(".well-known"), Some("openid-configuration")) => {
-                call.only(&[Method::Get], "GET", oidc::discovery)
-            }
-            (Some("oidc"), Some("jwks"), None) => call.only(&[Method::Get], "GET", oidc::jwks),
-            (Some("oidc"), Some("authorize"), None) => call.only(&[Method::Get], "GET", oidc::authorize),
-            (Some("oidc"), Some("token"), None) => call.only(&[Method::Post], "POST", oidc::token),
-            (Some("backchannel-logout"), None, None) => call.only(&[Method::Post], "POST", login::backchannel_logout),
-            _ => Err(ApiError::new(404, "there is no such route")),
-        };
-        answer.unwrap_or_else(|error| error_reply(rest, error))
     }
 
     fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {
@@ -216,8 +170,44 @@ impl Api {
 }
 
 impl Call<'_> {
-    fn only(&self, methods: &[Method], allow: &'static str, handler: impl FnOnce(&Self) -> Answer) -> Answer {
-        if methods.contains(&self.rest.request.method) { handler(self) } else { Ok(Reply::MethodNotAllowed(allow)) }
+    /// Every route: its path, its methods, and the function that answers it.
+    fn answer(&self) -> Answer {
+        let mut segments = self.rest.request.path.trim_end_matches('/').split('/').skip(2);
+        match (segments.next(), segments.next(), segments.next()) {
+            (Some("user"), Some("profile"), None) => self.only("GET", profile::get),
+            (Some("tokens"), Some("decode"), None) => self.only("POST", tokens::decode),
+            (Some("tokens"), Some(link_type), None) => self.only("PUT", |call| tokens::create(call, link_type)),
+            (Some("settings"), Some("roles"), None) => self.only("GET,PUT", settings::roles),
+            (Some("settings"), Some("permissions"), None) => self.only("GET", settings::permissions),
+            (Some("api-keys"), None, None) => self.only("GET,POST", keys::collection),
+            (Some("api-keys"), Some(id), None) => self.only("DELETE", |call| keys::delete(call, id)),
+            (Some("shares"), None, None) => self.only("GET", shares::list),
+            (Some("shares"), Some(id), None) => self.only("GET,DELETE", |call| shares::one(call, id)),
+            (Some("shares"), Some(id), Some("qr")) => self.only("GET", |call| qr::get(call, id)),
+            (Some("links"), Some(code), None) => self.only("GET,POST", |call| links::open(call, code)),
+            (Some("sessions"), None, None) => self.only("GET,DELETE", sessions::collection),
+            (Some("sessions"), Some(id), None) => self.only("DELETE", |call| sessions::one(call, id)),
+            (Some("sessions"), Some("user"), Some(user)) => self.only("DELETE", |call| sessions::of_user(call, user)),
+            (Some("emails"), Some("templates"), None) => self.only("GET", emails::templates),
+            (Some("emails"), Some("templates"), Some(name)) => self.only("GET", |call| emails::template(call, name)),
+            (Some("emails"), Some("send"), None) => self.only("POST", emails::send),
+            (Some("login"), None, None) => self.only("GET,POST", login::login),
+            (Some("callback"), None, None) => self.only("GET", login::callback),
+            (Some("logout"), None, None) => self.only("GET,POST", login::logout),
+            (Some("oidc"), Some(".well-known"), Some("openid-configuration")) => self.only("GET", oidc::discovery),
+            (Some("oidc"), Some("jwks"), None) => self.only("GET", oidc::jwks),
+            (Some("oidc"), Some("authorize"), None) => self.only("GET", oidc::authorize),
+            (Some("oidc"), Some("token"), None) => self.only("POST", oidc::token),
+            (Some("backchannel-logout"), None, None) => self.only("POST", login::backchannel_logout),
+            (Some("doctor"), None, None) => self.only("GET", doctor::get),
+            _ => Err(ApiError::new(404, "there is no such route")),
+        }
+    }
+
+    /// Answers by one of these methods, which are written as the header `Allow` has them; 405 to any other.
+    fn only(&self, methods: &'static str, handler: impl FnOnce(&Self) -> Answer) -> Answer {
+        let is_one = methods.split(',').any(|method| method == self.rest.request.method.as_str());
+        if is_one { handler(self) } else { Ok(Reply::MethodNotAllowed(methods)) }
     }
 
     /// The first identity that the configured rule for this route lets through. For a call without an HTTP request

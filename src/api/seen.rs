@@ -18,8 +18,7 @@ pub(super) enum Seen {
 impl Seen {
     /// What a call may see; `why_not` is told to whoever may see nothing.
     pub(super) fn of(call: &Call<'_>, why_not: &'static str) -> Result<Self, ApiError> {
-        let is_known = |identity: &Identity| !matches!(identity.kind, IdentityKind::Anonymous | IdentityKind::Link);
-        if call.holder_of(ADMIN).is_some_and(|identity| is_known(identity)) {
+        if call.holder_of(ADMIN).is_some_and(|identity| !identity.is_stranger()) {
             return Ok(Self::All);
         }
         let by = |wanted: fn(&Identity) -> bool| call.verified.iter().find(|identity| wanted(identity));

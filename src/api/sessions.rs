@@ -39,11 +39,12 @@ pub fn collection(call: &Call<'_>) -> Answer {
         (user, _) => Some(named(call, user.as_deref(), issuer.as_deref())?),
     };
     let sessions = call.api.gate.identities.verifiers().store.sessions(person.as_ref())?;
-    let local_roles = &call.api.gate.identities.verifiers().local_roles;
+    let accounts = &call.api.gate.identities.verifiers().local;
     let in_force = sessions.iter().filter(|session| session.expires_at > call.now);
     let shown = in_force.map(|session| {
-        let local = local_roles.get(&session.person.subject).filter(|_| session.person.issuer == Person::LOCAL);
-        describe(session, local.unwrap_or(&session.roles))
+        let is_local = session.person.issuer == Person::LOCAL;
+        let configured = if is_local { accounts.roles(&session.person.subject) } else { None };
+        describe(session, configured.unwrap_or(&session.roles))
     });
     let shown: Vec<Value> = shown.collect();
     Ok(ok(&json!(shown)))
@@ -118,7 +119,7 @@ fn the_one_called(call: &Call<'_>, user: &str, issuer: Option<&str>) -> Result<P
     let verifiers = call.api.gate.identities.verifiers();
     let mut found: Vec<(Person, String)> =
         verifiers.store.people_called(user)?.into_iter().map(|known| (known.person, known.name)).collect();
-    if verifiers.local_roles.contains_key(user) {
+    if verifiers.local.roles(user).is_some() {
         found.push((Person::local(user), user.to_owned()));
     }
     found.retain(|(person, _)| issuer.is_none_or(|issuer| *issuer == person.issuer));

@@ -1,6 +1,6 @@
 //! `/auth/settings/…`: the roles document and the names of permissions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Call, ok};
 use crate::bytes::{hex, sha256};
@@ -8,7 +8,6 @@ use crate::host::Method;
 use crate::identity::roles_book::RolesBookError;
 use crate::policy::rights::ADMIN;
 use crate::policy::roles::Roles;
-use crate::request::Reply;
 
 /// Under this name the state keeps the text of a roles file that had to be written over in place.
 const PREVIOUS_ROLES: &str = "previous-roles-file";
@@ -39,15 +38,12 @@ fn get(call: &Call<'_>) -> Answer {
     }
     let mut document = roles.to_value();
     // Roles of the provider that nobody has described yet, so that somebody can.
-    if let Some(described) = document.get_mut("roles").and_then(serde_json::Value::as_object_mut) {
+    if let Some(described) = document.get_mut("roles").and_then(Value::as_object_mut) {
         for role in call.api.gate.identities.verifiers().directories.roles(call.now) {
             described.entry(role).or_insert_with(|| json!({"permissions": [], "authorized-labels": []}));
         }
     }
-    let Reply::Answer { status, content_type, body, .. } = ok(&document) else {
-        return Err(ApiError::internal(&"no answer"));
-    };
-    Ok(Reply::Answer { status, content_type, headers: vec![("ETag", etag(&roles))], body })
+    Ok(ok(&document).with_headers([("ETag", etag(&roles))]))
 }
 
 fn put(call: &Call<'_>) -> Answer {
@@ -90,12 +86,7 @@ fn put(call: &Call<'_>) -> Answer {
         Change::Failed(error) => ApiError::internal(&error),
     })?;
     log::warn!("{} {:?} changed the roles, which are now {names:?}", identity.kind, identity.name);
-    Ok(Reply::Answer {
-        status: 200,
-        content_type: "application/json",
-        headers: vec![("ETag", tag)],
-        body: b"null".to_vec(),
-    })
+    Ok(ok(&Value::Null).with_headers([("ETag", tag)]))
 }
 
 /// Why roles were not replaced.

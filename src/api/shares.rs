@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::seen::Seen;
 use super::{Answer, ApiError, Call, ok};
 use crate::host::Method;
-use crate::request::Reply;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::viewer::encoded;
@@ -37,7 +36,7 @@ pub fn list(call: &Call<'_>) -> Answer {
         shares.iter().filter(|share| is_seen(&seen, share)).map(|share| describe(call, share)).collect();
     let limit = filter.limit.unwrap_or(PAGE);
     let is_full = u32::try_from(shares.len()).is_ok_and(|count| count >= limit);
-    let mut headers = Vec::new();
+    let mut next_page = None;
     if let Some(last) = shares.last().filter(|_| is_full) {
         let mut next = format!("</auth/shares?limit={limit}&after={}", last.id);
         for (name, value) in [("resource", &filter.resource), ("user", &filter.user)] {
@@ -46,10 +45,9 @@ pub fn list(call: &Call<'_>) -> Answer {
                 let _ = write!(next, "&{name}={}", encoded(value));
             }
         }
-        headers.push(("Link", format!("{next}>; rel=\"next\"")));
+        next_page = Some(("Link", format!("{next}>; rel=\"next\"")));
     }
-    let body = json!(shown).to_string().into_bytes();
-    Ok(Reply::Answer { status: 200, content_type: "application/json", headers, body })
+    Ok(ok(&json!(shown)).with_headers(next_page))
 }
 
 /// What the arguments ask for.
@@ -117,11 +115,18 @@ fn describe(call: &Call<'_>, share: &ShareRecord) -> Value {
 
 /// The link with this identifier, if the call may see it.
 pub(super) fn seen_share(call: &Call<'_>, id: &str) -> Result<ShareRecord, ApiError> {
-    let seen = seen(call)?;
+    share_seen_by(call, &seen(call)?, id)
+}
+
+fn share_seen_by(call: &Call<'_>, seen: &Seen, id: &str) -> Result<ShareRecord, ApiError> {
     let share = call.api.gate.identities.verifiers().store.share(id)?;
     let is_owners = |share: &ShareRecord| seen.owner().is_none_or(|owner| *owner == share.owner);
-    let share = share.filter(|share| is_owners(share) && is_seen(&seen, share));
-    share.ok_or_else(|| ApiError::new(404, "there is no such link"))
+    let share = share.filter(|share| is_owners(share) && is_seen(seen, share));
+    share.ok_or_else(no_such_link)
+}
+
+fn no_such_link() -> ApiError {
+    ApiError::new(404, "there is no such link")
 }
 
 /// `GET` and `DELETE /auth/shares/{id}`.
@@ -135,11 +140,9 @@ pub fn one(call: &Call<'_>, id: &str) -> Answer {
 /// `DELETE /auth/shares/{id}`: the link is refused before this is answered.
 fn delete(call: &Call<'_>, id: &str) -> Answer {
     let seen = seen(call)?;
-    let unknown = || ApiError::new(404, "there is no such link");
-    let verifiers = call.api.gate.identities.verifiers();
-    let share = verifiers.store.share(id)?.filter(|share| is_seen(&seen, share)).ok_or_else(unknown)?;
-    if !verifiers.store.revoke_share(id, seen.owner(), call.now)? {
-        return Err(unknown());
+    let share = share_seen_by(call, &seen, id)?;
+    if !call.api.gate.identities.verifiers().store.revoke_share(id, seen.owner(), call.now)? {
+        return Err(no_such_link());
     }
     call.api.gate.identities.forget();
     if share.revoked_at.is_none() {

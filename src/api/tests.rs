@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Emails, Environment, ProcessEnvironment, Smtp, SmtpTls};
+use crate::host::Method;
 use crate::person::Person;
 use crate::request::Request;
 use crate::share::kind::LinkType;

@@ -118,8 +118,7 @@ const OUT_OF_REACH: &str = "OHIF (Authorization.Shares.PublicOhifRoot) is on ano
 fn unknown_type(call: &Call<'_>, name: &str) -> ApiError {
     let may_share = |identity: &Identity| {
         let needed = LinkType::ALL.iter().flat_map(|link_type| link_type.permissions());
-        let stranger = matches!(identity.kind, IdentityKind::Link | IdentityKind::Anonymous);
-        !stranger && needed.into_iter().any(|permission| identity.rights.holds(permission))
+        !identity.is_stranger() && needed.into_iter().any(|permission| identity.rights.holds(permission))
     };
     if !call.verified.iter().any(|identity| may_share(identity)) {
         return call.refuse(format_args!("there is no link of type {name:?}"));

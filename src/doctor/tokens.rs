@@ -3,15 +3,13 @@
 use super::{Finding, Severity};
 use crate::clock::UnixTime;
 use crate::config::Provider;
+use crate::identity::directory::is_keycloaks_own;
 use crate::identity::oidc::{Notice, NoticedTokens};
 use crate::policy::roles::Roles;
 use crate::share::date;
 
 /// What was seen longer ago may be mended since; seconds.
 const FRESH: i64 = 86_400;
-/// Roles that Keycloak gives to everybody for purposes of its own; and those that begin so.
-const KEYCLOAKS_OWN: [&str; 2] = ["offline_access", "uma_authorization"];
-const KEYCLOAKS_DEFAULT: &str = "default-roles-";
 
 fn is_fresh(notice: &Notice, now: UnixTime) -> bool {
     notice.count > 0 && notice.last.plus(FRESH) >= now
@@ -128,10 +126,11 @@ pub(super) fn findings(config: &Provider, noticed: &NoticedTokens, roles: &Roles
 }
 
 fn unknown_roles(path: &str, noticed: &[Notice], roles: &Roles, now: UnixTime) -> Option<Finding> {
-    let is_own = |role: &str| KEYCLOAKS_OWN.contains(&role) || role.starts_with(KEYCLOAKS_DEFAULT);
     let mut names: Vec<&String> = noticed
         .iter()
-        .filter(|notice| is_fresh(notice, now) && !is_own(&notice.shown) && !roles.roles.contains_key(&notice.shown))
+        .filter(|notice| {
+            is_fresh(notice, now) && !is_keycloaks_own(&notice.shown) && !roles.roles.contains_key(&notice.shown)
+        })
         .map(|notice| &notice.shown)
         .collect();
     names.sort();

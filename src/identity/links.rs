@@ -101,7 +101,7 @@ impl Verifiers {
     }
 
     /// The record of a link whose signature holds, when it is still in force.
-    pub fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
+    fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
         if claims.expires_at().is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
         }
@@ -250,18 +250,12 @@ impl Verifiers {
         let expires_at =
             [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end, unrecorded_end];
         let opened = resources.iter().filter(|resource| !is_deleted(resource)).map(LinkedResource::from).collect();
+        let rights = Rights::new(holds.iter().copied(), Labels::none());
         Ok(Identity {
-            kind: IdentityKind::Link,
-            name: format!("{} link", kind.as_str()),
-            user_id: None,
-            groups: Vec::new(),
             uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
             id: record.as_ref().map(|record| record.id.clone()),
             made_by: record.as_ref().map(|record| record.owner_name.clone()),
             person: record.map(|record| record.owner),
-            roles: Vec::new(),
-            roles_from: None,
-            rights: Rights::new(holds.iter().copied(), Labels::none()),
             link: Some(LinkScope {
                 resources: opened,
                 maker,
@@ -271,6 +265,7 @@ impl Verifiers {
             }),
             expires_at: expires_at.into_iter().flatten().min(),
             recheck_at,
+            ..Identity::new(IdentityKind::Link, format!("{} link", kind.as_str()), rights)
         })
     }
 
@@ -327,7 +322,7 @@ impl Verifiers {
             return Ok((None, key_ends));
         }
         let rights = match key {
-            Some(key) => self.key_rights(&key, now)?,
+            Some(key) => self.key_today(&key, now)?.0,
             None => self.maker_rights(&record.owner, record.created_at, IdentityKind::Link, now)?,
         };
         Ok((Some(rights), key_ends))

@@ -79,11 +79,12 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// Who it is; for a key or link, who made it.
     pub person: Option<Person>,
-    /// The key's or the link's identifier.
+    /// The identifier of the key, link or session.
     pub id: Option<String>,
     /// Its roles, for a person and a key.
     pub roles: Vec<String>,
-    /// From when these are, where the credential itself brings them from a provider: the `iat` of a token.
+    /// When a provider said that these are the roles, where the credential itself brings its word: the `iat` of a token.
+    /// Keys and links that are made with it are measured by the newest word.
     pub roles_from: Option<UnixTime>,
     /// What it holds today.
     pub rights: Rights,
@@ -99,26 +100,32 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whoever shows no credential.
-    #[must_use]
-    pub fn anonymous(profile: &AnonymousProfile) -> Self {
-        let labels = Labels::from_names(profile.authorized_labels.iter().map(String::as_str));
+    /// An identity with these rights of which no more is known.
+    fn new(kind: IdentityKind, name: String, rights: Rights) -> Self {
         Self {
-            kind: IdentityKind::Anonymous,
-            name: profile.name.clone(),
+            kind,
+            name,
             user_id: None,
             groups: Vec::new(),
             person: None,
             id: None,
             roles: Vec::new(),
             roles_from: None,
-            rights: Rights::new(profile.permissions.iter().map(String::as_str), labels),
+            rights,
             made_by: None,
             link: None,
             expires_at: None,
             recheck_at: None,
             uses: None,
         }
+    }
+
+    /// Whoever shows no credential.
+    #[must_use]
+    pub fn anonymous(profile: &AnonymousProfile) -> Self {
+        let labels = Labels::from_names(profile.authorized_labels.iter().map(String::as_str));
+        let rights = Rights::new(profile.permissions.iter().map(String::as_str), labels);
+        Self::new(IdentityKind::Anonymous, profile.name.clone(), rights)
     }
 
     /// As the log names it; of a link which one it is, and who made it.
@@ -145,6 +152,12 @@ impl Identity {
     #[must_use]
     pub fn is_person(&self) -> bool {
         matches!(self.kind, IdentityKind::Token | IdentityKind::Local | IdentityKind::Session)
+    }
+
+    /// Whether nobody is known behind it: whoever shows no credential, and the holder of a link.
+    #[must_use]
+    pub fn is_stranger(&self) -> bool {
+        matches!(self.kind, IdentityKind::Anonymous | IdentityKind::Link)
     }
 
     /// Counts a use of its key or link.
@@ -268,7 +281,7 @@ impl Identities {
         }
         let identity = match (credential.kind, known) {
             // The password was right and the configuration that says so cannot change: only the roles may have.
-            (CredentialKind::Basic, Some(known)) => self.verifiers.local_again(&known.identity),
+            (CredentialKind::Basic, Some(known)) => Ok(self.verifiers.local_user(&known.identity.name)),
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
             (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
             (CredentialKind::Opened, _) => self.verifiers.opened_link(credential.text, now),

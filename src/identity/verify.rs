@@ -81,8 +81,6 @@ pub struct Verifiers {
     pub directories: Directories,
     /// Local accounts.
     pub local: LocalUsers,
-    /// Local accounts' roles by name, as configured.
-    pub local_roles: std::collections::BTreeMap<String, Vec<String>>,
     /// Keys, links and people.
     pub store: Arc<dyn Store>,
     /// Those who made keys and links.
@@ -144,20 +142,10 @@ impl Verifiers {
             seen_at,
         });
         Ok(Identity {
-            kind: IdentityKind::Token,
-            name: token.name,
-            user_id: Some(person.subject.clone()),
             groups: token.groups,
-            person: Some(person),
-            id: None,
-            rights: roles.rights(token.roles.iter().map(String::as_str)),
-            roles: token.roles,
             roles_from: Some(seen_at),
-            made_by: None,
-            link: None,
             expires_at: Some(token.expires_at),
-            recheck_at: None,
-            uses: None,
+            ..self.identity_of(IdentityKind::Token, token.name, person, token.roles)
         })
     }
 
@@ -170,25 +158,11 @@ impl Verifiers {
             if !self.has_its_account(&session) {
                 return Err(Rejection::UnknownSession);
             }
-            self.local_identity(&session.person.subject)
+            self.local_user(&session.person.subject)
         } else {
             let roles = self.roles_today(&session.person, session.roles).ok_or(Rejection::NoProvider)?;
-            Identity {
-                kind: IdentityKind::Session,
-                name: session.name,
-                user_id: Some(session.person.subject.clone()),
-                groups: session.groups,
-                person: Some(session.person),
-                id: None,
-                rights: self.roles.current().rights(roles.iter().map(String::as_str)),
-                roles,
-                roles_from: None,
-                made_by: None,
-                link: None,
-                expires_at: None,
-                recheck_at: None,
-                uses: None,
-            }
+            let identity = self.identity_of(IdentityKind::Session, session.name, session.person, roles);
+            Identity { groups: session.groups, ..identity }
         };
         Ok(Identity {
             kind: IdentityKind::Session,
@@ -205,32 +179,13 @@ impl Verifiers {
         let (name, password) = decoded.split_at_checked(colon).ok_or(Rejection::MalformedBasic)?;
         let name = std::str::from_utf8(name).map_err(|_| Rejection::MalformedBasic)?;
         self.local.check(name, password.get(1..).unwrap_or_default(), remote, now)?;
-        Ok(self.local_identity(name))
+        Ok(self.local_user(name))
     }
 
-    /// The same local user under the roles of today.
-    pub(super) fn local_again(&self, identity: &Identity) -> Result<Identity, Rejection> {
-        Ok(self.local_identity(identity.user_id.as_deref().unwrap_or_default()))
-    }
-
-    fn local_identity(&self, name: &str) -> Identity {
-        let roles = self.local_roles.get(name).cloned().unwrap_or_default();
-        Identity {
-            kind: IdentityKind::Local,
-            name: name.to_owned(),
-            user_id: Some(name.to_owned()),
-            groups: Vec::new(),
-            person: Some(Person { issuer: Person::LOCAL.to_owned(), subject: name.to_owned() }),
-            id: None,
-            rights: self.roles.current().rights(roles.iter().map(String::as_str)),
-            roles,
-            roles_from: None,
-            made_by: None,
-            link: None,
-            expires_at: None,
-            recheck_at: None,
-            uses: None,
-        }
+    /// The identity of a local user, whose password is not asked for.
+    pub(super) fn local_user(&self, name: &str) -> Identity {
+        let roles = self.local.roles(name).unwrap_or_default().to_vec();
+        self.identity_of(IdentityKind::Local, name.to_owned(), Person::local(name), roles)
     }
 
     /// An API key that Keycloak keeps as an attribute of a user: it is that user, with the roles of this minute.
@@ -244,21 +199,10 @@ impl Verifiers {
             return Err(Rejection::Ended);
         }
         Ok(Identity {
-            kind: IdentityKind::ApiKey,
-            name: account.name.clone(),
-            user_id: Some(person.subject.clone()),
-            groups: Vec::new(),
-            person: Some(person),
-            id: None,
-            rights: self.roles.current().rights(account.roles.iter().map(String::as_str)),
-            roles: account.roles.clone(),
             roles_from: Some(now),
-            made_by: None,
-            link: None,
-            expires_at: None,
             // The directory remembers for how long its answer counts.
             recheck_at: Some(now.plus(1)),
-            uses: None,
+            ..self.identity_of(IdentityKind::ApiKey, account.name.clone(), person, account.roles.clone())
         })
     }
 
@@ -270,60 +214,53 @@ impl Verifiers {
         if record.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
         }
-        let rights = self.key_rights(&record, now)?;
-        let roles = self.key_roles(&record, now)?;
-        let recheck_at = self.recheck_at(&record.owner, now);
+        let (rights, roles) = self.key_today(&record, now)?;
         Ok(Identity {
-            kind: IdentityKind::ApiKey,
-            name: record.name,
             user_id: Some(record.owner.subject.clone()),
-            groups: Vec::new(),
+            recheck_at: self.recheck_at(&record.owner, now),
             person: Some(record.owner),
             uses: Some(self.recorder.counter(UseKind::ApiKey, &record.id)),
             id: Some(record.id),
             roles,
-            roles_from: None,
-            rights,
-            made_by: None,
-            link: None,
             expires_at: record.expires_at,
-            recheck_at,
+            ..Identity::new(IdentityKind::ApiKey, record.name, rights)
         })
     }
 
-    /// What a key gives today: its maker's rights of today, narrowed by what the key names (decision 13).
-    pub(super) fn key_rights(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Rights, Rejection> {
-        let maker = self.maker_rights(&key.owner, key.created_at, IdentityKind::ApiKey, now)?;
-        let roles = key.roles.as_ref().map(|roles| self.roles.current().rights(roles.iter().map(String::as_str)));
-        let rights = match roles {
-            None => maker,
-            // An administrator gives roles that are more than the administrator's own, as long as it is one.
-            Some(roles) if key.granted_by_admin && maker.holds(ADMIN) => roles,
-            Some(roles) => maker.intersect(&roles),
-        };
-        Ok(rights.narrow_permissions(key.permissions.as_deref()).narrow_labels(key.authorized_labels.as_deref()))
-    }
-
-    /// The roles behind those rights, by name.
-    fn key_roles(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<Vec<String>, Rejection> {
-        let maker = self.maker_roles(&key.owner, now)?.unwrap_or_default();
-        Ok(match &key.roles {
-            None => maker,
-            Some(roles)
-                if key.granted_by_admin
-                    && self.roles.current().rights(maker.iter().map(String::as_str)).holds(ADMIN) =>
-            {
-                roles.clone()
+    /// What a key gives today, and the roles behind that: its maker's of today, narrowed by what the key names (decision
+    /// 13).
+    pub(super) fn key_today(&self, key: &ApiKeyRecord, now: UnixTime) -> Result<(Rights, Vec<String>), Rejection> {
+        let makers_roles = self.maker_roles_since(&key.owner, key.created_at, IdentityKind::ApiKey, now)?;
+        let maker = self.rights_of(&makers_roles);
+        let (rights, roles) = match &key.roles {
+            None => (maker, makers_roles),
+            // An administrator may give roles beyond the administrator's own, which last for as long as there is one.
+            Some(roles) if key.granted_by_admin && maker.holds(ADMIN) => (self.rights_of(roles), roles.clone()),
+            Some(roles) => {
+                let held = roles.iter().filter(|role| makers_roles.contains(role)).cloned().collect();
+                (maker.intersect(&self.rights_of(roles)), held)
             }
-            Some(roles) => roles.iter().filter(|role| maker.contains(role)).cloned().collect(),
-        })
+        };
+        let rights = rights.narrow_permissions(key.permissions.as_deref());
+        Ok((rights.narrow_labels(key.authorized_labels.as_deref()), roles))
+    }
+
+    /// The identity of somebody with these roles, which give what they give today.
+    fn identity_of(&self, kind: IdentityKind, name: String, person: Person, roles: Vec<String>) -> Identity {
+        let rights = self.rights_of(&roles);
+        let user_id = Some(person.subject.clone());
+        Identity { user_id, person: Some(person), roles, ..Identity::new(kind, name, rights) }
+    }
+
+    fn rights_of(&self, roles: &[String]) -> Rights {
+        self.roles.current().rights(roles.iter().map(String::as_str))
     }
 
     /// Whether there is such an account, or a provider that vouches for this person, in the configuration of today.
     #[must_use]
     pub fn is_vouched_for(&self, person: &Person) -> bool {
         match person.issuer.as_str() {
-            Person::LOCAL => self.local_roles.contains_key(&person.subject),
+            Person::LOCAL => self.local.roles(&person.subject).is_some(),
             issuer => self.oidc.as_ref().is_some_and(|oidc| oidc.provider_of(issuer).is_some()),
         }
     }
@@ -344,7 +281,7 @@ impl Verifiers {
     /// since; `None` for whoever nobody vouches for any more.
     pub fn maker_roles(&self, maker: &Person, now: UnixTime) -> Result<Option<Vec<String>>, Rejection> {
         if maker.issuer == Person::LOCAL {
-            return Ok(self.local_roles.get(&maker.subject).cloned());
+            return Ok(self.local.roles(&maker.subject).map(<[String]>::to_vec));
         }
         let seen = self.makers.find(maker)?.roles.clone();
         let today = seen.and_then(|roles| self.roles_today(maker, roles));
@@ -370,8 +307,18 @@ impl Verifiers {
         kind: IdentityKind,
         now: UnixTime,
     ) -> Result<Rights, Rejection> {
+        Ok(self.rights_of(&self.maker_roles_since(maker, made_at, kind, now)?))
+    }
+
+    /// The roles behind those rights: none once everything was ended that the maker had then.
+    fn maker_roles_since(
+        &self,
+        maker: &Person,
+        made_at: UnixTime,
+        kind: IdentityKind,
+        now: UnixTime,
+    ) -> Result<Vec<String>, Rejection> {
         self.not_ended(maker, made_at)?;
-        let roles = self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))?;
-        Ok(self.roles.current().rights(roles.iter().map(String::as_str)))
+        self.maker_roles(maker, now)?.ok_or(Rejection::MakerUnknown(kind))
     }
 }

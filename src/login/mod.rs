@@ -9,8 +9,6 @@ mod cookies;
 mod return_path;
 mod transaction;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::browser;
 use crate::clock::UnixTime;
 use crate::credential::Source;
@@ -19,6 +17,7 @@ use crate::host::Method;
 use crate::pages::Site;
 use crate::request::Request;
 use crate::seal::{SealKey, Unsealable};
+use crate::seats::{Seat, Seats};
 pub use address::Address;
 pub use cookies::{Cookies, LINKS};
 pub use return_path::ReturnPath;
@@ -59,21 +58,12 @@ impl Front {
 pub struct Login {
     decodes_arguments: bool,
     seal: SealKey,
-    waiting: AtomicUsize,
+    waiting: Seats,
 }
 
 /// So many logins may wait for a provider at once: each does so on one of the server's few HTTP threads, and anybody
 /// can bring back a code that is none.
 const WAITING: usize = 8;
-
-/// A place to wait in; dropping it gives it back.
-pub struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
 
 impl Login {
     /// `secret` is the state's own, of at least 32 bytes.
@@ -82,14 +72,12 @@ impl Login {
     /// As `SealKey::derive`.
     pub fn new(decodes_arguments: bool, secret: &[u8]) -> Result<Self, Unsealable> {
         let seal = SealKey::derive(secret, "gatehouse login transaction")?;
-        Ok(Self { decodes_arguments, seal, waiting: AtomicUsize::new(0) })
+        Ok(Self { decodes_arguments, seal, waiting: Seats::new(WAITING) })
     }
 
-    /// A place to wait for a provider in; `None`: too many wait.
-    #[must_use]
-    pub fn take_place(&self) -> Option<Waiting<'_>> {
-        let more = |waiting| (waiting < WAITING).then_some(waiting + 1);
-        self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok().map(|_| Waiting(&self.waiting))
+    /// A seat to wait for a provider in; `None`: too many wait.
+    pub(crate) fn take_seat(&self) -> Option<Seat<&Seats>> {
+        Seats::take(&self.waiting)
     }
 
     /// What becomes of a request. `request.method` is not known yet: the server does not say it here.
@@ -161,11 +149,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_wait_for_a_provider_at_once_and_give_their_places_back() {
+    fn few_wait_for_a_provider_at_once_and_give_their_seats_back() {
         let login = Login::new(true, &[1; 32]).unwrap();
-        let places: Vec<_> = (0..WAITING).map(|_| login.take_place().unwrap()).collect();
-        assert!(login.take_place().is_none());
-        drop(places);
-        assert!(login.take_place().is_some());
+        let seats: Vec<_> = (0..WAITING).map(|_| login.take_seat().unwrap()).collect();
+        assert!(login.take_seat().is_none());
+        drop(seats);
+        assert!(login.take_seat().is_some());
     }
 }

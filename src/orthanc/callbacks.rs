@@ -171,14 +171,9 @@ const INSTANCE_FAILED: i32 = -1;
 pub(super) unsafe extern "C" fn receive(instance: *const sdk::gh_instance) -> i32 {
     let verdict = guard(Callback::Receive, || {
         let Some(running) = RUNNING.load_full() else { return INSTANCE_FAILED };
-        // SAFETY: the instance promise; what is borrowed from it ends with this closure.
-        let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
-        // SAFETY: as above.
-        let tags = || unsafe { running.host.instance_tags(instance) };
-        // SAFETY: as above.
-        let size = unsafe { running.host.instance_size(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
-        match running.callbacks.receive(&received) {
+        // SAFETY: the instance promise.
+        let verdict = unsafe { with_instance(&running.host, instance, |received| running.callbacks.receive(received)) };
+        match verdict {
             Verdict::Taken => INSTANCE_TAKEN,
             Verdict::Dropped => INSTANCE_DROPPED,
             Verdict::Failed => INSTANCE_FAILED,
@@ -230,16 +225,28 @@ pub(super) unsafe extern "C" fn stored(instance: *const sdk::gh_instance, id: *c
         let Some(running) = RUNNING.load_full() else { return };
         // SAFETY: the argument promise.
         let Some(id) = (unsafe { translate::text(id) }) else { return };
-        // SAFETY: the instance promise; what is borrowed from it ends with this closure.
-        let (origin, remote_aet) = unsafe { running.host.instance_origin(instance) };
-        // SAFETY: as above.
-        let tags = || unsafe { running.host.instance_tags(instance) };
-        // SAFETY: as above.
-        let size = unsafe { running.host.instance_size(instance) };
-        let received = ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags };
-        running.callbacks.stored(&received, id);
+        // SAFETY: the instance promise.
+        unsafe { with_instance(&running.host, instance, |received| running.callbacks.stored(received, id)) };
     });
     SUCCESS
+}
+
+/// Hands an instance to `call` as safe Rust, for the length of that call.
+///
+/// # Safety
+/// `instance` is the one that the server gave to the callback in which this is called.
+unsafe fn with_instance<T>(
+    host: &OrthancHost,
+    instance: *const sdk::gh_instance,
+    call: impl FnOnce(&ReceivedInstance<'_>) -> T,
+) -> T {
+    // SAFETY: the caller's promise; what is borrowed from it ends with this function.
+    let (origin, remote_aet) = unsafe { host.instance_origin(instance) };
+    // SAFETY: as above.
+    let tags = || unsafe { host.instance_tags(instance) };
+    // SAFETY: as above.
+    let size = unsafe { host.instance_size(instance) };
+    call(&ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags })
 }
 
 /// After a filter that failed half-way: whose request this thread served last must not be what a later call finds.

@@ -11,7 +11,7 @@ use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, Request, RestRequest};
 use crate::resource::{Level, Located, Named};
-use crate::route::{names_only_patient_tags, tags};
+use crate::route::tags;
 
 /// `/{level}/{id}` and the relations below it.
 pub fn resource(
@@ -89,7 +89,7 @@ fn resource_with_pieces(
 /// Any tag of a patient but its own is read from some image of the patient, of whatever study.
 fn refuse_tags_of_images(call: &RestRequest<'_>) -> Result<(), HostError> {
     if call.request.path.trim_end_matches('/').ends_with("/patient")
-        && call.request.arguments.iter().any(|(name, value)| wants_tags(name) && !names_only_patient_tags(value))
+        && call.request.arguments.iter().any(|(name, value)| wants_tags(name) && !tags::names_only_patient_tags(value))
     {
         log::info!("tags of a patient's images are refused to somebody who does not hold all labels");
         return Err(HostError::FORBIDDEN);

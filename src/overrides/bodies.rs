@@ -142,12 +142,9 @@ fn bulk_delete(asked: &Asked<'_>) -> Result<Reply, HostError> {
             ids.push(id);
         }
     }
-    asked.act(names)?;
+    asked.act(&names)?;
     let ids = [("Resources".to_owned(), json!(ids))].into_iter().collect();
-    let answer = asked.send(&ids);
-    // Also after a failure: it may have been one half way.
-    asked.context.gate.resources.labels_changed();
-    answer.map(|_| core_call::empty())
+    asked.send_change(&ids).map(|_| core_call::empty())
 }
 
 fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
@@ -256,7 +253,8 @@ impl Asked<'_> {
             }
             located.extend(found);
         }
-        // All that is named may take seconds to look up: what a patient has by then is handled too.
+        // All that is named may take seconds to look up. The core handles a patient with the studies that came meanwhile,
+        // so they are checked too.
         for patient in patients {
             actors.retain(|identity| self.may_touch(identity, std::slice::from_ref(patient)));
         }
@@ -267,8 +265,8 @@ impl Asked<'_> {
     }
 
     /// As [`Self::find_actor`], for a request that changes something.
-    fn act(&self, names: Vec<Named<'_>>) -> Result<Actor<'_>, HostError> {
-        let (touched, identity) = self.find_actor(&names, false)?;
+    fn act(&self, names: &[Named<'_>]) -> Result<Actor<'_>, HostError> {
+        let (touched, identity) = self.find_actor(names, false)?;
         Ok(Actor { identity, touched })
     }
 
@@ -297,6 +295,20 @@ impl Asked<'_> {
     fn send(&self, body: &Map<String, Value>) -> Result<Vec<u8>, HostError> {
         let body = serde_json::to_vec(body).map_err(|_| HostError::PLUGIN)?;
         self.context.host.post(&core_call::uri(&self.call.request, self.context.host.version()), &body)
+    }
+
+    /// The same for a body that changes studies: what is known of their labels counts no more.
+    fn send_change(&self, body: &Map<String, Value>) -> Result<Vec<u8>, HostError> {
+        let answer = self.send(body);
+        // Also after a failure: the core may have got half way.
+        self.context.gate.resources.labels_changed();
+        answer
+    }
+
+    /// The core's answer as it is; a job or query in it is the actor's from now on.
+    fn answer(&self, actor: &Identity, answer: Vec<u8>) -> Reply {
+        self.claim(&answer, actor);
+        if answer.is_empty() { core_call::empty() } else { core_call::json(answer) }
     }
 
     /// Remembers whose the job or query in the core's answer is. Gives the job.

@@ -74,7 +74,7 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>, now: UnixTime) -> R
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {
-    // Whoever asks: the core would end the server.
+    // Refused to everybody: reading it, the core would run out of stack, and that ends the server.
     if crate::json::is_too_deep_for_the_core(call.body) {
         return Err(HostError::BAD_REQUEST);
     }
@@ -87,27 +87,21 @@ fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Resul
     if let Some(route) = bodies::route(&call.request) {
         return bodies::handle(context, call, scope, &route);
     }
+    match path {
+        "/tools/find" => return search::find(context, call, scope),
+        "/tools/count-resources" => return search::count(context, call, scope),
+        "/tools/labels" => return answers::labels(context, call, scope),
+        "/tools/lookup" => return answers::lookup(context, call, scope),
+        "/tools/create-dicom" => return create_dicom::create(context, call, scope),
+        _ => {}
+    }
     let mut segments = path.split('/').skip(1);
-    let (first, second, third, fourth) = (segments.next(), segments.next(), segments.next(), segments.next());
-    match (first, second, third) {
-        (Some("tools"), Some("find"), None) => search::find(context, call, scope),
-        (Some("tools"), Some("count-resources"), None) => search::count(context, call, scope),
-        (Some("tools"), Some("labels"), None) => answers::labels(context, call, scope),
-        (Some("tools"), Some("lookup"), None) => answers::lookup(context, call, scope),
-        (Some("tools"), Some("create-dicom"), None) => create_dicom::create(context, call, scope),
-        (Some(level), Some(id), None) if call.request.method == Method::Delete => match level_of(level) {
-            Some(level) => answers::delete(context, call, scope, level, id),
-            None => Err(HostError::UNKNOWN_RESOURCE),
-        },
-        (Some(level), Some(id), Some("labels")) => match level_of(level) {
-            Some(level) => answers::resource_labels(context, call, scope, (level, id), fourth),
-            None => Err(HostError::UNKNOWN_RESOURCE),
-        },
-        (Some(level), Some(id), _) => match level_of(level) {
-            Some(level) => answers::resource(context, call, scope, level, id),
-            None => Err(HostError::UNKNOWN_RESOURCE),
-        },
-        _ => Err(HostError::UNKNOWN_RESOURCE),
+    let (level, id) = (segments.next().and_then(level_of), segments.next());
+    let (Some(level), Some(id)) = (level, id) else { return Err(HostError::UNKNOWN_RESOURCE) };
+    match segments.next() {
+        None if call.request.method == Method::Delete => answers::delete(context, call, scope, level, id),
+        Some("labels") => answers::resource_labels(context, call, scope, (level, id), segments.next()),
+        _ => answers::resource(context, call, scope, level, id),
     }
 }
 

@@ -159,7 +159,7 @@ impl Search<'_> {
         }
         let mut found = found_by(self.context, &Value::Object(body))?;
         found.retain(|study| is_one_of(study, |id| *id == *self.study.study.id));
-        self.finish(Level::Study, &mut found, |study| self.count_study(study))?;
+        self.finish(Level::Study, &mut found, |_study| self.count_study())?;
         Ok(found)
     }
 
@@ -256,15 +256,15 @@ impl Search<'_> {
     /// A tag as the query wants tags to be written.
     fn written(&self, name: &str, value: &str) -> (String, Value) {
         let is_set = |member: &str| self.body.get(member) == Some(&Value::Bool(true));
-        let number = tags::number(name);
+        let number = tags::number_of_computed(name);
         match (is_set("Short"), is_set("Full")) {
-            (true, _) => (number.to_owned(), json!(value)),
-            (_, true) => (number.to_owned(), json!({"Name": name, "Type": "String", "Value": value})),
+            (true, _) => (number, json!(value)),
+            (_, true) => (number, json!({"Name": name, "Type": "String", "Value": value})),
             _ => (name.to_owned(), json!(value)),
         }
     }
 
-    fn count_study(&self, _study: &str) -> Result<Vec<(&'static str, String)>, HostError> {
+    fn count_study(&self) -> Result<Vec<(&'static str, String)>, HostError> {
         let (mut modalities, mut instances) = (std::collections::BTreeSet::new(), 0);
         let all = self.pieces.series_of(&self.study.study.id);
         for (id, series) in &all {

@@ -11,7 +11,7 @@ use crate::json::Unique;
 use crate::log_text::shorten;
 use crate::policy::rights::Labels;
 use crate::resource::Level;
-use crate::route::{is_orthanc_id, is_uid, names_only_patient_tags, names_sibling_count, tags};
+use crate::route::{is_orthanc_id, is_uid, tags};
 
 /// Members of a query that Orthanc 1.12.7 and 1.13.0 know. One that we do not know could widen a search.
 const MEMBERS: [&str; 17] = [
@@ -210,8 +210,8 @@ impl Query {
         }
         let compared = self.body.get("Query").and_then(Value::as_object).into_iter().flat_map(Map::keys);
         let wanted = self.body.get("RequestedTags").and_then(Value::as_array).into_iter().flatten();
-        let mut tags = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
-        if tags.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && names_only_patient_tags(tag))) {
+        let mut said = compared.map(|tag| Some(tag.as_str())).chain(wanted.map(Value::as_str));
+        if said.all(|tag| tag.is_some_and(|tag| !tag.is_empty() && tags::names_only_patient_tags(tag))) {
             return Ok(());
         }
         log::info!(
@@ -227,7 +227,7 @@ impl Query {
         if wanted.iter().filter_map(Value::as_str).any(tags::is_oddly_written) {
             return Err(HostError::BAD_REQUEST);
         }
-        Ok(wanted.iter().any(|tag| tag.as_str().is_none_or(names_sibling_count)))
+        Ok(wanted.iter().any(|tag| tag.as_str().is_none_or(tags::names_sibling_count)))
     }
 
     /// What the query says of the studies themselves, as a query for studies: whatever is found lies in one of them. It

@@ -35,7 +35,7 @@ pub struct LinkScope {
 }
 
 /// What the holder of a link may bring in, and how much of it in the link's whole life.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkUploads {
     /// Into which studies.
     pub into: UploadTarget,
@@ -54,14 +54,8 @@ pub enum UploadTarget {
     Annotated,
 }
 
-impl Default for UploadTarget {
-    fn default() -> Self {
-        Self::New(Vec::new())
-    }
-}
-
 impl LinkUploads {
-    /// Whether what is brought in this way may be looked at at all.
+    /// Whether images may come from the link's holder in this way; each of them is then decided by itself.
     const fn takes(&self, way: UploadWay) -> bool {
         match (&self.into, way) {
             (_, UploadWay::Made) | (UploadTarget::New(_), UploadWay::IntoStudy) => false,
@@ -104,8 +98,8 @@ pub struct Facts<'a> {
 pub enum Reach {
     /// All of it.
     Whole,
-    /// No more than what may be seen in it: it is on the way to something below that is named too, or the answer is
-    /// taken from what may be seen. For whoever sees whole studies that is the same.
+    /// Only what its holder may see in it: it is on the way to something below that is named too, or the answer is taken
+    /// from what they may see. To a user, who sees a study wholly or not at all, that is the same as all of it.
     Part {
         /// Whether the holder's link opens something in it.
         linked: bool,
@@ -173,7 +167,7 @@ pub enum Refusal {
     /// Whoever made the link may not make it any more.
     #[error("the maker of the link has lost the permission to make it")]
     MakerLostPermission,
-    /// A link reads, and nothing else; what more it may do is not this.
+    /// A link reads, or does the one thing more that it was made for; this is neither.
     #[error("a share link only reads, or does what it was made for")]
     LinkOnlyReads,
     /// The link was made without them.
@@ -285,15 +279,16 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
         return Ok(());
     }
     if let Some(link) = holder.link {
-        let makers = |rights: &Rights| link.maker_needs.iter().any(|permission| rights.holds(permission));
-        if !link.maker.as_ref().is_none_or(makers) {
+        let holds_one = |maker: &Rights, of: &[&str]| of.iter().any(|permission| maker.holds(permission));
+        // Old links have no record of their maker. Where they are accepted they read, and bring nothing in.
+        if link.maker.as_ref().is_some_and(|maker| !holds_one(maker, link.maker_needs)) {
             return Err(Refusal::MakerLostPermission);
         }
         if let Demand::Upload(way) = demand {
             let uploads = link.uploads.as_ref().filter(|uploads| method == Method::Post && uploads.takes(*way));
             let uploads = uploads.ok_or(Refusal::LinkOnlyReads)?;
-            let makers = |rights: &Rights| ANNOTATING.iter().any(|permission| rights.holds(permission));
-            let may = uploads.into != UploadTarget::Annotated || link.maker.as_ref().is_some_and(makers);
+            let maker_may = || link.maker.as_ref().is_some_and(|maker| holds_one(maker, &ANNOTATING));
+            let may = uploads.into != UploadTarget::Annotated || maker_may();
             return if may { Ok(()) } else { Err(Refusal::MakerLostPermission) };
         }
         if method != Method::Get && !matches!(demand, Demand::Search(_) | Demand::Own) {

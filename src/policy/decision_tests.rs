@@ -287,7 +287,8 @@ fn ask(world: &World) -> Decision {
         download: true,
         uploads: link.annotates.map(|annotates| LinkUploads {
             into: if annotates { UploadTarget::Annotated } else { UploadTarget::New(Vec::new()) },
-            ..LinkUploads::default()
+            most_instances: None,
+            most_bytes: None,
         }),
     });
     let labels: Vec<BTreeSet<String>> =

@@ -157,9 +157,9 @@ pub struct Access<'a> {
     pub handling: Handling,
     /// The resources that path and arguments name.
     pub named: Vec<Named<'a>>,
-    /// So many of the first of them are touched in part only: on the way to something below that is named as well, or
-    /// answered from what may be seen in them.
-    pub passed: usize,
+    /// How many of them, from the front, are touched in part only: they are on the way to something below that is named
+    /// as well, or the answer is taken from what the asker may see in them.
+    pub in_part: usize,
     /// The label that the path names.
     pub label: Option<&'a str>,
     /// The job or query that the path names.
@@ -168,7 +168,7 @@ pub struct Access<'a> {
 
 impl Access<'_> {
     const fn unknown(template: &'static str) -> Self {
-        Self { template, handling: Handling::Unknown, named: Vec::new(), passed: 0, label: None, owned: None }
+        Self { template, handling: Handling::Unknown, named: Vec::new(), in_part: 0, label: None, owned: None }
     }
 }
 
@@ -284,27 +284,27 @@ impl RouteModel {
                 (Placeholder::Orthanc(_) | Placeholder::Uid(_), _) => named.push(Named::Malformed),
             }
         }
-        let mut passed = 0;
+        let mut in_part = 0;
         match entry.route.limited {
             Handling::Identifiers(argument) => identifiers(argument, arguments, &mut named),
-            Handling::WadoUri => passed = wado_uri(arguments, &mut named),
+            Handling::WadoUri => in_part = wado_uri(arguments, &mut named),
             Handling::Search => {
                 searched(arguments, &mut named);
-                passed = named.len();
+                in_part = named.len();
             }
-            Handling::Parts => passed = named.len(),
-            // The UIDs of a path of DICOMweb lead to the last of them.
+            Handling::Parts => in_part = named.len(),
+            // Of the UIDs in a DICOMweb path the last one is what is asked for; the others lead to it.
             Handling::Named
                 if entry.placeholders.iter().any(|placeholder| matches!(placeholder, Placeholder::Uid(_))) =>
             {
-                passed = named.len().saturating_sub(1);
+                in_part = named.len().saturating_sub(1);
             }
             _ => {}
         }
         if asks_for_sibling_counts(arguments) {
             named.push(Named::Malformed);
         }
-        Access { template: entry.route.path, handling: entry.route.limited, named, passed, label, owned }
+        Access { template: entry.route.path, handling: entry.route.limited, named, in_part, label, owned }
     }
 }
 
@@ -400,7 +400,7 @@ fn identifiers<'a>(argument: &str, arguments: &[(&'a str, &'a str)], named: &mut
     }
 }
 
-/// What is answered is the object; how many come before it.
+/// Reads the UIDs from the study down to the object, which is what is answered. Says how many come before it.
 fn wado_uri<'a>(arguments: &[(&'a str, &'a str)], named: &mut Vec<Named<'a>>) -> usize {
     let levels = [("studyUID", Level::Study), ("seriesUID", Level::Series), ("objectUID", Level::Instance)];
     let mut before = 0;
@@ -437,46 +437,7 @@ fn asks_for_sibling_counts(arguments: &[(&str, &str)]) -> bool {
     arguments.iter().any(|(name, value)| {
         let wanted_tags = ["requestedTags", "requested-tags", "includefield"];
         let names_tags = wanted_tags.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
-        names_sibling_count(name) || (names_tags && names_sibling_count(value))
-    })
-}
-
-/// Whether a list of tags, by keyword or number, holds one that counts a patient's siblings: (0020,1200), (0020,1202)
-/// or (0020,1204). Says yes too often rather than too rarely.
-#[must_use]
-pub fn names_sibling_count(tags: &str) -> bool {
-    const KEYWORD: &[u8] = b"NumberOfPatientRelated";
-    if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
-        return true;
-    }
-    // DCMTK reads the two numbers as C does: `20,1200` and `0x20, 0x1200` too.
-    let numbers: Vec<&str> = tags
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .filter(|number| !number.is_empty())
-        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
-        .map(|number| number.trim_start_matches('0'))
-        .collect();
-    let follows = |pair: &[&str]| matches!(pair, ["20", element] if ["1200", "1202", "1204"].iter().any(|count| element.starts_with(count)));
-    if numbers.windows(2).any(follows) {
-        return true;
-    }
-    // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.
-    let mut last = u32::MAX;
-    tags.chars().filter_map(|letter| letter.to_digit(16)).any(|digit| {
-        last = (last << 4) | digit;
-        matches!(last, 0x0020_1200 | 0x0020_1202 | 0x0020_1204)
-    })
-}
-
-/// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient
-/// is read from some image of the patient, of whatever study.
-#[must_use]
-pub fn names_only_patient_tags(list: &str) -> bool {
-    const KEYWORDS: [&str; 5] = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs"];
-    const NUMBERS: [&str; 5] = ["00100010", "00100020", "00100030", "00100040", "00101000"];
-    list.split(';').map(str::trim).all(|tag| {
-        let number = tags::digits(tag);
-        tag.is_empty() || KEYWORDS.contains(&tag) || number.is_some_and(|number| NUMBERS.contains(&number.as_str()))
+        tags::names_sibling_count(name) || (names_tags && tags::names_sibling_count(value))
     })
 }
 

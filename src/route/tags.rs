@@ -84,7 +84,7 @@ pub fn is_oddly_written(tag: &str) -> bool {
 }
 
 /// The eight digits of a number that is written as Orthanc writes it, or with a dash, or with nothing between.
-pub(super) fn digits(tag: &str) -> Option<String> {
+fn digits(tag: &str) -> Option<String> {
     let digits = match tag.split_once([',', '-']) {
         Some((group, element)) if group.len() == 4 => [group, element].concat(),
         Some(_) => return None,
@@ -116,7 +116,7 @@ pub fn computed(tag: &str) -> Option<&'static str> {
 #[must_use]
 pub fn is_computed(tag: &str) -> bool {
     let is_keyword = |(keyword, _): &(&str, &str)| tag.to_ascii_lowercase().contains(&keyword.to_ascii_lowercase());
-    if is_oddly_written(tag) || COMPUTED.iter().any(is_keyword) || super::names_sibling_count(tag) {
+    if is_oddly_written(tag) || COMPUTED.iter().any(is_keyword) || names_sibling_count(tag) {
         return true;
     }
     let digits: String = tag
@@ -134,9 +134,48 @@ pub fn is_count_of_series(tag: &str) -> bool {
     computed(tag) == Some(INSTANCES_IN_SERIES)
 }
 
+/// Whether a list of tags, by keyword or number, holds one that counts a patient's siblings: (0020,1200), (0020,1202)
+/// or (0020,1204). Says yes too often rather than too rarely.
+#[must_use]
+pub fn names_sibling_count(tags: &str) -> bool {
+    const KEYWORD: &[u8] = b"NumberOfPatientRelated";
+    if tags.as_bytes().windows(KEYWORD.len()).any(|window| window.eq_ignore_ascii_case(KEYWORD)) {
+        return true;
+    }
+    // DCMTK reads the two numbers as C does: `20,1200` and `0x20, 0x1200` too.
+    let numbers: Vec<&str> = tags
+        .split(|letter: char| !letter.is_ascii_alphanumeric())
+        .filter(|number| !number.is_empty())
+        .map(|number| number.strip_prefix("0x").or(number.strip_prefix("0X")).unwrap_or(number))
+        .map(|number| number.trim_start_matches('0'))
+        .collect();
+    let follows = |pair: &[&str]| matches!(pair, ["20", element] if ["1200", "1202", "1204"].iter().any(|count| element.starts_with(count)));
+    if numbers.windows(2).any(follows) {
+        return true;
+    }
+    // The last eight hexadecimal digits, whatever stands between them: `0020,1200`, `0020-1200` and `00201200` are one.
+    let mut last = u32::MAX;
+    tags.chars().filter_map(|letter| letter.to_digit(16)).any(|digit| {
+        last = (last << 4) | digit;
+        matches!(last, 0x0020_1200 | 0x0020_1202 | 0x0020_1204)
+    })
+}
+
+/// Whether a list of tags, separated by semicolons, names only tags of the patient itself. Any other tag of a patient
+/// is read from some image of the patient, of whatever study.
+#[must_use]
+pub fn names_only_patient_tags(list: &str) -> bool {
+    const KEYWORDS: [&str; 5] = ["PatientName", "PatientID", "PatientBirthDate", "PatientSex", "OtherPatientIDs"];
+    const NUMBERS: [&str; 5] = ["00100010", "00100020", "00100030", "00100040", "00101000"];
+    list.split(';').map(str::trim).all(|tag| {
+        let number = digits(tag);
+        tag.is_empty() || KEYWORDS.contains(&tag) || number.is_some_and(|number| NUMBERS.contains(&number.as_str()))
+    })
+}
+
 /// The number of a counted tag as Orthanc writes it: `0008,0061`.
 #[must_use]
-pub fn number(keyword: &str) -> String {
+pub fn number_of_computed(keyword: &str) -> String {
     find(&COMPUTED, keyword).map(|(_, number)| with_comma(number)).unwrap_or_default()
 }
 
@@ -206,7 +245,7 @@ mod tests {
             assert!(!is_of_study(tag) && !is_of_series(tag), "{tag}");
         }
         assert_eq!(
-            (computed("0008-0061"), number(MODALITIES_IN_STUDY).as_str()),
+            (computed("0008-0061"), number_of_computed(MODALITIES_IN_STUDY).as_str()),
             (Some(MODALITIES_IN_STUDY), "0008,0061")
         );
         assert_eq!(number_of("StudyInstanceUID").as_deref(), Some(STUDY_UID));

@@ -394,9 +394,9 @@ proptest::proptest! {
 #[test]
 fn only_what_is_on_the_way_may_be_seen_in_part() {
     let model = model();
-    let passed = |path: &str, arguments: &[(&str, &str)]| {
+    let in_part = |path: &str, arguments: &[(&str, &str)]| {
         let access = model.classify(Get, path, arguments);
-        (access.passed, access.named.len())
+        (access.in_part, access.named.len())
     };
     let series = "/dicom-web/studies/1.2/series/1.3";
     for (path, expected) in [
@@ -412,12 +412,12 @@ fn only_what_is_on_the_way_may_be_seen_in_part() {
         (format!("/studies/{ID}/patient"), (0, 1)),
         (format!("/patients/{ID}"), (0, 1)),
     ] {
-        assert_eq!(passed(&path, &[]), expected, "{path}");
+        assert_eq!(in_part(&path, &[]), expected, "{path}");
     }
     let both = format!("{ID},{OTHER}");
-    assert_eq!(passed("/tools/create-archive", &[("resources", &both)]), (0, 2));
+    assert_eq!(in_part("/tools/create-archive", &[("resources", &both)]), (0, 2));
     let objects = [("objectUID", "1.4"), ("studyUID", "1.2"), ("seriesUID", "1.3"), ("objectuid", "1.5")];
-    assert_eq!(passed("/wado", &objects), (2, 4));
+    assert_eq!(in_part("/wado", &objects), (2, 4));
     assert_eq!(model.classify(Get, "/wado", &objects).named.get(2), Some(&Named::Uid(Level::Instance, "1.4".into())));
 }
 

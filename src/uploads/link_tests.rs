@@ -254,7 +254,7 @@ fn inbox(id: &str) -> Vec<Arc<Identity>> {
 fn annotating(id: &str) -> Vec<Arc<Identity>> {
     let study = ct("1.1", "1.1.1", "1.1.1.1").identifiers().study;
     let resource = LinkedResource { level: Level::Study, orthanc_id: Some(study), dicom_uid: Some("1.1".to_owned()) };
-    link(id, LinkUploads { into: UploadTarget::Annotated, ..LinkUploads::default() }, vec![resource])
+    link(id, LinkUploads { into: UploadTarget::Annotated, most_instances: None, most_bytes: None }, vec![resource])
 }
 
 fn user(labels: &[&str]) -> Vec<Arc<Identity>> {

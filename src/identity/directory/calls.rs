@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use super::{Account, DirectoryError, Fact, Nobody, Question};
+use super::{Account, DirectoryError, Fact, Nobody, Question, is_keycloaks_own};
 use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::{AdminApi, Provider};
@@ -28,8 +28,6 @@ const MAX_ANSWER: usize = 1024 * 1024;
 const RESERVE: i64 = 15;
 /// Users that are looked at for one key. Keycloak may find others than asked for; so many are a mistake.
 const MOST_USERS: usize = 20;
-/// Roles that Keycloak has for itself.
-const KEYCLOAKS_OWN: [&str; 2] = ["offline_access", "uma_authorization"];
 
 /// Keycloak answers 400 to a path in which something is encoded that need not be (RFC 3986, 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -171,10 +169,7 @@ impl Calls {
 
     /// Realm roles by our names, as the roles in tokens are.
     fn ours(&self, roles: Vec<Role>) -> Vec<String> {
-        let theirs = roles.into_iter().filter(|role| {
-            let own = KEYCLOAKS_OWN.contains(&role.name.as_str()) || role.name.starts_with("default-roles-");
-            !role.client_role && !own
-        });
+        let theirs = roles.into_iter().filter(|role| !role.client_role && !is_keycloaks_own(&role.name));
         let mut ours: Vec<String> = match &self.roles_map {
             None => theirs.map(|role| role.name).collect(),
             Some(map) => theirs.filter_map(|role| map.get(&role.name)).flatten().cloned().collect(),

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hashlink::LruCache;
@@ -14,6 +13,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::{DirectoryError, Fact, Nobody};
 use crate::clock::{UnixTime, monotonic};
+use crate::seats::Seats;
 
 /// How long a good answer counts, and from when on it is asked for again; in seconds.
 const GOOD: i64 = 30;
@@ -32,6 +32,7 @@ const MOST_WAITING: usize = 16;
 const BUCKET: i64 = 20;
 const REFILL: i64 = 2;
 
+/// A question, by its hash.
 type Place = [u8; 32];
 type Answer = Result<Fact, DirectoryError>;
 
@@ -71,7 +72,7 @@ pub(super) struct Memory(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    waiting: AtomicUsize,
+    waiting: Seats,
 }
 
 impl Default for Memory {
@@ -85,7 +86,7 @@ impl Default for Memory {
                 bucket: BUCKET,
                 filled: UnixTime(0),
             }),
-            waiting: AtomicUsize::new(0),
+            waiting: Seats::new(MOST_WAITING),
         }))
     }
 }
@@ -141,15 +142,11 @@ impl Memory {
 
     /// Waits for an answer, unless too many do.
     pub(super) fn wait(&self, landing: &Landing, patience: Duration) -> Answer {
-        if self.0.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(DirectoryError::Busy);
-        }
+        let _seat = Seats::take(&self.0.waiting).ok_or(DirectoryError::Busy)?;
         let until = monotonic() + patience;
         let mut answer = landing.answer.lock();
         while answer.is_none() && !landing.landed.wait_until(&mut answer, until).timed_out() {}
         let answer = answer.clone();
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
         answer.unwrap_or_else(|| Err(DirectoryError::Unreachable("no answer in time".to_owned())))
     }
 }

@@ -119,7 +119,7 @@ fn many_wait_for_one_answer_and_a_lost_flight_holds_up_nobody() {
             std::thread::spawn(move || name(memory.wait(&landing, A_WHILE)))
         })
         .collect();
-    while memory.0.waiting.load(Ordering::SeqCst) < MOST_WAITING {
+    while memory.0.waiting.taken() < MOST_WAITING {
         std::thread::yield_now();
     }
     let Next::Wait(landing) = memory.next(place(1), true, NOW) else { panic!() };

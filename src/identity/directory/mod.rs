@@ -46,6 +46,13 @@ pub struct Account {
     pub was_ended: bool,
 }
 
+/// Whether a realm role is one that Keycloak gives to everybody for purposes of its own (`default-roles-{realm}` and what
+/// that holds in a new realm).
+#[must_use]
+pub fn is_keycloaks_own(role: &str) -> bool {
+    matches!(role, "offline_access" | "uma_authorization") || role.starts_with("default-roles-")
+}
+
 /// Why nobody is behind a key or identifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Nobody {
@@ -79,9 +86,29 @@ pub enum DirectoryError {
 
 /// What is asked.
 enum Question {
+    /// Whose an API key is.
     Key(Secret),
+    /// Whether somebody is there, by `sub`, and with which roles.
     Person(String),
+    /// Which roles the realm has.
     Roles,
+}
+
+impl Question {
+    /// What the answer is remembered by: a SHA-256, so that no key is kept.
+    fn hash(&self) -> [u8; 32] {
+        let (kind, what) = match self {
+            Self::Key(key) => ("key", key.expose()),
+            Self::Person(subject) => ("person", subject.as_str()),
+            Self::Roles => ("roles", ""),
+        };
+        sha256(&Zeroizing::new(format!("{kind} {what}")))
+    }
+
+    /// Whether anybody can make such questions up, as many as they like.
+    const fn is_guessable(&self) -> bool {
+        matches!(self, Self::Key(_))
+    }
 }
 
 /// What Keycloak has answered.
@@ -155,11 +182,10 @@ impl Directories {
     /// Nobody's, or not known now.
     pub fn key(&self, text: &str, now: UnixTime) -> Result<(Person, Arc<Account>), DirectoryError> {
         for directory in self.0.iter().filter(|directory| directory.has_keys) {
-            let ask = || Question::Key(Secret::new(text.to_owned()));
-            match directory.account("key", text, ask, now) {
+            match directory.account(Question::Key(Secret::new(text.to_owned())), now) {
                 Err(DirectoryError::Nobody(Nobody::Unknown)) => {}
                 Err(error) => return Err(error),
-                // When the key was given out, nobody says.
+                // The key may be one of those that were ended: Keycloak does not say when it was given out.
                 Ok(account) if account.was_ended => return Err(Nobody::Ended.into()),
                 Ok(account) => {
                     let person = Person { issuer: directory.issuer.clone(), subject: account.subject.clone() };
@@ -174,8 +200,7 @@ impl Directories {
     #[must_use]
     pub fn person(&self, person: &Person, now: UnixTime) -> Option<Result<Arc<Account>, DirectoryError>> {
         let directory = self.of(person)?;
-        let ask = || Question::Person(person.subject.clone());
-        Some(directory.account("person", &person.subject, ask, now))
+        Some(directory.account(Question::Person(person.subject.clone()), now))
     }
 
     /// The roles that somebody was seen with, without those that Keycloak has taken away since; none for whoever is
@@ -202,7 +227,7 @@ impl Directories {
     pub fn roles(&self, now: UnixTime) -> Vec<String> {
         let mut all = Vec::new();
         for directory in &self.0 {
-            match directory.ask("roles", "", || Question::Roles, PATIENCE_FOR_A_LIST, now) {
+            match directory.ask(Question::Roles, PATIENCE_FOR_A_LIST, now) {
                 Ok(Fact::Roles(roles)) => all.extend(roles.iter().cloned()),
                 // Why not, `memory` or `calls` has said once.
                 Ok(Fact::Account(_)) | Err(_) => {}
@@ -217,9 +242,7 @@ impl Directories {
     /// known.
     pub fn look(&self, now: UnixTime) {
         for directory in &self.0 {
-            if let Next::Ask(flight) | Next::AnswerAndAsk(_, flight) =
-                directory.memory.next(place("roles", ""), false, now)
-            {
+            if let Next::Ask(flight) | Next::AnswerAndAsk(_, flight) = directory.next(&Question::Roles, now) {
                 directory.fly(Question::Roles, flight);
             }
         }
@@ -241,44 +264,35 @@ impl Directories {
 }
 
 impl Directory {
-    fn account(
-        &self,
-        kind: &str,
-        what: &str,
-        question: impl Fn() -> Question,
-        now: UnixTime,
-    ) -> Result<Arc<Account>, DirectoryError> {
-        match self.ask(kind, what, question, PATIENCE, now)? {
+    fn account(&self, question: Question, now: UnixTime) -> Result<Arc<Account>, DirectoryError> {
+        match self.ask(question, PATIENCE, now)? {
             Fact::Account(account) => Ok(account),
             Fact::Roles(_) => Err(Nobody::Unknown.into()),
         }
     }
 
-    fn ask(
-        &self,
-        kind: &str,
-        what: &str,
-        question: impl Fn() -> Question,
-        patience: Duration,
-        now: UnixTime,
-    ) -> Result<Fact, DirectoryError> {
-        let place = place(kind, what);
-        match self.memory.next(place, kind == "key", now) {
+    fn ask(&self, question: Question, patience: Duration, now: UnixTime) -> Result<Fact, DirectoryError> {
+        match self.next(&question, now) {
             Next::Answer(answer) => answer,
             Next::AnswerAndAsk(answer, flight) => {
-                self.fly(question(), flight);
+                self.fly(question, flight);
                 answer
             }
             Next::Ask(flight) => {
                 let landing = flight.landing();
-                self.fly(question(), flight);
+                self.fly(question, flight);
                 self.memory.wait(&landing, patience)
             }
             Next::Wait(landing) => self.memory.wait(&landing, patience),
         }
     }
 
-    /// Asks on the background thread. A flight that is dropped there, at the stop, lands as well.
+    fn next(&self, question: &Question, now: UnixTime) -> Next {
+        self.memory.next(question.hash(), question.is_guessable(), now)
+    }
+
+    /// Asks on the background thread. When that ends before the answer is there, the flight is dropped, and those who
+    /// wait for it are told.
     fn fly(&self, question: Question, mut flight: Flight) {
         let calls = Arc::clone(&self.calls);
         self.runtime.spawn(async move {
@@ -286,9 +300,4 @@ impl Directory {
             flight.land(answer, clock::now());
         });
     }
-}
-
-/// The SHA-256 of a question: no key is kept.
-fn place(kind: &str, what: &str) -> [u8; 32] {
-    sha256(&Zeroizing::new(format!("{kind} {what}")))
 }

@@ -20,7 +20,7 @@ use checks::Checks;
 use pin::Pins;
 use slots::Slots;
 
-use crate::bytes::{hex, sha256};
+use crate::bytes::{hex, random, sha256};
 use crate::clock::UnixTime;
 use crate::config::LocalUser;
 
@@ -47,15 +47,6 @@ pub enum LocalUsersError {
     /// No random bytes, or no memory.
     #[error("cannot hash the password: {0}")]
     Hashing(String),
-}
-
-/// A local account that gave its password.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LocalIdentity {
-    /// The user name.
-    pub name: String,
-    /// The roles of the account.
-    pub roles: Vec<String>,
 }
 
 /// Why a password was not accepted.
@@ -123,6 +114,12 @@ impl LocalUsers {
         self.users.is_empty()
     }
 
+    /// The roles of an account, as configured; `None`: there is no such user.
+    #[must_use]
+    pub fn roles(&self, user: &str) -> Option<&[String]> {
+        self.users.get(user).map(|account| account.roles.as_slice())
+    }
+
     /// What a password is told by from the one that comes after it, without telling anything of either: not even the
     /// salt is known to whoever reads it. `None`: there is no such user.
     #[must_use]
@@ -135,7 +132,7 @@ impl LocalUsers {
     ///
     /// # Errors
     /// Why it is not accepted; the last two did not look at the password.
-    pub fn check(&self, user: &str, password: &[u8], peer: &str, now: UnixTime) -> Result<LocalIdentity, LocalError> {
+    pub fn check(&self, user: &str, password: &[u8], peer: &str, now: UnixTime) -> Result<(), LocalError> {
         let Some(decoy) = &self.decoy else { return Err(LocalError::UnknownUser) };
         let account = self.users.get(user);
         let hash = account.map_or(decoy, |account| &account.hash);
@@ -144,7 +141,7 @@ impl LocalUsers {
             fits && account.is_some()
         })?;
         match account {
-            Some(account) if fits => Ok(LocalIdentity { name: user.to_owned(), roles: account.roles.clone() }),
+            Some(_) if fits => Ok(()),
             Some(_) => Err(LocalError::WrongPassword),
             None => Err(LocalError::UnknownUser),
         }
@@ -179,22 +176,16 @@ fn parse(text: &str) -> Result<PasswordHash, String> {
 }
 
 fn hash_with(params: Params, password: &[u8]) -> Result<PasswordHash, LocalUsersError> {
-    let salt = random::<16>()?;
+    let salt = random::<16>().map_err(hashing)?;
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_with_salt(password, &salt).map_err(hashing)
 }
 
 /// A hash of no password, at the same cost. It is made up, not computed: the start should not take memory for it.
 fn decoy_like(hash: &PasswordHash) -> Result<PasswordHash, LocalUsersError> {
     let mut decoy = hash.clone();
-    decoy.salt = Some(Salt::new(&random::<16>()?).map_err(hashing)?);
-    decoy.hash = Some(Output::new(&random::<32>()?).map_err(hashing)?);
+    decoy.salt = Some(Salt::new(&random::<16>().map_err(hashing)?).map_err(hashing)?);
+    decoy.hash = Some(Output::new(&random::<32>().map_err(hashing)?).map_err(hashing)?);
     Ok(decoy)
-}
-
-fn random<const N: usize>() -> Result<[u8; N], LocalUsersError> {
-    let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| LocalUsersError::Hashing("no random bytes".to_owned()))?;
-    Ok(bytes)
 }
 
 fn hashing(error: impl std::fmt::Display) -> LocalUsersError {

@@ -13,9 +13,11 @@ fn users() -> LocalUsers {
 }
 
 #[test]
-fn the_right_password_gives_name_and_roles() {
-    let expected = LocalIdentity { name: "doctor".to_owned(), roles: vec!["doctor-role".to_owned()] };
-    assert_eq!(users().check("doctor", b"secret", "192.0.2.1", NOW), Ok(expected));
+fn the_right_password_is_accepted_and_an_account_has_its_roles() {
+    let users = users();
+    assert_eq!(users.check("doctor", b"secret", "192.0.2.1", NOW), Ok(()));
+    assert_eq!(users.roles("doctor"), Some(["doctor-role".to_owned()].as_slice()));
+    assert_eq!(users.roles("Doctor"), None);
 }
 
 #[test]

@@ -2,12 +2,12 @@
 //!
 //! Knows nothing of keys: it counts, and wakes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::monotonic;
+use crate::seats::Seats;
 
 /// So many requests wait at a time; whoever comes beyond is answered at once. The server has 50 threads if nobody says
 /// otherwise.
@@ -22,11 +22,17 @@ struct Counts {
 }
 
 /// The attempts of one provider.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attempts {
     counts: Mutex<Counts>,
     news: Condvar,
-    waiting: AtomicUsize,
+    waiting: Seats,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { counts: Mutex::default(), news: Condvar::new(), waiting: Seats::new(MOST_WAITING) }
+    }
 }
 
 impl Attempts {
@@ -58,10 +64,7 @@ impl Attempts {
     /// Waits until the attempt that somebody asked for has ended or `is_there`. Says whether it is worth looking again:
     /// not if there is no such attempt, if too many wait already, or if the time is over.
     pub(super) fn wait(&self, patience: Duration, is_there: impl Fn() -> bool) -> bool {
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= MOST_WAITING {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return false;
-        }
+        let Some(_seat) = Seats::take(&self.waiting) else { return false };
         let until = monotonic() + patience;
         let mut counts = self.counts.lock();
         let mut found = is_there();
@@ -71,8 +74,6 @@ impl Attempts {
             }
             found = is_there() || counts.ended >= counts.wanted;
         }
-        drop(counts);
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
         found
     }
 }
@@ -80,7 +81,7 @@ impl Attempts {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
 

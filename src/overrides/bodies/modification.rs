@@ -40,14 +40,14 @@ fn members_of(change: Change, more: &[&'static str]) -> Vec<&'static str> {
 pub(super) fn bulk(asked: &Asked<'_>, change: Change) -> Result<Reply, HostError> {
     let more: &[&str] = if change == Change::Modify { &["Level", "Resources"] } else { &["Resources"] };
     let body = asked.body(&members_of(change, more))?;
-    let actor = asked.act(asked.resources(&body, "Resources")?)?;
+    let actor = asked.act(&asked.resources(&body, "Resources")?)?;
     submit(asked, &actor, change, body)
 }
 
 /// `/{level}/{id}/modify` and `/{level}/{id}/anonymize`.
 pub(super) fn one(asked: &Asked<'_>, change: Change, level: Level, id: &str) -> Result<Reply, HostError> {
     let body = asked.body(&members_of(change, &[]))?;
-    let actor = asked.act(vec![Named::Orthanc(level, id.into())])?;
+    let actor = asked.act(&[Named::Orthanc(level, id.into())])?;
     submit(asked, &actor, change, body)
 }
 
@@ -61,12 +61,7 @@ fn submit(
     identifiers.check_patients(asked, actor, change)?;
     identifiers.check_studies(asked, actor)?;
     body.insert("KeepLabels".to_owned(), Value::Bool(true));
-    let answer = asked.send(&body);
-    // Also after a failure: it may have been one half way.
-    asked.context.gate.resources.labels_changed();
-    let answer = answer?;
-    asked.claim(&answer, actor.identity);
-    Ok(core_call::json(answer))
+    Ok(asked.answer(actor.identity, asked.send_change(&body)?))
 }
 
 /// `/studies/{id}/merge`: the study of the path and everything in the body must be allowed. What is merged takes the
@@ -75,12 +70,8 @@ pub(super) fn merge(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
     let body = asked.body(&members(&[&JOB, &["KeepSource", "Resources"]]))?;
     let mut names = asked.resources(&body, "Resources")?;
     names.push(Named::Orthanc(Level::Study, study.into()));
-    let actor = asked.act(names)?;
-    let answer = asked.send(&body);
-    asked.context.gate.resources.labels_changed();
-    let answer = answer?;
-    asked.claim(&answer, actor.identity);
-    Ok(core_call::json(answer))
+    let actor = asked.act(&names)?;
+    Ok(asked.answer(actor.identity, asked.send_change(&body)?))
 }
 
 /// `/studies/{id}/split`: the new study gets the labels of the old one, which Orthanc does not do by itself.
@@ -93,16 +84,14 @@ pub(super) fn split(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
             names.extend(asked.resources_of(&body, member, level)?);
         }
     }
-    let actor = asked.act(names)?;
+    let actor = asked.act(&names)?;
     // The new study gets a new UID from the core, which lets nobody replace it; it may go to another patient.
     Identifiers::read(asked, &body, Paths::Unread)?.check_new_patients(asked, &actor)?;
     let host = asked.context.host;
     // Read now: the study is gone when everything in it was split off.
     let labels: Vec<String> =
         crate::json::from_slice(&host.get(&format!("/studies/{study}/labels"))?).map_err(|_| HostError::PLUGIN)?;
-    let answer = asked.send(&body);
-    asked.context.gate.resources.labels_changed();
-    let answer = answer?;
+    let answer = asked.send_change(&body)?;
     if let Some(job) = asked.claim(&answer, actor.identity) {
         asked.context.results.wait(host, &job, labels);
     } else {

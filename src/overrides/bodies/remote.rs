@@ -41,8 +41,8 @@ pub(super) fn store(asked: &Asked<'_>, members: &[&str]) -> Result<Reply, HostEr
         _ => return Err(HostError::BAD_REQUEST),
     };
     let body = asked.known(body, members)?;
-    let actor = asked.act(asked.resources(&body, "Resources")?)?;
-    answer(asked, actor.identity, asked.send(&body)?)
+    let actor = asked.act(&asked.resources(&body, "Resources")?)?;
+    Ok(asked.answer(actor.identity, asked.send(&body)?))
 }
 
 fn wrapped(resources: Value) -> Map<String, Value> {
@@ -52,18 +52,18 @@ fn wrapped(resources: Value) -> Map<String, Value> {
 /// `/modalities/{name}/query`: names nothing of this server; the query is the asker's.
 pub(super) fn ask(asked: &Asked<'_>, modality: &str) -> Result<Reply, HostError> {
     let body = asked.body(&["Level", "Normalize", "Query", "Timeout"])?;
-    let actor = asked.act(Vec::new())?;
+    let actor = asked.act(&[])?;
     if is_this_server(asked, modality)? {
         return Err(asked.refuse("the modality is this server itself, whose DICOM port knows no labels"));
     }
-    answer(asked, actor.identity, asked.send(&body)?)
+    Ok(asked.answer(actor.identity, asked.send(&body)?))
 }
 
 /// `/queries/{id}/answers/{index}/query-{level}`.
 pub(super) fn ask_further(asked: &Asked<'_>, query: &str) -> Result<Reply, HostError> {
     let identity = owner(asked, query)?;
     let body = asked.body(&["Query", "Timeout"])?;
-    answer(asked, identity, asked.send(&body)?)
+    Ok(asked.answer(identity, asked.send(&body)?))
 }
 
 /// `/queries/{id}/retrieve` and that of one answer.
@@ -94,7 +94,7 @@ pub(super) fn retrieve(asked: &Asked<'_>, query: &str, index: Option<&str>) -> R
     };
     check_answers(asked, identity, query, index)?;
     let sent = asked.context.host.post(&core_call::uri(&asked.call.request, asked.context.host.version()), &body)?;
-    answer(asked, identity, sent)
+    Ok(asked.answer(identity, sent))
 }
 
 /// What another system would send belongs to a study that is not here, or that is allowed.
@@ -142,9 +142,4 @@ fn owner<'a>(asked: &'a Asked<'_>, query: &str) -> Result<&'a Identity, HostErro
         Some(identity) => Ok(identity),
         None => Err(asked.refuse("the query is not their own")),
     }
-}
-
-fn answer(asked: &Asked<'_>, identity: &Identity, answer: Vec<u8>) -> Result<Reply, HostError> {
-    asked.claim(&answer, identity);
-    Ok(if answer.is_empty() { core_call::empty() } else { core_call::json(answer) })
 }
