@@ -117,18 +117,27 @@ pub(super) unsafe extern "C" fn rest(
     uri: *const c_char,
     request: *const sdk::gh_http_request,
 ) -> sdk::gh_error {
+    let awaited = guard(Callback::Awaited, || {
+        // SAFETY: the argument promise.
+        let awaited = was_awaited(unsafe { translate::text(uri) });
+        if let Some(running) = RUNNING.load().as_deref().filter(|_| awaited) {
+            // Nobody reads it; an error would be one in the server's log.
+            let nothing = Reply::json(b"null".to_vec());
+            // SAFETY: the output promise: this is its callback.
+            let _written = unsafe { answer::write(&running.host, output, nothing) };
+        }
+        awaited
+    });
+    if awaited == Some(true) {
+        return SUCCESS;
+    }
     let outcome = guard(Callback::Rest, || {
         let running = RUNNING.load_full().ok_or(HostError::FORBIDDEN)?;
-        // SAFETY: the argument promise.
-        let reply = if was_awaited(unsafe { translate::text(uri) }) {
-            // An error would be one in the server's log.
-            Reply::json(b"null".to_vec())
-        } else {
-            // SAFETY: the argument promise; the request ends with this closure.
-            match unsafe { translate::rest_request(uri, request) } {
-                Some(request) => running.callbacks.rest(&request),
-                None => Reply::HostError(HostError::FORBIDDEN),
-            }
+        // SAFETY: the argument promise; the request ends with this closure.
+        let request = unsafe { translate::rest_request(uri, request) };
+        let reply = match request {
+            Some(request) => running.callbacks.rest(&request),
+            None => Reply::HostError(HostError::FORBIDDEN),
         };
         // SAFETY: the output promise: this is its callback.
         unsafe { answer::write(&running.host, output, reply) }

@@ -20,6 +20,8 @@ pub(super) enum Callback {
     Received,
     Receive,
     Stored,
+    /// Not one of the server's: noticing that a call of ours came back to us.
+    Awaited,
     /// Not one of the server's: forgetting whose request a thread served, after another callback failed.
     Forget,
 }
@@ -37,6 +39,7 @@ impl Callback {
             Self::Received => "received",
             Self::Receive => "receive",
             Self::Stored => "stored",
+            Self::Awaited => "awaited",
             Self::Forget => "forget",
         }
     }
