@@ -76,6 +76,8 @@ impl World {
         let mut shares = crate::site::shares();
         shares["ViewerOrigins"] = json!([VIEWER_ORIGIN]);
         shares["ViewerTokenValidity"] = json!(3_600);
+        // What somebody may delete is put back, and has to be under attack by links as before.
+        shares["EndWithStudy"] = json!(false);
         let site = plan
             .env("GATEHOUSE_UNGUARDED", &unguarded.to_string_lossy())
             .roles(all_roles())
