@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::tokens::studies_today;
 use super::{Answer, ApiError, Call};
 use crate::browser;
-use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Source};
 use crate::host::Method;
 use crate::identity::local::LocalError;
-use crate::identity::{Identity, IdentityKind, Opened, Rejection};
+use crate::identity::{Identity, IdentityKind, LinkFault, Opened, Rejection};
 use crate::log_text::shorten;
 use crate::login::{LINKS, ReturnPath};
 use crate::pages::{self, Field, Form, Language, Link, Page, Text};
@@ -238,18 +237,22 @@ fn unavailable(call: &Call<'_>, record: &ShareRecord) -> Reply {
 
 /// For a link that is not in force.
 fn closed(call: &Call<'_>, record: &ShareRecord, rejection: &Rejection) -> Reply {
-    let why = why_not(record, rejection, call.now);
-    match (why, record.not_before) {
-        (Text::LinkNotYet, Some(start)) => {
-            not_opened(call, record, format_args!("it is not valid before {}", date::format(start)));
+    let problem = match rejection {
+        Rejection::Link(LinkFault::NotYet { begins }) => {
+            not_opened(call, record, format_args!("it is not valid before {}", date::format(*begins)));
             let language = language(call);
-            let problem = why.in_language(language).replace("{}", &date::in_words(start));
-            return sorry_that(call, why, language, &problem);
+            let problem = Text::LinkNotYet.in_language(language).replace("{}", &date::in_words(*begins));
+            return sorry_that(call, Text::LinkNotYet, language, &problem);
         }
-        (Text::LinkRevoked, _) => not_opened(call, record, "it was revoked"),
-        _ => not_opened(call, record, rejection),
-    }
-    sorry(call, why)
+        Rejection::Link(fault @ LinkFault::Revoked) => {
+            not_opened(call, record, fault);
+            return sorry(call, Text::LinkRevoked);
+        }
+        Rejection::Expired => Text::LinkExpired,
+        _ => Text::LinkUnavailable,
+    };
+    not_opened(call, record, rejection);
+    sorry(call, problem)
 }
 
 fn sorry(call: &Call<'_>, problem: Text) -> Reply {
@@ -264,15 +267,6 @@ fn sorry_that(call: &Call<'_>, problem: Text, language: Language, sentence: &str
         page.links.push(Link { href: "../logout", text: Text::SignOut.in_language(language) });
     }
     page.reply(&[])
-}
-
-fn why_not(record: &ShareRecord, rejection: &Rejection, now: UnixTime) -> Text {
-    match rejection {
-        _ if record.revoked_at.is_some() => Text::LinkRevoked,
-        Rejection::Expired => Text::LinkExpired,
-        _ if record.not_before.is_some_and(|start| now < start) => Text::LinkNotYet,
-        _ => Text::LinkUnavailable,
-    }
 }
 
 #[cfg(test)]
