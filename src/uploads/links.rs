@@ -94,8 +94,7 @@ impl Uploads {
         if let UploadTarget::New(labels) = &holder.uploads.into
             && studies.is_empty()
         {
-            let gone = before.filter(|claim| claim.study.is_some());
-            let new = NewStudy { found: &found, labels, gone };
+            let new = NewStudy { found: &found, labels, before };
             self.claim_for_link(resources, &new, holder, now)?;
         }
         // A claim that was made for nothing ends by itself: another instance may already rely on it.
@@ -133,18 +132,13 @@ impl Uploads {
         holder: &Holder<'_>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let NewStudy { found, labels, gone } = new;
+        let NewStudy { found, labels, before } = new;
         let own = Person::link(holder.link);
-        match self.claims.claim(&found.study_uid, &own, labels, gone.as_ref(), now)? {
+        let is_there = || Ok::<_, Refusal>(!resources.studies_now(&found.study_uid)?.is_empty());
+        match self.claims.claim_absent(&found.study_uid, &own, labels, before.as_ref(), now, is_there)? {
+            Claimed::Now | Claimed::Before => {}
             Claimed::ByAnother => return Err(Refusal::Claimed),
-            Claimed::Before => {}
-            Claimed::Now => {
-                // Somebody who needs no claim may have created it since it was looked for.
-                if !resources.studies_now(&found.study_uid)?.is_empty() {
-                    self.claims.release(&found.study_uid)?;
-                    return Err(Refusal::HereAlready);
-                }
-            }
+            Claimed::TooLate => return Err(Refusal::HereAlready),
         }
         // Two instances of one study, of two patients, that come at once would otherwise be two studies.
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::HereAlready) }
@@ -176,8 +170,8 @@ impl Uploads {
 struct NewStudy<'a> {
     found: &'a Identifiers,
     labels: &'a [String],
-    /// A claim on an earlier one of this UID.
-    gone: Option<CreatedStudy>,
+    /// The claim on its UID before it was looked for.
+    before: Option<CreatedStudy>,
 }
 
 /// A link, as far as uploads need to know.
