@@ -61,6 +61,7 @@ pub mod top_level;
 #[cfg(feature = "fault-injection")]
 mod unguarded;
 pub mod uploads;
+mod worker;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
