@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("level", &[]),
     ("likeness", &[]),
     ("log_text", &[]),
-    ("host", &[]),
+    ("host", &["json"]),
     ("request", &["host"]),
     ("json", &[]),
     ("seats", &[]),

@@ -418,7 +418,7 @@ fn pick(
 
 pub(super) fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
     let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
-    crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)
+    crate::host::read_answer(&found)
 }
 
 /// Whether an answer, described or not, has one of these identifiers.
