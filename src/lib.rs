@@ -4,6 +4,9 @@
 //! A request walks from left to right: `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` →
 //! `policy` → back out. Only `gate` knows that order: rooms to the right never import rooms to the left, but for a
 //! credential's type, and `tests/rooms.rs` holds that.
+//!
+//! Comments name two lists by their numbers: an "invariant" is one of `docs/architecture.md`, a "decision" one of
+//! `docs/decisions.md`.
 #![deny(unsafe_code)]
 #![warn(
     clippy::unwrap_used,

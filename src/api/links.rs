@@ -26,6 +26,11 @@ const MOST_LINKS: usize = 5;
 const LONGEST_FORM: usize = 4 * 1024;
 
 /// `GET`: at once to the viewer, or the page that asks. `POST`: what was asked for.
+///
+/// The order of the exits counts. Who it is for comes before all else that the link asks for: nobody else tries its PIN,
+/// learns how often it was opened, or is let in by what the browser holds of somebody who was. Whoever holds it already is
+/// asked for nothing, and uses no opening up. Whose form it is comes before the PIN: another site may not have wrong ones
+/// counted. The opening is counted last, when nothing else can refuse.
 pub fn open(call: &Call<'_>, text: &str) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
     let record = if code::is_well_formed(text) { verifiers.store.share_by_code(&code::hash(text))? } else { None };

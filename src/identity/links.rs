@@ -162,7 +162,7 @@ impl Verifiers {
 
     /// The record of a link whose signature holds, when it is still in force.
     fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
-        if claims.expires_at().is_some_and(|end| end <= now) {
+        if claims.is_expired(now) {
             return Err(Rejection::Expired);
         }
         let Some(Registered { jti, .. }) = &claims.registered else {

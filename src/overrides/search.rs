@@ -296,7 +296,7 @@ fn among_allowed(
     care: Care,
 ) -> Result<Planned, HostError> {
     if query.level != Level::Patient
-        && let Some(ids) = named_and_allowed(context, query, scope)?
+        && let Some(ids) = named_and_allowed(context, query, scope)
     {
         let body = query.with_labels(labels.clone());
         let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");

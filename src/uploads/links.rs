@@ -77,7 +77,7 @@ impl Uploads {
             UploadTarget::New(_) => self.may_fill_as_link(&found, &studies, holder, now)?,
             UploadTarget::Annotated => may_annotate(&found, &studies, holder)?,
         }
-        if self.is_here(resources, &found, holder)? {
+        if is_here(resources, &found, holder)? {
             // The server leaves it as it is, and says so to whoever may add to this study.
             return if self.overwrites { Err(Refusal::Replaces) } else { Ok(()) };
         }
@@ -143,27 +143,6 @@ impl Uploads {
         // Two instances of one study, of two patients, that come at once would otherwise be two studies.
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::HereAlready) }
     }
-
-    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
-    /// by UID: then it is refused.
-    fn is_here(&self, resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
-        let series = resources.ids_now(Level::Series, &found.series_uid)?;
-        if series.iter().any(|id| **id != *found.series) {
-            return Err(Refusal::TakenUid);
-        }
-        let annotates = holder.uploads.into == UploadTarget::Annotated;
-        if annotates && !series.is_empty() {
-            let (modality, class) = resources.modality_and_class(&found.series)?;
-            if modality != found.modality || !is_annotations_class(&modality, trimmed(&class)) {
-                return Err(Refusal::ForeignSeries);
-            }
-        }
-        let instances = resources.ids_now(Level::Instance, &found.instance_uid)?;
-        if instances.iter().any(|id| **id != *found.instance) {
-            return Err(Refusal::TakenUid);
-        }
-        Ok(!instances.is_empty())
-    }
 }
 
 /// A study that is not there yet.
@@ -189,4 +168,25 @@ fn may_annotate(found: &Identifiers, studies: &[Study], holder: &Holder<'_>) -> 
     let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::NotTheLinks)?;
     let located = Located::whole(study.clone());
     decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::NotTheLinks)
+}
+
+/// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
+/// by UID: then it is refused.
+fn is_here(resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
+    let series = resources.ids_now(Level::Series, &found.series_uid)?;
+    if series.iter().any(|id| **id != *found.series) {
+        return Err(Refusal::TakenUid);
+    }
+    let annotates = holder.uploads.into == UploadTarget::Annotated;
+    if annotates && !series.is_empty() {
+        let (modality, class) = resources.modality_and_class(&found.series)?;
+        if modality != found.modality || !is_annotations_class(&modality, trimmed(&class)) {
+            return Err(Refusal::ForeignSeries);
+        }
+    }
+    let instances = resources.ids_now(Level::Instance, &found.instance_uid)?;
+    if instances.iter().any(|id| **id != *found.instance) {
+        return Err(Refusal::TakenUid);
+    }
+    Ok(!instances.is_empty())
 }
