@@ -37,9 +37,7 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let located = found.unwrap_or_else(|| Ok(Vec::new())).map_err(|unknown| ApiError::new(404, unknown))?;
     let asked = Asked::of(call, maker, request, &located)?;
     let handed_out = HandedOut::of(call, &asked)?;
-    let Asked { id, claims: ShareClaims { link_type, resources, expires_at, .. }, not_before, options, .. } = &asked;
-    let (link_type, not_before, expires_at, code) = (*link_type, *not_before, *expires_at, handed_out.code.as_deref());
-    record(call, maker, &NewLink { id, link_type, resources, not_before, expires_at, options, code })?;
+    record(call, maker, &asked.recorded(handed_out.code.as_deref()))?;
     if share_token::looks_like_share(&handed_out.token) {
         call.api.gate.identities.verify_ahead(&handed_out.token, call.now);
     }
@@ -80,6 +78,18 @@ impl Asked {
         });
         let studies = viewer_studies(located.iter().map(|(_, located)| located));
         Ok(Self { id, claims, not_before, options, pin, studies })
+    }
+
+    fn recorded<'a>(&'a self, code: Option<&'a str>) -> NewLink<'a> {
+        NewLink {
+            id: &self.id,
+            link_type: self.claims.link_type,
+            resources: &self.claims.resources,
+            not_before: self.not_before,
+            expires_at: self.claims.expires_at,
+            options: &self.options,
+            code,
+        }
     }
 }
 
