@@ -8,13 +8,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::seats::Seats;
+use crate::worker::Worker;
 
 /// How long the start may take: making the tool reads certificates, nothing else.
 const START: Duration = Duration::from_secs(20);
@@ -43,8 +43,9 @@ type Errand<T> = Box<dyn FnOnce(Arc<T>) -> Running + Send>;
 
 /// The thread, and the tool that it works with: a client, a transport.
 pub struct Errands<T> {
+    /// Comes before the worker: that it is dropped tells the thread to end.
     inbox: Mutex<Option<UnboundedSender<Errand<T>>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker,
     /// For those that are under way.
     seats: Arc<Seats>,
 }
@@ -92,8 +93,8 @@ impl<T: Send + Sync + 'static> Errands<T> {
             }
             Err(error) => return Err(error.to_string()),
         }
-        let (inbox, thread) = (Mutex::new(Some(inbox)), Mutex::new(Some(thread)));
-        Ok(Self { inbox, thread, seats: Arc::new(Seats::new(most)) })
+        let worker = Worker::of(thread, || ());
+        Ok(Self { inbox: Mutex::new(Some(inbox)), worker, seats: Arc::new(Seats::new(most)) })
     }
 
     /// Runs an errand, and waits for what becomes of it: not longer than `limit` and a second.
@@ -127,19 +128,7 @@ impl<T: Send + Sync + 'static> Errands<T> {
     /// Drops what is under way, and ends the thread.
     pub fn stop(&self) {
         drop(self.inbox.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic in it was logged by the panic hook.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl<T> Drop for Errands<T> {
-    fn drop(&mut self) {
-        drop(self.inbox.lock().take());
-        if let Some(thread) = self.thread.lock().take() {
-            let _ = thread.join();
-        }
+        self.worker.stop();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The request pipeline, top to bottom: the one place that knows the order of the rooms.
 //!
 //! credentials → identities → route → rule → resources → decision → log. Everything that is not granted here is refused.
+//! What "decision 3" and its like mean in comments is in `docs/decisions.md`.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -251,6 +252,7 @@ impl Gate {
             return Ok(());
         }
         let stranger = identity.is_stranger();
+        // The order counts: an upload leaves by one of the first two arms, for images are longer than the bounds below.
         match handling {
             Handling::Upload(_) if request.header("x-file-size").is_some() => Err(Refusal::FileInPieces),
             Handling::Upload(_) => self.may_send_images(request, identity),

@@ -4,6 +4,8 @@
 //! must not know how a call is made.
 #![forbid(unsafe_code)]
 
+use serde::de::DeserializeOwned;
+
 /// The four methods of Orthanc's REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {
@@ -91,6 +93,14 @@ impl HostError {
     pub const UNKNOWN_RESOURCE: Self = Self(17);
     /// `OrthancPluginErrorCode_ForbiddenAccess`: answered as 403.
     pub const FORBIDDEN: Self = Self(45);
+}
+
+/// The server's answer, read as JSON.
+///
+/// # Errors
+/// [`HostError::PLUGIN`] for what is none, or nests too deeply: what was not understood is not handed on.
+pub fn read_answer<T: DeserializeOwned>(answer: &[u8]) -> Result<T, HostError> {
+    crate::json::from_slice(answer).map_err(|_| HostError::PLUGIN)
 }
 
 /// What the core answered to a call with headers.

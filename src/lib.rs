@@ -4,6 +4,9 @@
 //! A request walks from left to right: `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` →
 //! `policy` → back out. Only `gate` knows that order: rooms to the right never import rooms to the left, but for a
 //! credential's type, and `tests/rooms.rs` holds that.
+//!
+//! Comments name two lists by their numbers: an "invariant" is one of `docs/architecture.md`, a "decision" one of
+//! `docs/decisions.md`.
 #![deny(unsafe_code)]
 #![warn(
     clippy::unwrap_used,
@@ -61,6 +64,7 @@ pub mod top_level;
 #[cfg(feature = "fault-injection")]
 mod unguarded;
 pub mod uploads;
+mod worker;
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]

@@ -18,7 +18,7 @@ use crate::identity::{Identities, Identity, IdentityList};
 use crate::request::Request;
 
 thread_local! {
-    static SLOT: RefCell<Place> = const { RefCell::new(Place { taken: false, slot: Slot::EMPTY }) };
+    static SLOT: RefCell<ThreadSlot> = const { RefCell::new(ThreadSlot { taken: false, slot: Slot::EMPTY }) };
 }
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -82,12 +82,12 @@ impl Slot {
 }
 
 /// Where a thread keeps its slot. It is cleared, not dropped, so that the next request finds its memory.
-struct Place {
+struct ThreadSlot {
     taken: bool,
     slot: Slot,
 }
 
-impl Place {
+impl ThreadSlot {
     fn get(&self) -> Option<&Slot> {
         self.taken.then_some(&self.slot)
     }
@@ -117,14 +117,14 @@ pub enum Staleness {
 
 /// Forgets whose request this thread served.
 pub fn clear() {
-    SLOT.with_borrow_mut(|place| {
-        if place.taken {
-            place.taken = false;
-            place.slot.path.clear();
-            place.slot.remote.clear();
-            place.slot.granted.clear();
-            place.slot.verified.clear();
-            place.slot.headers.clear();
+    SLOT.with_borrow_mut(|thread| {
+        if thread.taken {
+            thread.taken = false;
+            thread.slot.path.clear();
+            thread.slot.remote.clear();
+            thread.slot.granted.clear();
+            thread.slot.verified.clear();
+            thread.slot.headers.clear();
         }
     });
 }
@@ -132,9 +132,9 @@ pub fn clear() {
 /// Writes the slot, also for a refused request.
 pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness: Staleness, places: &Places) {
     let credentials = (staleness == Staleness::ByCredentials).then(|| shown(request, places).collect());
-    SLOT.with_borrow_mut(|place| {
-        place.taken = true;
-        let slot = &mut place.slot;
+    SLOT.with_borrow_mut(|thread| {
+        thread.taken = true;
+        let slot = &mut thread.slot;
         slot.method = request.method;
         slot.path.clear();
         slot.path.push_str(request.path);
@@ -159,29 +159,29 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
 /// thread.
 #[must_use]
 pub fn granted() -> Option<IdentityList> {
-    SLOT.with_borrow(|place| place.get().map(|slot| slot.granted.clone()))
+    SLOT.with_borrow(|thread| thread.get().map(|slot| slot.granted.clone()))
 }
 
 /// Decides once more on the upload that this thread serves, when something was revoked while its body came: its sender can
 /// stretch that. As of the time when it began: what ends meanwhile, as tokens do, ends no upload.
 pub fn decide_again(identities: &Identities, decide: impl FnOnce(&Request<'_>, UnixTime) -> Outcome) {
     let is_outdated = |slot: &&Slot| !slot.headers.is_empty() && slot.epoch != identities.epoch();
-    let Some(slot) = SLOT.with_borrow(|place| place.get().filter(is_outdated).cloned()) else { return };
+    let Some(slot) = SLOT.with_borrow(|thread| thread.get().filter(is_outdated).cloned()) else { return };
     let headers = slot.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let request =
         Request { method: slot.method, path: &slot.path, remote: &slot.remote, headers, arguments: Vec::new() };
     let outcome = decide(&request, slot.at);
-    SLOT.with_borrow_mut(|place| {
-        place.slot.epoch = outcome.epoch;
-        place.slot.granted = outcome.granted;
-        place.slot.verified = outcome.verified;
+    SLOT.with_borrow_mut(|thread| {
+        thread.slot.epoch = outcome.epoch;
+        thread.slot.granted = outcome.granted;
+        thread.slot.verified = outcome.verified;
     });
 }
 
 /// Who stands behind a call to a REST callback.
 #[must_use]
 pub fn caller(request: &Request<'_>, places: &Places) -> Caller {
-    let slot = SLOT.with_borrow(|place| place.get().cloned());
+    let slot = SLOT.with_borrow(|thread| thread.get().cloned());
     match slot {
         None => Caller::Internal,
         Some(slot) if !slot.has_shown(request, places) => Caller::Internal,

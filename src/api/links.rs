@@ -6,11 +6,10 @@ use std::sync::Arc;
 use super::tokens::studies_today;
 use super::{Answer, ApiError, Call};
 use crate::browser;
-use crate::clock::UnixTime;
 use crate::credential::{Credential, Kind, Source};
 use crate::host::Method;
 use crate::identity::local::LocalError;
-use crate::identity::{Identity, IdentityKind, Opened, Rejection};
+use crate::identity::{Identity, IdentityKind, LinkFault, Opened, Rejection};
 use crate::log_text::shorten;
 use crate::login::{LINKS, ReturnPath};
 use crate::pages::{self, Field, Form, Language, Link, Page, Text};
@@ -27,6 +26,11 @@ const MOST_LINKS: usize = 5;
 const LONGEST_FORM: usize = 4 * 1024;
 
 /// `GET`: at once to the viewer, or the page that asks. `POST`: what was asked for.
+///
+/// The order of the exits counts. Who it is for comes before all else that the link asks for: nobody else tries its PIN,
+/// learns how often it was opened, or is let in by what the browser holds of somebody who was. Whoever holds it already is
+/// asked for nothing, and uses no opening up. Whose form it is comes before the PIN: another site may not have wrong ones
+/// counted. The opening is counted last, when nothing else can refuse.
 pub fn open(call: &Call<'_>, text: &str) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
     let record = if code::is_well_formed(text) { verifiers.store.share_by_code(&code::hash(text))? } else { None };
@@ -238,18 +242,22 @@ fn unavailable(call: &Call<'_>, record: &ShareRecord) -> Reply {
 
 /// For a link that is not in force.
 fn closed(call: &Call<'_>, record: &ShareRecord, rejection: &Rejection) -> Reply {
-    let why = why_not(record, rejection, call.now);
-    match (why, record.not_before) {
-        (Text::LinkNotYet, Some(start)) => {
-            not_opened(call, record, format_args!("it is not valid before {}", date::format(start)));
+    let problem = match rejection {
+        Rejection::Link(LinkFault::NotYet { begins }) => {
+            not_opened(call, record, format_args!("it is not valid before {}", date::format(*begins)));
             let language = language(call);
-            let problem = why.in_language(language).replace("{}", &date::in_words(start));
-            return sorry_that(call, why, language, &problem);
+            let problem = Text::LinkNotYet.in_language(language).replace("{}", &date::in_words(*begins));
+            return sorry_that(call, Text::LinkNotYet, language, &problem);
         }
-        (Text::LinkRevoked, _) => not_opened(call, record, "it was revoked"),
-        _ => not_opened(call, record, rejection),
-    }
-    sorry(call, why)
+        Rejection::Link(fault @ LinkFault::Revoked) => {
+            not_opened(call, record, fault);
+            return sorry(call, Text::LinkRevoked);
+        }
+        Rejection::Expired => Text::LinkExpired,
+        _ => Text::LinkUnavailable,
+    };
+    not_opened(call, record, rejection);
+    sorry(call, problem)
 }
 
 fn sorry(call: &Call<'_>, problem: Text) -> Reply {
@@ -264,15 +272,6 @@ fn sorry_that(call: &Call<'_>, problem: Text, language: Language, sentence: &str
         page.links.push(Link { href: "../logout", text: Text::SignOut.in_language(language) });
     }
     page.reply(&[])
-}
-
-fn why_not(record: &ShareRecord, rejection: &Rejection, now: UnixTime) -> Text {
-    match rejection {
-        _ if record.revoked_at.is_some() => Text::LinkRevoked,
-        Rejection::Expired => Text::LinkExpired,
-        _ if record.not_before.is_some_and(|start| now < start) => Text::LinkNotYet,
-        _ => Text::LinkUnavailable,
-    }
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ impl Call<'_> {
         let mut segments = self.rest.request.path.trim_end_matches('/').split('/').skip(2);
         match (segments.next(), segments.next(), segments.next()) {
             (Some("user"), Some("profile"), None) => self.only("GET", profile::get),
-            (Some("tokens"), Some("decode"), None) => self.only("POST", tokens::decode),
+            (Some("tokens"), Some("decode"), None) => self.only("POST", tokens::decode::answer),
             (Some("tokens"), Some(link_type), None) => self.only("PUT", |call| tokens::create(call, link_type)),
             (Some("settings"), Some("roles"), None) => self.only("GET,PUT", settings::roles),
             (Some("settings"), Some("permissions"), None) => self.only("GET", settings::permissions),
@@ -213,16 +213,22 @@ impl Call<'_> {
     /// The first identity that the configured rule for this route lets through. For a call without an HTTP request
     /// behind it: whoever its headers show, at least the anonymous one.
     fn permitted(&self) -> Result<&Arc<Identity>, ApiError> {
+        self.first_who(|_| Ok(())).map_err(|refusal| self.refuse(refusal))
+    }
+
+    /// The first identity that the configured rule for this route lets through, and that `more`, which is asked for
+    /// nobody else, has nothing against. Of several refusals, the one that came furthest.
+    fn first_who(&self, more: impl Fn(&Identity) -> Result<(), Refusal>) -> Result<&Arc<Identity>, Refusal> {
         let request = &self.rest.request;
         let rule = self.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
         let mut refusal = Refusal::NoRule;
         for identity in &self.verified {
-            match decision::first_gate(&identity.holder(), rule, self.now) {
+            match decision::first_gate(&identity.holder(), rule, self.now).and_then(|()| more(identity)) {
                 Ok(()) => return Ok(identity),
                 Err(reason) => refusal = refusal.max(reason),
             }
         }
-        Err(self.refuse(refusal))
+        Err(refusal)
     }
 
     /// The first identity that holds a permission by itself: for routes that came after the configured tables.

@@ -1,21 +1,22 @@
-//! `PUT /auth/tokens/{type}` and `POST /auth/tokens/decode`: share links made and read.
+//! `PUT /auth/tokens/{type}`: share links made. The one route that gives things away; `decode` reads what it gave.
+
+pub(super) mod decode;
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Call, ok};
 use crate::bytes::{hex, random};
 use crate::clock::UnixTime;
 use crate::identity::local::hash_password;
-use crate::identity::{Identity, IdentityKind, Rejection};
+use crate::identity::{Identity, IdentityKind};
 use crate::pieces::facts;
 use crate::policy::decision::{self, Refusal};
 use crate::resource::{Level, Located, Named, ResourceError};
 use crate::secret::Secret;
 use crate::share::ShareResource;
 use crate::share::code;
-use crate::share::decode::{self, DecodeOutcome};
 use crate::share::defaults::Defaults;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
@@ -24,89 +25,155 @@ use crate::share::token::{self as share_token, Registered, ShareClaims};
 use crate::share::viewer::{self, ViewerStudy};
 use crate::store::ShareRecord;
 
-/// `PUT /auth/tokens/{type}`.
+/// `PUT /auth/tokens/{type}`: who may, what is asked, what is handed out. Nothing is handed out without its record.
 pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let Some(link_type) = LinkType::parse(link_type) else { return Err(unknown_type(call, link_type)) };
     // Asked before the body is read: a stranger learns nothing from it.
     call.permitted()?;
     let request = LinkRequest::parse(link_type, call.rest.body, call.now, &call.api.shares)?;
-    let located = locate_all(call, &request)?;
-    let maker = maker(call, link_type, &located)?;
-    if let Some(Err(unknown)) = located {
-        // Only somebody who may see everything is told that it is not there.
-        return Err(ApiError::new(404, unknown));
+    let found = locate_all(call, &request)?;
+    let maker = maker(call, link_type, found.as_ref())?;
+    // Only somebody who may see everything is told that something is not there.
+    let located = found.unwrap_or_else(|| Ok(Vec::new())).map_err(|unknown| ApiError::new(404, unknown))?;
+    let asked = Asked::of(call, maker, request, &located)?;
+    let handed_out = HandedOut::of(call, &asked)?;
+    record(call, maker, &asked.recorded(handed_out.code.as_deref()))?;
+    if share_token::looks_like_share(&handed_out.token) {
+        call.api.gate.identities.verify_ahead(&handed_out.token, call.now);
     }
-    let request = defaults(call, &maker)?.apply(request, &call.api.shares, call.now)?;
-    let located = located.and_then(Result::ok).unwrap_or_default();
-    let studies = viewer_studies(located.iter().map(|(_, located)| located));
+    Ok(ok(&answer(&asked, handed_out)))
+}
 
-    check_gifts(call, &maker, &request)?;
-    let id = hex(&random::<16>()?);
-    let (options, pin) = options(call, &maker, &request)?;
-    if options.no_download && link_type == LinkType::VolView {
-        return Err(ApiError::bad("Download: VolView shows archives, so its links need them"));
+/// What is asked for, once it is known that its maker may give all of it.
+struct Asked {
+    id: String,
+    claims: ShareClaims,
+    not_before: Option<UnixTime>,
+    options: LinkOptions,
+    /// The PIN that was made up for it: shown once.
+    pin: Option<Secret>,
+    studies: Vec<ViewerStudy>,
+}
+
+impl Asked {
+    fn of(
+        call: &Call<'_>,
+        maker: &Identity,
+        request: LinkRequest,
+        located: &[(ShareResource, Located)],
+    ) -> Result<Self, ApiError> {
+        let request = defaults(call, maker)?.apply(request, &call.api.shares, call.now)?;
+        check_gifts(call, maker, &request)?;
+        let id = hex(&random::<16>()?);
+        let (options, pin) = options(call, maker, &request)?;
+        if options.no_download && request.link_type == LinkType::VolView {
+            return Err(ApiError::bad("Download: VolView shows archives, so its links need them"));
+        }
+        let not_before = request.not_before;
+        let resources = located.iter().map(|(asked, located)| precise(asked, located)).collect();
+        let claims = LinkRequest { resources, ..request }.into_claims(Registered {
+            jti: id.clone(),
+            issued_at: call.now,
+            subject: maker.person.as_ref().map(|person| person.subject.clone()),
+        });
+        let studies = viewer_studies(located.iter().map(|(_, located)| located));
+        Ok(Self { id, claims, not_before, options, pin, studies })
     }
-    let resources: Vec<ShareResource> = located.iter().map(|(asked, located)| precise(asked, located)).collect();
-    let request = LinkRequest { resources: resources.clone(), ..request };
-    let (not_before, expires_at) = (request.not_before, request.expires_at);
-    let claims = request.into_claims(Registered {
-        jti: id.clone(),
-        issued_at: call.now,
-        subject: maker.person.as_ref().map(|person| person.subject.clone()),
-    });
-    let links = &call.api.gate.identities.verifiers().links;
-    let shares = &call.api.shares;
-    let missing = |missing: viewer::MissingRoot| ApiError::new(409, missing.to_string());
-    let code = link_type.is_publication().then(|| links.codes.of(&id));
-    let short = match &code {
-        Some(code) if viewer::viewer_url_by_cookie(link_type, shares, &studies).map_err(missing)?.is_some() => {
-            viewer::short_url(shares, code)
+
+    fn recorded<'a>(&'a self, code: Option<&'a str>) -> NewLink<'a> {
+        NewLink {
+            id: &self.id,
+            link_type: self.claims.link_type,
+            resources: &self.claims.resources,
+            not_before: self.not_before,
+            expires_at: self.claims.expires_at,
+            options: &self.options,
+            code,
         }
-        _ => None,
-    };
-    let (token, url) = if options.asks() {
-        // A code, which opens nothing by itself (decision 22).
-        if short.is_none() {
-            return Err(ApiError::new(409, "links that ask for something need Authorization.Shares.PublicOrthancRoot"));
-        }
-        if viewer::is_out_of_reach(link_type, shares) {
-            return Err(ApiError::new(409, OUT_OF_REACH));
-        }
-        (code.clone().unwrap_or_default(), short.clone())
-    } else {
-        let token = if link_type == LinkType::MedDreamInstant {
-            meddream_token(call, &studies).map_err(|error| ApiError::new(503, error))?
-        } else {
-            let key = links.keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
-            share_token::sign(&claims, key).map_err(crate::share::BadRequest::from)?
+    }
+}
+
+/// What whoever asked gets of a link.
+struct HandedOut {
+    /// What opens it: a signed token, or the code of a link that asks for something.
+    token: String,
+    /// Where it leads; `None` where whoever asked builds the URL.
+    url: Option<String>,
+    /// The code of its short form; of publications only.
+    code: Option<String>,
+    /// Its short form, where that leads somewhere.
+    short_url: Option<String>,
+}
+
+impl HandedOut {
+    fn of(call: &Call<'_>, asked: &Asked) -> Result<Self, ApiError> {
+        let shares = &call.api.shares;
+        let link_type = asked.claims.link_type;
+        let codes = &call.api.gate.identities.verifiers().links.codes;
+        let code = link_type.is_publication().then(|| codes.of(&asked.id));
+        let short_url = match &code {
+            Some(code)
+                if viewer::viewer_url_by_cookie(link_type, shares, &asked.studies).map_err(missing_root)?.is_some() =>
+            {
+                viewer::short_url(shares, code)
+            }
+            _ => None,
         };
-        let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &studies, &token).map_err(missing)?;
-        let is_direct = shares.public_landing_root.is_none();
-        let url = if is_direct && viewer::is_launched(link_type, shares) { short.clone() } else { url };
-        (token, url)
-    };
-    let code = code.as_deref();
-    record(
-        call,
-        &maker,
-        &NewLink { id: &id, link_type, resources: &resources, not_before, expires_at, options: &options, code },
-    )?;
-    if share_token::looks_like_share(&token) {
-        call.api.gate.identities.verify_ahead(&token, call.now);
+        let (token, url) = if asked.options.asks() {
+            (code_alone(call, link_type, code.clone().filter(|_| short_url.is_some()))?, short_url.clone())
+        } else {
+            let token = token(call, asked)?;
+            let url = viewer::public_url(link_type, shares, &call.api.oe2_root, &asked.studies, &token);
+            let url = url.map_err(missing_root)?;
+            let is_direct = shares.public_landing_root.is_none();
+            let url = if is_direct && viewer::is_launched(link_type, shares) { short_url.clone() } else { url };
+            (token, url)
+        };
+        Ok(Self { token, url, code, short_url })
     }
+}
+
+fn missing_root(missing: viewer::MissingRoot) -> ApiError {
+    ApiError::new(409, missing.to_string())
+}
+
+/// For a link that asks for something: a code, which opens nothing by itself (decision 22). `code` is `None` where the
+/// link has no short form.
+fn code_alone(call: &Call<'_>, link_type: LinkType, code: Option<String>) -> Result<String, ApiError> {
+    let code = code.ok_or_else(|| {
+        ApiError::new(409, "links that ask for something need Authorization.Shares.PublicOrthancRoot")
+    })?;
+    if viewer::is_out_of_reach(link_type, &call.api.shares) {
+        return Err(ApiError::new(409, OUT_OF_REACH));
+    }
+    Ok(code)
+}
+
+/// For a link that asks for nothing: the token that opens it.
+fn token(call: &Call<'_>, asked: &Asked) -> Result<String, ApiError> {
+    if asked.claims.link_type == LinkType::MedDreamInstant {
+        return meddream_token(call, &asked.studies).map_err(|error| ApiError::new(503, error));
+    }
+    let keys = &call.api.gate.identities.verifiers().links.keys;
+    let key = keys.first().ok_or_else(|| ApiError::internal(&"no signing key"))?;
+    Ok(share_token::sign(&asked.claims, key).map_err(crate::share::BadRequest::from)?)
+}
+
+fn answer(asked: &Asked, handed_out: HandedOut) -> Value {
+    let HandedOut { token, url, short_url, .. } = handed_out;
     let mut answer = json!({"Token": token, "Url": url});
     if let Some(members) = answer.as_object_mut() {
-        if short.is_some() || link_type == LinkType::Inbox {
-            members.insert("ID".to_owned(), json!(id));
+        if short_url.is_some() || asked.claims.link_type == LinkType::Inbox {
+            members.insert("ID".to_owned(), json!(asked.id));
         }
-        if let Some(short) = short {
-            members.insert("ShortUrl".to_owned(), json!(short));
+        if let Some(short_url) = short_url {
+            members.insert("ShortUrl".to_owned(), json!(short_url));
         }
-        if let Some(pin) = pin {
+        if let Some(pin) = &asked.pin {
             members.insert("Pin".to_owned(), json!(pin.expose()));
         }
     }
-    Ok(ok(&answer))
+    answer
 }
 
 /// Why a link to OHIF that asks for something is not made.
@@ -249,23 +316,20 @@ fn precise(asked: &ShareResource, located: &Located) -> ShareResource {
     }
 }
 
-/// The first identity that may make this link: holds the permission of its type, and sees every resource by itself.
-fn maker(
-    call: &Call<'_>,
+/// The first identity that may make this link: it passes the site's rule, holds a permission of the type, and sees every
+/// resource by itself.
+fn maker<'a>(
+    call: &'a Call<'_>,
     link_type: LinkType,
-    located: &Option<Result<LocatedResources, String>>,
-) -> Result<Arc<Identity>, ApiError> {
-    let request = &call.rest.request;
-    let rule = call.api.gate.rules.first_match(request.method, request.path.trim_end_matches('/'));
-    let mut refusal = Refusal::NoRule;
-    for identity in &call.verified {
+    found: Option<&Result<LocatedResources, String>>,
+) -> Result<&'a Arc<Identity>, ApiError> {
+    let may = |identity: &Identity| {
         let holder = identity.holder();
         // The rule is the site's; what the type needs at least is ours, for it is asked again at each use.
-        let allowed = decision::first_gate(&holder, rule, call.now).and_then(|()| {
-            let needed = link_type.permissions().iter().any(|permission| identity.rights.holds(permission));
-            if needed { Ok(()) } else { Err(Refusal::MissingPermission) }
-        });
-        let allowed = allowed.and_then(|()| match (identity.kind, located) {
+        if !link_type.permissions().iter().any(|permission| identity.rights.holds(permission)) {
+            return Err(Refusal::MissingPermission);
+        }
+        match (identity.kind, found) {
             // Neither the holder of a link, who is a stranger, nor a stranger without one gives anything on.
             (IdentityKind::Link, _) => Err(Refusal::LinkOnlyReads),
             (IdentityKind::Anonymous, _) => Err(Refusal::MissingPermission),
@@ -274,16 +338,15 @@ fn maker(
             }
             (_, Some(Err(_))) if !decision::is_unlimited(&holder) => Err(Refusal::UnknownResource),
             _ => Ok(()),
-        });
-        match allowed {
-            Ok(()) => return Ok(Arc::clone(identity)),
-            Err(reason) => refusal = refusal.max(reason),
         }
-    }
-    let error = call.refuse(refusal);
-    // To somebody limited, what is unknown and what is forbidden are the same: the log alone tells them apart.
-    let is_of_a_resource = matches!(refusal, Refusal::UnknownResource | Refusal::ForeignStudy | Refusal::OutsideLink);
-    Err(if is_of_a_resource { ApiError::forbidden("one of the resources is not yours to share") } else { error })
+    };
+    call.first_who(may).map_err(|refusal| {
+        let error = call.refuse(refusal);
+        // To somebody limited, what is unknown and what is forbidden are the same: the log alone tells them apart.
+        let is_of_a_resource =
+            matches!(refusal, Refusal::UnknownResource | Refusal::ForeignStudy | Refusal::OutsideLink);
+        if is_of_a_resource { ApiError::forbidden("one of the resources is not yours to share") } else { error }
+    })
 }
 
 /// What a new link's record holds beyond its maker.
@@ -302,7 +365,7 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;
-    let listed: Vec<serde_json::Value> = resources
+    let listed: Vec<Value> = resources
         .iter()
         .map(|resource| json!({"OrthancId": resource.orthanc_id, "DicomUid": resource.dicom_uid, "Level": resource.level.singular()}))
         .collect();
@@ -328,65 +391,6 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     Ok(())
 }
 
-fn viewer_studies<'a>(located: impl Iterator<Item = &'a Located>) -> Vec<ViewerStudy> {
-    let mut studies: Vec<ViewerStudy> = Vec::new();
-    for located in located {
-        let study = ViewerStudy { orthanc_id: located.study.id.to_string(), dicom_uid: located.study.uid.to_string() };
-        if !studies.contains(&study) {
-            studies.push(study);
-        }
-    }
-    studies
-}
-
-/// `POST /auth/tokens/decode`: always 200 for a body that can be read.
-pub fn decode(call: &Call<'_>) -> Answer {
-    let outcome = match decode::token_value(call.rest.body)? {
-        Some(token) => outcome(call, token.expose()),
-        None => DecodeOutcome::Invalid,
-    };
-    Ok(ok(&decode::answer(&outcome)))
-}
-
-fn outcome(call: &Call<'_>, token: &str) -> DecodeOutcome {
-    let verifiers = call.api.gate.identities.verifiers();
-    if code::is_well_formed(token) {
-        return by_code(call, token);
-    }
-    let Ok(claims) = verifiers.link_claims(token) else { return DecodeOutcome::Invalid };
-    match verifiers.link(&claims, call.now) {
-        Ok(identity) => opened(call, &claims, &identity, token),
-        Err(Rejection::Expired) => DecodeOutcome::Expired(claims.link_type),
-        Err(rejection) => {
-            log::info!("a link of type {} was decoded as invalid: {rejection}", claims.link_type.as_str());
-            DecodeOutcome::Invalid
-        }
-    }
-}
-
-/// A code says where to open the link, and nothing of what is in it: something may still be asked for.
-fn by_code(call: &Call<'_>, token: &str) -> DecodeOutcome {
-    let verifiers = call.api.gate.identities.verifiers();
-    let record = match verifiers.store.share_by_code(&code::hash(token)) {
-        Ok(Some(record)) => record,
-        Ok(None) => return DecodeOutcome::Invalid,
-        Err(error) => {
-            log::error!("a link could not be read: {error}");
-            return DecodeOutcome::Invalid;
-        }
-    };
-    let Some(link_type) = LinkType::parse(&record.kind) else { return DecodeOutcome::Invalid };
-    match verifiers.link_of_record(record, call.now) {
-        Ok(_) => DecodeOutcome::Valid {
-            link_type,
-            studies: Vec::new(),
-            redirect_url: viewer::short_url(&call.api.shares, token),
-        },
-        Err(Rejection::Expired) => DecodeOutcome::Expired(link_type),
-        Err(_) => DecodeOutcome::Invalid,
-    }
-}
-
 /// The studies that a link opens today: what is not there any more, or not its maker's to show, is left out.
 pub(super) fn studies_today(call: &Call<'_>, resources: &[ShareResource], identity: &Identity) -> Vec<ViewerStudy> {
     let mut located = Vec::new();
@@ -400,13 +404,15 @@ pub(super) fn studies_today(call: &Call<'_>, resources: &[ShareResource], identi
     viewer_studies(located.iter())
 }
 
-/// Whether nothing more may come in by a link.
-fn is_used_up(call: &Call<'_>, identity: &Identity) -> bool {
-    let uploads = identity.link.as_ref().and_then(|link| link.uploads.as_ref());
-    let (Some(uploads), Some(id)) = (uploads, identity.id.as_deref()) else { return false };
-    let used = call.api.gate.identities.verifiers().store.uploaded(id).unwrap_or_default();
-    uploads.most_instances.is_some_and(|most| used.instances >= most)
-        || uploads.most_bytes.is_some_and(|most| used.bytes >= most)
+fn viewer_studies<'a>(located: impl Iterator<Item = &'a Located>) -> Vec<ViewerStudy> {
+    let mut studies: Vec<ViewerStudy> = Vec::new();
+    for located in located {
+        let study = ViewerStudy { orthanc_id: located.study.id.to_string(), dicom_uid: located.study.uid.to_string() };
+        if !studies.contains(&study) {
+            studies.push(study);
+        }
+    }
+    studies
 }
 
 /// A token of MedDream's own for these studies.
@@ -414,55 +420,4 @@ fn meddream_token(call: &Call<'_>, studies: &[ViewerStudy]) -> Result<String, St
     let meddream = call.api.meddream.as_ref().ok_or("MedDream is not configured")?;
     let token = meddream.token(studies.iter().map(|study| study.dicom_uid.as_str()));
     token.map_err(|error| error.to_string())
-}
-
-/// The short form of a link that has one.
-fn short_form(call: &Call<'_>, claims: &ShareClaims) -> Option<String> {
-    let verifiers = call.api.gate.identities.verifiers();
-    let code = verifiers.links.codes.of(&claims.registered.as_ref()?.jti);
-    let record = verifiers.store.share_by_code(&code::hash(&code)).ok()?;
-    record.and_then(|_| viewer::short_url(&call.api.shares, &code))
-}
-
-fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
-    // The inbox page then offers no upload.
-    if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
-        return DecodeOutcome::Expired(claims.link_type);
-    }
-    // An old link: none is made any more.
-    if !claims.link_type.opens_parts() && claims.resources.iter().any(|resource| resource.level != Level::Study) {
-        log::info!("a link of type {} to a part of a study is not opened", claims.link_type);
-        return DecodeOutcome::Unknown(claims.link_type);
-    }
-    let studies = studies_today(call, &claims.resources, identity);
-    if studies.is_empty() && claims.link_type != LinkType::Inbox {
-        return DecodeOutcome::Unknown(claims.link_type);
-    }
-    let meddreams;
-    let token = if claims.link_type == LinkType::MedDream {
-        // Asked for each time: it lasts minutes. Ours is none of MedDream's business.
-        match meddream_token(call, &studies) {
-            Ok(token) => meddreams = viewer::encoded(&token),
-            Err(error) => {
-                log::warn!("a link cannot be opened: {error}");
-                return DecodeOutcome::Unknown(claims.link_type);
-            }
-        }
-        &meddreams
-    } else {
-        token
-    };
-    // A link of ours is opened by its short form where that keeps the token out of the viewer's URL.
-    if viewer::is_launched(claims.link_type, &call.api.shares)
-        && let Some(redirect_url) = short_form(call, claims)
-    {
-        return DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url: Some(redirect_url) };
-    }
-    match viewer::viewer_url(claims.link_type, &call.api.shares, &studies, token) {
-        Ok(redirect_url) => DecodeOutcome::Valid { link_type: claims.link_type, studies, redirect_url },
-        Err(missing) => {
-            log::warn!("a link cannot be opened: {missing}");
-            DecodeOutcome::Unknown(claims.link_type)
-        }
-    }
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Identity;
-use super::links::OpenedLink;
+use super::links::{LinkFault, OpenedLink};
 use super::verify::{Rejection, Verifiers};
 use crate::clock::UnixTime;
 use crate::seal::Unsealable;
@@ -38,7 +38,7 @@ impl Verifiers {
 
     /// The identity of a viewer that shows an access token.
     pub(super) fn launched(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
-        let unknown = || Rejection::Link("this viewer was not launched here".to_owned());
+        let unknown = || Rejection::from(LinkFault::NotLaunchedHere);
         let sealed =
             text.strip_prefix(PREFIX).and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or_else(unknown)?;
         let opened = self.links.viewer_tokens.open(ACCESS, &sealed).map_err(|_| unknown())?;
@@ -57,10 +57,10 @@ impl Verifiers {
     /// The identity behind a launch that goes on, with what its link gives today.
     pub fn launched_link(&self, launch: &LaunchRecord, now: UnixTime) -> Result<Identity, Rejection> {
         if launch.revoked_at.is_some() || launch.refresh_hash.is_none() {
-            return Err(Rejection::Link("this launch was ended".to_owned()));
+            return Err(LinkFault::LaunchEnded.into());
         }
         if !self.links.viewer_origins.contains(&launch.client) {
-            return Err(Rejection::Link("its viewer is not registered any more".to_owned()));
+            return Err(LinkFault::ViewerNotRegistered.into());
         }
         self.opened_identity(&opened(launch), now)
     }

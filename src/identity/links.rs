@@ -19,8 +19,68 @@ use crate::share::ShareResource;
 use crate::share::code::Codes;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
-use crate::share::token::{self as share_token, Registered, ShareClaims};
+use crate::share::token::{self as share_token, Registered, ShareClaims, TokenFault};
 use crate::store::{ApiKeyRecord, ShareRecord, UseKind};
+
+/// Why a link gives nothing, or what a browser or a viewer was given that opened it. (That it ended is
+/// [`Rejection::Expired`].)
+#[derive(Debug, thiserror::Error)]
+pub enum LinkFault {
+    /// Its token is none of ours.
+    #[error("{0}")]
+    Token(#[from] TokenFault),
+    /// It is one of the old service, which the site does not accept, or not any more.
+    #[error("links without a record are not accepted")]
+    UnrecordedRefused,
+    /// The state knows nothing of it.
+    #[error("it has no record")]
+    NoRecord,
+    /// It asks for something, so its token does not open it.
+    #[error("it is opened by its code only")]
+    ByCodeOnly,
+    /// Somebody ended it.
+    #[error("it was revoked")]
+    Revoked,
+    /// Its time has not come.
+    #[error("it is not valid yet")]
+    NotYet {
+        /// When it begins.
+        begins: UnixTime,
+    },
+    /// A cookie that was not given here, or whose link is gone.
+    #[error("it was not opened here")]
+    NotOpenedHere,
+    /// Its record is damaged, or was written by something newer.
+    #[error("its record cannot be read")]
+    UnreadableRecord,
+    /// The same of what it was made with ([`LinkOptions`]).
+    #[error("its conditions cannot be read")]
+    UnreadableConditions,
+    /// The site has taken its key away.
+    #[error("the key that signed it is not used any more")]
+    KeyNotUsed,
+    /// All of its resources are gone.
+    #[error("what it opens was deleted")]
+    Deleted,
+    /// It brings something in, and there is nowhere to count that.
+    #[error("an inbox link needs a record")]
+    InboxWithoutRecord,
+    /// It gives a label that its maker has lost.
+    #[error("its maker may not give the label {0:?} any more")]
+    LabelLost(String),
+    /// A viewer's token that was not given here, or whose launch is gone.
+    #[error("this viewer was not launched here")]
+    NotLaunchedHere,
+    /// The launch was ended, or never got as far as a token.
+    #[error("this launch was ended")]
+    LaunchEnded,
+    /// The site does not name the viewer's origin any more.
+    #[error("its viewer is not registered any more")]
+    ViewerNotRegistered,
+    /// A viewer's token in a URL, which stands in logs.
+    #[error("a viewer's token counts in the header Authorization only")]
+    NotInAuthorization,
+}
 
 /// How share tokens are accepted.
 pub struct LinkPolicy {
@@ -97,24 +157,24 @@ const GRANT: &str = "opened link";
 impl Verifiers {
     /// A share token's claims, when its signature holds. Whether it is still in force is not asked.
     pub fn link_claims(&self, text: &str) -> Result<ShareClaims, Rejection> {
-        share_token::verify(text, &self.links.keys).map_err(|fault| Rejection::Link(fault.to_string()))
+        Ok(share_token::verify(text, &self.links.keys).map_err(LinkFault::from)?)
     }
 
     /// The record of a link whose signature holds, when it is still in force.
     fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
-        if claims.expires_at().is_some_and(|end| end <= now) {
+        if claims.is_expired(now) {
             return Err(Rejection::Expired);
         }
         let Some(Registered { jti, .. }) = &claims.registered else {
             let too_late = self.links.accept_unrecorded_until.is_some_and(|until| until <= now);
             if !self.links.accept_unrecorded || too_late {
-                return Err(Rejection::Link("links without a record are not accepted".to_owned()));
+                return Err(LinkFault::UnrecordedRefused.into());
             }
             return Ok(None);
         };
-        let record = self.store.share(jti)?.ok_or_else(|| Rejection::Link("it has no record".to_owned()))?;
+        let record = self.store.share(jti)?.ok_or(LinkFault::NoRecord)?;
         if LinkOptions::read(&record.options_json).asks() {
-            return Err(Rejection::Link("it is opened by its code only".to_owned()));
+            return Err(LinkFault::ByCodeOnly.into());
         }
         self.in_force(&record, now)?;
         Ok(Some(record))
@@ -123,10 +183,10 @@ impl Verifiers {
     /// Whether a link with a record may be used now.
     pub fn in_force(&self, record: &ShareRecord, now: UnixTime) -> Result<(), Rejection> {
         if record.revoked_at.is_some() {
-            return Err(Rejection::Link("it was revoked".to_owned()));
+            return Err(LinkFault::Revoked.into());
         }
-        if record.not_before.is_some_and(|start| now < start) {
-            return Err(Rejection::Link("it is not valid yet".to_owned()));
+        if let Some(begins) = record.not_before.filter(|begins| now < *begins) {
+            return Err(LinkFault::NotYet { begins }.into());
         }
         if record.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::Expired);
@@ -167,7 +227,7 @@ impl Verifiers {
 
     /// What a browser was given that has opened a link. Whether it still counts is not asked.
     pub fn read_opened(&self, text: &str) -> Result<OpenedLink, Rejection> {
-        let unknown = || Rejection::Link("it was not opened here".to_owned());
+        let unknown = || Rejection::from(LinkFault::NotOpenedHere);
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| unknown())?;
         let opened = self.links.grants.open(GRANT, &sealed).map_err(|_| unknown())?;
         let opened = std::str::from_utf8(&opened).map_err(|_| unknown())?;
@@ -188,8 +248,7 @@ impl Verifiers {
         if until <= now {
             return Err(Rejection::Expired);
         }
-        let unknown = || Rejection::Link("it was not opened here".to_owned());
-        let record = self.store.share(&opened.link)?.ok_or_else(unknown)?;
+        let record = self.store.share(&opened.link)?.ok_or(LinkFault::NotOpenedHere)?;
         if let Some(recipient) = &LinkOptions::read(&record.options_json).recipient {
             let session = opened.session.as_deref();
             until = self.recipient_may(&recipient.person(), &Opened { at, until, session }, now)?;
@@ -202,9 +261,8 @@ impl Verifiers {
     /// The identity of whoever may use a link with a record, however they came to it.
     pub fn link_of_record(&self, record: ShareRecord, now: UnixTime) -> Result<Identity, Rejection> {
         self.in_force(&record, now)?;
-        let damaged = || Rejection::Link("its record cannot be read".to_owned());
-        let kind = LinkType::parse(&record.kind).ok_or_else(damaged)?;
-        let resources = ShareResource::read_all(&record.resources_json).ok_or_else(damaged)?;
+        let kind = LinkType::parse(&record.kind).ok_or(LinkFault::UnreadableRecord)?;
+        let resources = ShareResource::read_all(&record.resources_json).ok_or(LinkFault::UnreadableRecord)?;
         self.link_identity(kind, &resources, Some(record), None, now)
     }
 
@@ -224,17 +282,17 @@ impl Verifiers {
     ) -> Result<Identity, Rejection> {
         let options = record.as_ref().map(|record| LinkOptions::read(&record.options_json)).unwrap_or_default();
         if options.unreadable {
-            return Err(Rejection::Link("its conditions cannot be read".to_owned()));
+            return Err(LinkFault::UnreadableConditions.into());
         }
         if options.signed_by.as_ref().is_some_and(|id| !self.links.key_ids.contains(id)) {
-            return Err(Rejection::Link("the key that signed it is not used any more".to_owned()));
+            return Err(LinkFault::KeyNotUsed.into());
         }
         let is_deleted = |resource: &&ShareResource| {
             let id = resource.orthanc_id.as_ref();
             id.is_some_and(|id| record.as_ref().is_some_and(|record| record.deleted.contains(id)))
         };
         if !resources.is_empty() && resources.iter().all(|resource| is_deleted(&resource)) {
-            return Err(Rejection::Link("what it opens was deleted".to_owned()));
+            return Err(LinkFault::Deleted.into());
         }
         let maker = record.as_ref().map(|record| self.link_maker_rights(kind, record, &options, now)).transpose()?;
         let (maker, makers_end) = maker.unwrap_or_default();
@@ -286,9 +344,9 @@ impl Verifiers {
             return Ok(options.annotate.then_some(LinkUploads { into, most_instances, most_bytes }));
         }
         // What comes in is counted in its record.
-        let maker = maker.ok_or_else(|| Rejection::Link("an inbox link needs a record".to_owned()))?;
+        let maker = maker.ok_or(LinkFault::InboxWithoutRecord)?;
         if let Some(label) = options.labels.iter().find(|label| !self.may_label(maker, label)) {
-            return Err(Rejection::Link(format!("its maker may not give the label {label:?} any more")));
+            return Err(LinkFault::LabelLost(label.clone()).into());
         }
         let labels: BTreeSet<String> = inbox.labels.iter().chain(&options.labels).cloned().collect();
         Ok(Some(LinkUploads {

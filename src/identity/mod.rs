@@ -33,7 +33,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
-pub use links::{InboxPolicy, LinkPolicy, Opened, OpenedLink};
+pub use links::{InboxPolicy, LinkFault, LinkPolicy, Opened, OpenedLink};
 pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.
@@ -259,7 +259,7 @@ impl Identities {
         }
         // In a URL it would stand in logs.
         if launched::is_access_token(credential.text) && credential.source != Source::Authorization {
-            return Err(Rejection::Link("a viewer's token counts in the header Authorization only".to_owned()));
+            return Err(LinkFault::NotInAuthorization.into());
         }
         let key = cache_key(credential);
         // Read before anything is looked up: a change meanwhile makes the new entry old at once.

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -16,6 +15,7 @@ use super::Epoch;
 use crate::clock::UnixTime;
 use crate::panics::supervised;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
+use crate::worker::Worker;
 
 /// How long a change by another server may go unnoticed: a revocation, or other roles of somebody.
 const WATCH: Duration = Duration::from_millis(500);
@@ -55,7 +55,7 @@ struct Shared {
 /// The recorder and its thread.
 pub struct Recorder {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker,
 }
 
 /// More people than this between two writes: the rest is seen again at their next token.
@@ -65,9 +65,13 @@ impl Recorder {
     /// Starts the thread. `epoch` advances when somebody is seen with other roles: keys and links are measured by them.
     pub fn start(store: Arc<dyn Store>, epoch: Epoch) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { store, epoch, pending: Mutex::default(), wake: Condvar::new() });
-        let mine = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("gatehouse-record".to_owned()).spawn(move || run(&mine))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        let (works, told) = (Arc::clone(&shared), Arc::clone(&shared));
+        let tell = move || {
+            told.pending.lock().stopping = true;
+            told.wake.notify_all();
+        };
+        let worker = Worker::start("gatehouse-record", move || run(&works), tell)?;
+        Ok(Self { shared, worker })
     }
 
     /// The counter of a key, link or session; the same one as long as somebody holds it.
@@ -91,20 +95,7 @@ impl Recorder {
 
     /// Writes what is left and ends the thread.
     pub fn stop(&self) {
-        self.shared.pending.lock().stopping = true;
-        self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            log::error!("the recording thread had failed");
-        }
-    }
-}
-
-impl Drop for Recorder {
-    /// A start that fails half-way leaves no thread behind.
-    fn drop(&mut self) {
-        self.stop();
+        self.worker.stop();
     }
 }
 

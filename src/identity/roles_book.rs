@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -15,6 +14,7 @@ use super::Epoch;
 use crate::config::{RolesSource, strip_comments};
 use crate::panics::supervised;
 use crate::policy::roles::{Roles, RolesError};
+use crate::worker::Worker;
 
 /// How often the file is looked at.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -79,7 +79,8 @@ enum Stamp {
 /// The roles in force.
 pub struct RolesBook {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Watches the file, if there is one.
+    worker: Option<Worker>,
 }
 
 impl RolesBook {
@@ -105,14 +106,14 @@ impl RolesBook {
             stopping: Mutex::new(false),
             wake: Condvar::new(),
         });
-        let thread = if watched {
-            let mine = Arc::clone(&shared);
-            let builder = std::thread::Builder::new().name("gatehouse-roles".to_owned());
-            Some(builder.spawn(move || watch(&mine)).map_err(RolesBookError::Thread)?)
-        } else {
-            None
+        let (works, told) = (Arc::clone(&shared), Arc::clone(&shared));
+        let tell = move || {
+            *told.stopping.lock() = true;
+            told.wake.notify_all();
         };
-        Ok(Self { shared, thread: Mutex::new(thread) })
+        let start = || Worker::start("gatehouse-roles", move || watch(&works), tell);
+        let worker = watched.then(start).transpose().map_err(RolesBookError::Thread)?;
+        Ok(Self { shared, worker })
     }
 
     /// The roles now.
@@ -178,20 +179,9 @@ impl RolesBook {
 
     /// Ends the thread.
     pub fn stop(&self) {
-        *self.shared.stopping.lock() = true;
-        self.shared.wake.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that watches the roles file had failed");
+        if let Some(worker) = &self.worker {
+            worker.stop();
         }
-    }
-}
-
-impl Drop for RolesBook {
-    /// A start that fails half-way leaves no thread behind.
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::api_key;
 use super::directory::{Directories, DirectoryError, Nobody};
 use super::launched;
-use super::links::LinkPolicy;
+use super::links::{LinkFault, LinkPolicy};
 use super::local::{LocalError, LocalUsers};
 use super::makers::Makers;
 use super::oidc::{Oidc, TokenError};
@@ -53,9 +53,9 @@ pub enum Rejection {
     /// An API key that does not exist, or was removed.
     #[error("unknown API key")]
     UnknownKey,
-    /// A share link with a wrong signature, or that nobody can read.
+    /// A share link that opens nothing now, or what came of one.
     #[error("share link: {0}")]
-    Link(String),
+    Link(#[from] LinkFault),
     /// A cookie that no session belongs to any more.
     #[error("unknown session")]
     UnknownSession,

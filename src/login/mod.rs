@@ -103,7 +103,7 @@ impl Login {
         let is_page = browser::is_page_request(request);
         // A page of the application is open to everybody, and useless to whoever has not logged in.
         let anonymous_may = !gate.anonymous.rights.permissions.is_empty();
-        if (!is_page || anonymous_may) && self.is_open_to_all(gate, request, now) {
+        if (!is_page || anonymous_may) && is_open_to_all(gate, request, now) {
             return Entrance::Open;
         }
         if log::log_enabled!(log::Level::Info) {
@@ -119,16 +119,6 @@ impl Login {
         }
     }
 
-    /// Whether any method of this path is open to whoever shows nothing.
-    fn is_open_to_all(&self, gate: &Gate, request: &Request<'_>, now: UnixTime) -> bool {
-        [Method::Get, Method::Post, Method::Put, Method::Delete].into_iter().any(|method| {
-            let mut headers = request.headers.clone();
-            headers.retain(|(name, _)| *name != "cookie");
-            let nobodys = Request { method, headers, ..request.clone() };
-            gate.decide(&nobodys, now).take_permit().is_some()
-        })
-    }
-
     /// Seals what has to be known again when a browser comes back.
     ///
     /// # Errors
@@ -142,6 +132,16 @@ impl Login {
     pub fn open(&self, state: &str, sealed: &str, now: UnixTime) -> Option<Transaction> {
         Transaction::opened(&self.seal, state, sealed, now)
     }
+}
+
+/// Whether any method of this path is open to whoever shows nothing.
+fn is_open_to_all(gate: &Gate, request: &Request<'_>, now: UnixTime) -> bool {
+    [Method::Get, Method::Post, Method::Put, Method::Delete].into_iter().any(|method| {
+        let mut headers = request.headers.clone();
+        headers.retain(|(name, _)| *name != "cookie");
+        let nobodys = Request { method, headers, ..request.clone() };
+        gate.decide(&nobodys, now).take_permit().is_some()
+    })
 }
 
 #[cfg(test)]

@@ -203,8 +203,7 @@ fn ancestors(context: &Context<'_>, level: Level, id: &str) -> Result<Vec<(Level
     let mut found = Vec::new();
     let (mut level, mut id) = (level, id.to_owned());
     loop {
-        let description: Value = crate::json::from_slice(&context.host.get(&format!("/{}/{id}", level.plural()))?)
-            .map_err(|_| HostError::PLUGIN)?;
+        let description: Value = crate::host::read_answer(&context.host.get(&format!("/{}/{id}", level.plural()))?)?;
         let (Some(parent), Some(member)) = (level.parent(), level.parent_member()) else { return Ok(found) };
         let Some(parent_id) = description.get(member).and_then(Value::as_str) else { return Ok(found) };
         found.push((parent, parent_id.to_owned()));
@@ -359,6 +358,6 @@ fn reply_with(reply: Reply, take_out: impl FnOnce(&mut Value) -> bool) -> Result
 /// The core's answer with something taken out; as the core wrote it when `take_out` says that there was nothing. What is
 /// no JSON is not handed on.
 pub(super) fn body_with(body: Vec<u8>, take_out: impl FnOnce(&mut Value) -> bool) -> Result<Vec<u8>, HostError> {
-    let mut answer: Value = crate::json::from_slice(&body).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::host::read_answer(&body)?;
     Ok(if take_out(&mut answer) { pretty(&answer) } else { body })
 }

@@ -151,7 +151,7 @@ fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {
     let body = asked.body(&["Resources", "Level", "Metadata", "Full", "Short", "Simplify"])?;
     let names = asked.resources(&body, "Resources")?;
     let (_, by) = asked.find_actor(&names, true)?;
-    let mut answer: Value = crate::json::from_slice(&asked.send(&body)?).map_err(|_| HostError::PLUGIN)?;
+    let mut answer: Value = crate::host::read_answer(&asked.send(&body)?)?;
     // `Level` lets the core go up from what is named: a patient is more than the study that was allowed.
     for description in answer.as_array().ok_or(HostError::PLUGIN)? {
         let text = |member| description.get(member).and_then(Value::as_str);

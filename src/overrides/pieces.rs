@@ -269,7 +269,7 @@ impl Search<'_> {
         let all = self.pieces.series_of(&self.study.study.id);
         for (id, series) in &all {
             let description = self.context.host.get(&format!("/series/{id}"))?;
-            let description: Value = crate::json::from_slice(&description).map_err(|_| HostError::PLUGIN)?;
+            let description: Value = crate::host::read_answer(&description)?;
             let modality = description.get("MainDicomTags").and_then(|tags| tags.get("Modality"));
             modalities.extend(modality.and_then(Value::as_str).map(str::to_owned));
             let inside = description.get("Instances").and_then(Value::as_array).map_or(0, Vec::len);

@@ -296,7 +296,7 @@ fn among_allowed(
     care: Care,
 ) -> Result<Planned, HostError> {
     if query.level != Level::Patient
-        && let Some(ids) = named_and_allowed(context, query, scope)?
+        && let Some(ids) = named_and_allowed(context, query, scope)
     {
         let body = query.with_labels(labels.clone());
         let list = query.study_uids.iter().map(String::as_str).collect::<Vec<_>>().join("\\");
@@ -418,7 +418,7 @@ fn pick(
 
 pub(super) fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
     let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
-    crate::json::from_slice(&found).map_err(|_| HostError::PLUGIN)
+    crate::host::read_answer(&found)
 }
 
 /// Whether an answer, described or not, has one of these identifiers.

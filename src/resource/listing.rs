@@ -118,7 +118,7 @@ impl Resources {
     fn count(&self, labels: &BTreeSet<String>) -> Result<usize, HostError> {
         let query = json!({"Level": "Study", "Query": {}, "Labels": labels, "LabelsConstraint": "Any"});
         let answer = self.host.post("/tools/count-resources", query.to_string().as_bytes())?;
-        let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+        let answer: Value = crate::host::read_answer(&answer)?;
         let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
         usize::try_from(count).map_err(|_| HostError::PLUGIN)
     }
@@ -136,7 +136,7 @@ impl Resources {
         loop {
             query.insert("Since".to_owned(), json!(since));
             let page = self.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
-            let page: Vec<Value> = crate::json::from_slice(&page).map_err(|_| HostError::PLUGIN)?;
+            let page: Vec<Value> = crate::host::read_answer(&page)?;
             since += page.len();
             for study in &page {
                 found.push(listed(study, &mut label_sets).ok_or(HostError::PLUGIN)?);

@@ -70,7 +70,8 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Stores many new links at once, or none of them: for who fills a state.
+    /// Stores many new links at once, or none of them. For `benches/links.rs`, which fills a state with very many: one by
+    /// one, each waits for the disk.
     ///
     /// # Errors
     /// As of [`Store::insert_share`].

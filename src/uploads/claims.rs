@@ -98,20 +98,20 @@ impl Claims {
         self.of(uid, now).filter(|claim| claim.study.is_none())
     }
 
-    /// Claims a study that is not there, unless somebody else has; the first one gets it. `gone` is a confirmed claim
-    /// that was in force before the study was found not to be there, so that it stands for nothing.
+    /// Claims a study that is not there, unless somebody else has; the first one gets it. `before` is the claim that was in
+    /// force before the study was found not to be there: a confirmed one stands for nothing.
     pub(super) fn claim(
         &self,
         uid: &str,
         creator: &Person,
         labels: &[String],
-        gone: Option<&CreatedStudy>,
+        before: Option<&CreatedStudy>,
         now: UnixTime,
     ) -> Result<Claimed, StoreError> {
         // Held while the store writes, so that two do not believe to be the first. It is one write for each new study.
         let mut state = self.state.lock();
         match state.live(uid, now) {
-            Some(claim) if gone != Some(claim) => {
+            Some(claim) if !is_gone(claim, before) => {
                 return Ok(if claim.creator == *creator { Claimed::Before } else { Claimed::ByAnother });
             }
             _ => {}
@@ -124,6 +124,25 @@ impl Claims {
         Ok(Claimed::Now)
     }
 
+    /// As [`Self::claim`], for somebody who may not add to a study that is there. Somebody who needs no claim may have
+    /// created it since it was looked for, so a new claim holds only if `is_there`, asked after it was made, says no.
+    pub(super) fn claim_absent<E: From<StoreError>>(
+        &self,
+        uid: &str,
+        creator: &Person,
+        labels: &[String],
+        before: Option<&CreatedStudy>,
+        now: UnixTime,
+        is_there: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Claimed, E> {
+        let claimed = self.claim(uid, creator, labels, before, now)?;
+        if claimed == Claimed::Now && is_there()? {
+            self.release(uid)?;
+            return Ok(Claimed::TooLate);
+        }
+        Ok(claimed)
+    }
+
     /// As [`Self::claim`], in memory only: for labels of somebody who needs no claim, when the store fails. A waiting claim
     /// does not outlive a restart anyway.
     pub(super) fn claim_in_memory(
@@ -131,11 +150,11 @@ impl Claims {
         uid: &str,
         creator: &Person,
         labels: &[String],
-        gone: Option<&CreatedStudy>,
+        before: Option<&CreatedStudy>,
         now: UnixTime,
     ) {
         let mut state = self.state.lock();
-        if state.live(uid, now).is_none_or(|claim| gone == Some(claim)) {
+        if state.live(uid, now).is_none_or(|claim| is_gone(claim, before)) {
             state.insert(waiting(uid, creator, labels, now));
             // What the store may have of this UID is over.
             state.unforgotten.insert(uid.to_owned());
@@ -214,6 +233,11 @@ impl Claims {
     }
 }
 
+/// Whether a claim was confirmed before its study was found not to be there.
+fn is_gone(claim: &CreatedStudy, before: Option<&CreatedStudy>) -> bool {
+    claim.study.is_some() && before == Some(claim)
+}
+
 fn waiting(uid: &str, creator: &Person, labels: &[String], now: UnixTime) -> CreatedStudy {
     let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
     CreatedStudy { uid, creator, created_at: now, study: None, labels }
@@ -228,4 +252,6 @@ pub(super) enum Claimed {
     Before,
     /// Somebody else has it.
     ByAnother,
+    /// Nobody has it: the study has come meanwhile.
+    TooLate,
 }

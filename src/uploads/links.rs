@@ -77,7 +77,7 @@ impl Uploads {
             UploadTarget::New(_) => self.may_fill_as_link(&found, &studies, holder, now)?,
             UploadTarget::Annotated => may_annotate(&found, &studies, holder)?,
         }
-        if self.is_here(resources, &found, holder)? {
+        if is_here(resources, &found, holder)? {
             // The server leaves it as it is, and says so to whoever may add to this study.
             return if self.overwrites { Err(Refusal::Replaces) } else { Ok(()) };
         }
@@ -94,8 +94,7 @@ impl Uploads {
         if let UploadTarget::New(labels) = &holder.uploads.into
             && studies.is_empty()
         {
-            let gone = before.filter(|claim| claim.study.is_some());
-            let new = NewStudy { found: &found, labels, gone };
+            let new = NewStudy { found: &found, labels, before };
             self.claim_for_link(resources, &new, holder, now)?;
         }
         // A claim that was made for nothing ends by itself: another instance may already rely on it.
@@ -133,42 +132,16 @@ impl Uploads {
         holder: &Holder<'_>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let NewStudy { found, labels, gone } = new;
+        let NewStudy { found, labels, before } = new;
         let own = Person::link(holder.link);
-        match self.claims.claim(&found.study_uid, &own, labels, gone.as_ref(), now)? {
+        let is_there = || Ok::<_, Refusal>(!resources.studies_now(&found.study_uid)?.is_empty());
+        match self.claims.claim_absent(&found.study_uid, &own, labels, before.as_ref(), now, is_there)? {
+            Claimed::Now | Claimed::Before => {}
             Claimed::ByAnother => return Err(Refusal::Claimed),
-            Claimed::Before => {}
-            Claimed::Now => {
-                // Somebody who needs no claim may have created it since it was looked for.
-                if !resources.studies_now(&found.study_uid)?.is_empty() {
-                    self.claims.release(&found.study_uid)?;
-                    return Err(Refusal::HereAlready);
-                }
-            }
+            Claimed::TooLate => return Err(Refusal::HereAlready),
         }
         // Two instances of one study, of two patients, that come at once would otherwise be two studies.
         if self.claims.becomes(&found.study_uid, &found.study) { Ok(()) } else { Err(Refusal::HereAlready) }
-    }
-
-    /// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
-    /// by UID: then it is refused.
-    fn is_here(&self, resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
-        let series = resources.ids_now(Level::Series, &found.series_uid)?;
-        if series.iter().any(|id| **id != *found.series) {
-            return Err(Refusal::TakenUid);
-        }
-        let annotates = holder.uploads.into == UploadTarget::Annotated;
-        if annotates && !series.is_empty() {
-            let (modality, class) = resources.modality_and_class(&found.series)?;
-            if modality != found.modality || !is_annotations_class(&modality, trimmed(&class)) {
-                return Err(Refusal::ForeignSeries);
-            }
-        }
-        let instances = resources.ids_now(Level::Instance, &found.instance_uid)?;
-        if instances.iter().any(|id| **id != *found.instance) {
-            return Err(Refusal::TakenUid);
-        }
-        Ok(!instances.is_empty())
     }
 }
 
@@ -176,8 +149,8 @@ impl Uploads {
 struct NewStudy<'a> {
     found: &'a Identifiers,
     labels: &'a [String],
-    /// A claim on an earlier one of this UID.
-    gone: Option<CreatedStudy>,
+    /// The claim on its UID before it was looked for.
+    before: Option<CreatedStudy>,
 }
 
 /// A link, as far as uploads need to know.
@@ -195,4 +168,25 @@ fn may_annotate(found: &Identifiers, studies: &[Study], holder: &Holder<'_>) -> 
     let study = studies.iter().find(|study| *study.id == *found.study).ok_or(Refusal::NotTheLinks)?;
     let located = Located::whole(study.clone());
     decision::allow(&holder.identity.holder(), &facts(&located)).map_err(|_| Refusal::NotTheLinks)
+}
+
+/// Whether the instance is here already. What else is here under its UIDs would be mistaken for it, by whoever asks
+/// by UID: then it is refused.
+fn is_here(resources: &Resources, found: &Identifiers, holder: &Holder<'_>) -> Result<bool, Refusal> {
+    let series = resources.ids_now(Level::Series, &found.series_uid)?;
+    if series.iter().any(|id| **id != *found.series) {
+        return Err(Refusal::TakenUid);
+    }
+    let annotates = holder.uploads.into == UploadTarget::Annotated;
+    if annotates && !series.is_empty() {
+        let (modality, class) = resources.modality_and_class(&found.series)?;
+        if modality != found.modality || !is_annotations_class(&modality, trimmed(&class)) {
+            return Err(Refusal::ForeignSeries);
+        }
+    }
+    let instances = resources.ids_now(Level::Instance, &found.instance_uid)?;
+    if instances.iter().any(|id| **id != *found.instance) {
+        return Err(Refusal::TakenUid);
+    }
+    Ok(!instances.is_empty())
 }

@@ -280,18 +280,11 @@ impl Uploads {
         before: Option<&CreatedStudy>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let gone = before.filter(|claim| claim.study.is_some());
-        match self.claims.claim(uid, person, labels, gone, now)? {
-            Claimed::Before => Ok(()),
+        let is_there = || Ok::<_, Refusal>(!resources.studies_now(uid)?.is_empty());
+        match self.claims.claim_absent(uid, person, labels, before, now, is_there)? {
+            Claimed::Now | Claimed::Before => Ok(()),
             Claimed::ByAnother => Err(Refusal::Claimed),
-            Claimed::Now => {
-                // Somebody who needs no claim may have created it since it was looked for.
-                if resources.studies_now(uid)?.is_empty() {
-                    return Ok(());
-                }
-                self.claims.release(uid)?;
-                Err(Refusal::ForeignStudy)
-            }
+            Claimed::TooLate => Err(Refusal::ForeignStudy),
         }
     }
 
@@ -306,12 +299,11 @@ impl Uploads {
     ) -> Result<(), Refusal> {
         let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
         let before = self.claims.of(&uid, now);
-        if resources.studies_now(&uid)?.is_empty() {
-            let gone = before.as_ref().filter(|claim| claim.study.is_some());
-            if let Err(error) = self.claims.claim(&uid, person, labels, gone, now) {
-                log::warn!("who creates a study cannot be remembered, only that it is to be labelled: {error}");
-                self.claims.claim_in_memory(&uid, person, labels, gone, now);
-            }
+        if resources.studies_now(&uid)?.is_empty()
+            && let Err(error) = self.claims.claim(&uid, person, labels, before.as_ref(), now)
+        {
+            log::warn!("who creates a study cannot be remembered, only that it is to be labelled: {error}");
+            self.claims.claim_in_memory(&uid, person, labels, before.as_ref(), now);
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ const BUCKET: i64 = 20;
 const REFILL: i64 = 2;
 
 /// A question, by its hash.
-type Place = [u8; 32];
+type Question = [u8; 32];
 type Answer = Result<Fact, DirectoryError>;
 
 /// What to do about a question.
@@ -57,9 +57,9 @@ pub(super) struct Landing {
 
 #[derive(Debug)]
 struct State {
-    good: LruCache<Place, (Fact, UnixTime)>,
-    bad: LruCache<Place, (Nobody, UnixTime)>,
-    flights: HashMap<Place, Arc<Landing>>,
+    good: LruCache<Question, (Fact, UnixTime)>,
+    bad: LruCache<Question, (Nobody, UnixTime)>,
+    flights: HashMap<Question, Arc<Landing>>,
     failed: Option<(UnixTime, String)>,
     bucket: i64,
     filled: UnixTime,
@@ -98,24 +98,24 @@ fn within(then: UnixTime, now: UnixTime, seconds: i64) -> bool {
 
 impl Memory {
     /// What to do about a question. `guessable`: anybody can make such questions up.
-    pub(super) fn next(&self, place: Place, guessable: bool, now: UnixTime) -> Next {
+    pub(super) fn next(&self, question: Question, guessable: bool, now: UnixTime) -> Next {
         let mut state = self.0.state.lock();
-        let known = state.good.get(&place).cloned();
+        let known = state.good.get(&question).cloned();
         if let Some((fact, at)) = &known
             && within(*at, now, GOOD)
         {
             let fresh = within(*at, now, AGAIN) || state.is_paused(now);
-            return match fresh || state.flights.contains_key(&place) || state.flights.len() >= MOST_FLIGHTS {
+            return match fresh || state.flights.contains_key(&question) || state.flights.len() >= MOST_FLIGHTS {
                 true => Next::Answer(Ok(fact.clone())),
-                false => Next::AnswerAndAsk(Ok(fact.clone()), self.take_off(&mut state, place)),
+                false => Next::AnswerAndAsk(Ok(fact.clone()), self.take_off(&mut state, question)),
             };
         }
-        if let Some((nobody, at)) = state.bad.get(&place).copied()
+        if let Some((nobody, at)) = state.bad.get(&question).copied()
             && within(at, now, BAD)
         {
             return Next::Answer(Err(nobody.into()));
         }
-        if let Some(landing) = state.flights.get(&place) {
+        if let Some(landing) = state.flights.get(&question) {
             return Next::Wait(Arc::clone(landing));
         }
         if let Some((at, cause)) = &state.failed
@@ -126,7 +126,7 @@ impl Memory {
         if state.flights.len() >= MOST_FLIGHTS || (guessable && known.is_none() && !state.draw(now)) {
             return Next::Answer(Err(DirectoryError::Busy));
         }
-        Next::Ask(self.take_off(&mut state, place))
+        Next::Ask(self.take_off(&mut state, question))
     }
 
     /// Why the last question brought no answer.
@@ -134,10 +134,10 @@ impl Memory {
         self.0.state.lock().failed.as_ref().map(|(_, cause)| cause.clone())
     }
 
-    fn take_off(&self, state: &mut State, place: Place) -> Flight {
+    fn take_off(&self, state: &mut State, question: Question) -> Flight {
         let landing = Arc::<Landing>::default();
-        state.flights.insert(place, Arc::clone(&landing));
-        Flight { memory: self.clone(), place, landing: Some(landing) }
+        state.flights.insert(question, Arc::clone(&landing));
+        Flight { memory: self.clone(), question, landing: Some(landing) }
     }
 
     /// Waits for an answer, unless too many do.
@@ -170,7 +170,7 @@ impl State {
 /// A question under way.
 pub(super) struct Flight {
     memory: Memory,
-    place: Place,
+    question: Question,
     landing: Option<Arc<Landing>>,
 }
 
@@ -184,17 +184,17 @@ impl Flight {
     pub(super) fn land(&mut self, answer: Answer, now: UnixTime) {
         let Some(landing) = self.landing.take() else { return };
         let mut state = self.memory.0.state.lock();
-        state.flights.remove(&self.place);
+        state.flights.remove(&self.question);
         match &answer {
             Ok(fact) => {
                 state.failed = None;
-                state.bad.remove(&self.place);
-                state.good.insert(self.place, (fact.clone(), now));
+                state.bad.remove(&self.question);
+                state.good.insert(self.question, (fact.clone(), now));
             }
             Err(DirectoryError::Nobody(nobody)) => {
                 state.failed = None;
-                state.good.remove(&self.place);
-                state.bad.insert(self.place, (*nobody, now));
+                state.good.remove(&self.question);
+                state.bad.insert(self.question, (*nobody, now));
             }
             // What was good stays so for the rest of its time.
             Err(DirectoryError::Unreachable(cause)) => {

@@ -7,7 +7,7 @@ use super::attempts::Attempts;
 use super::slots::Slots;
 use crate::clock::UnixTime;
 
-/// Counts the failures of one kind of secret; the places are those of all kinds.
+/// Counts the failures of one kind of secret; the slots are those of all kinds.
 pub(super) struct Checks {
     pub(super) attempts: Attempts,
     pub(super) slots: Arc<Slots>,
@@ -26,7 +26,7 @@ impl Checks {
         fits: impl FnOnce() -> bool,
     ) -> Result<bool, LocalError> {
         let attempt = self.attempts.of(name, peer);
-        // Asked before the wait, which must not cost a place when there is nothing to hope for, and after it, since
+        // Asked before the wait, which must not cost a slot when there is nothing to hope for, and after it, since
         // those before us in the queue may have failed for the same name.
         self.attempts.allowed(attempt, now)?;
         let _slot = self.slots.take().ok_or(LocalError::Busy)?;

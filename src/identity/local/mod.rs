@@ -102,7 +102,7 @@ impl LocalUsers {
         Ok(Self { users: accounts, decoy, checks })
     }
 
-    /// Checks PINs of links at the same places as these passwords, and counts their failures apart.
+    /// Checks PINs of links in the same slots as these passwords, and counts their failures apart.
     #[must_use]
     pub fn pins(&self) -> Pins {
         Pins { checks: Checks { attempts: Attempts::of_pins(), slots: Arc::clone(&self.checks.slots) } }

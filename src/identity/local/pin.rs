@@ -1,4 +1,4 @@
-//! The PIN or password of a link: as passwords of accounts, with the same places and the same patience, and counters of
+//! The PIN or password of a link: as passwords of accounts, with the same slots and the same patience, and counters of
 //! its own. Knows nothing of links but a name to count by.
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};

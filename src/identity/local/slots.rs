@@ -14,7 +14,7 @@ const WAITING: usize = 6;
 /// The longest wait.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// The places.
+/// The slots.
 pub(super) struct Slots {
     taken: Mutex<Taken>,
     freed: Condvar,
@@ -26,7 +26,7 @@ struct Taken {
     waiting: usize,
 }
 
-/// A place; dropping it gives it back, also when the check panics.
+/// A slot; dropping it gives it back, also when the check panics.
 pub(super) struct Slot<'a>(&'a Slots);
 
 impl Slots {
@@ -34,7 +34,7 @@ impl Slots {
         Self { taken: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// A place, now or within half a second; `None`: none came free, or too many wait already.
+    /// A slot, now or within half a second; `None`: none came free, or too many wait already.
     pub(super) fn take(&self) -> Option<Slot<'_>> {
         self.take_within(PATIENCE)
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_third_check_waits_for_a_place_and_gives_up() {
+    fn a_third_check_waits_for_a_slot_and_gives_up() {
         let slots = Slots::new();
         let first = slots.take();
         let second = slots.take();
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_check_gets_the_place_that_comes_free() {
+    fn a_waiting_check_gets_the_slot_that_comes_free() {
         let slots = Slots::new();
         let (first, second) = (slots.take(), slots.take());
         std::thread::scope(|scope| {

@@ -70,7 +70,7 @@ fn a_third_check_at_the_same_time_is_turned_away() {
 }
 
 #[test]
-fn pins_of_links_are_checked_at_the_same_places() {
+fn pins_of_links_are_checked_in_the_same_slots() {
     let users = users();
     let pins = users.pins();
     let hash = cheap("1234").password_hash;

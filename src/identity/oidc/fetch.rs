@@ -8,7 +8,6 @@ use std::mem::Discriminant;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use reqwest::header::DATE;
@@ -26,6 +25,7 @@ use crate::bounded_body::{self, BodyFault};
 use crate::clock::{self, UnixTime};
 use crate::config::Provider;
 use crate::panics::supervised;
+use crate::worker::Worker;
 
 /// Longer answers are refused, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -88,18 +88,15 @@ pub(super) fn authorities(provider: &Provider) -> Result<Vec<Certificate>, OidcE
 }
 
 /// Starts the thread and waits until its clients are made.
-pub(super) fn spawn(
-    shared: Arc<Shared>,
-    authorities: Vec<Vec<Certificate>>,
-    stopping: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, OidcError> {
+pub(super) fn start(shared: Arc<Shared>, authorities: Vec<Vec<Certificate>>) -> Result<Worker, OidcError> {
+    let (stop, stopping) = watch::channel(false);
     let (ready, started) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new()
         .name("gatehouse-jwks".to_owned())
         .spawn(move || run(&shared, authorities, stopping, &ready))
         .map_err(|error| OidcError::Thread(error.to_string()))?;
     match started.recv_timeout(START) {
-        Ok(Ok(())) => Ok(thread),
+        Ok(Ok(())) => Ok(Worker::of(thread, move || _ = stop.send_replace(true))),
         Ok(Err(error)) => {
             // The thread has nothing left to do and ends by itself.
             let _ = thread.join();

@@ -28,15 +28,15 @@ mod token_tests;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::clock::{UnixTime, monotonic};
 use crate::config::Provider;
+use crate::worker::Worker;
 use client::GrantError;
 pub(in crate::identity) use fetch::causes;
 pub use health::{ClientReport, Failure, ProviderHealth, Verdict};
@@ -152,8 +152,8 @@ pub type Observer = Box<dyn Fn() + Send + Sync>;
 /// Verifies access tokens of the configured providers.
 pub struct Oidc {
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Fetches; `None` without a provider.
+    worker: Option<Worker>,
 }
 
 impl Oidc {
@@ -184,12 +184,11 @@ impl Oidc {
             started: monotonic(),
             line: OnceLock::new(),
         });
-        let (stop, stopping) = watch::channel(false);
-        let thread = match authorities.is_empty() {
+        let worker = match authorities.is_empty() {
             true => None,
-            false => Some(fetch::spawn(Arc::clone(&shared), authorities, stopping)?),
+            false => Some(fetch::start(Arc::clone(&shared), authorities)?),
         };
-        Ok(Self { shared, stop, thread: Mutex::new(thread) })
+        Ok(Self { shared, worker })
     }
 
     /// Who a token speaks for. No I/O and no lock, but for a token with an unknown key: that wakes the background
@@ -363,18 +362,9 @@ impl Oidc {
     /// Ends the background thread and waits for its end, at most about half a second: a request under way is dropped.
     /// The keys stay as they are.
     pub fn stop(&self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that fetched the providers' keys had panicked");
+        if let Some(worker) = &self.worker {
+            worker.stop();
         }
-    }
-}
-
-impl Drop for Oidc {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 

@@ -268,7 +268,7 @@ fn a_panic_in_the_callback_does_not_end_the_fetching() {
 #[test]
 fn without_providers_there_is_no_thread() {
     let (oidc, _) = start(Vec::new(), pace());
-    assert!(oidc.thread.lock().is_none());
+    assert!(oidc.worker.is_none());
     assert!(matches!(
         oidc.verify(&RSA.token(r#"{"alg":"RS256"}"#, &claims().to_string()), NOW),
         Err(TokenError::Issuer(_))

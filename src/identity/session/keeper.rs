@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -18,6 +17,7 @@ use crate::identity::oidc::client::{GrantError, Granted};
 use crate::panics::supervised;
 use crate::seal::SealKey;
 use crate::store::{PersonRecord, SessionRecord, SessionRenewal, Store, WhichSessions};
+use crate::worker::Worker;
 
 /// How often the thread looks for what is due.
 const TURN: Duration = Duration::from_secs(1);
@@ -75,16 +75,20 @@ struct Shared {
 /// The keeper and its thread.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Worker,
 }
 
 impl Keeper {
     /// Keeps `most` sessions at most.
     pub(super) fn start(store: Arc<dyn Store>, oidc: Arc<Oidc>, epoch: Epoch, most: usize) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { store, oidc, epoch, most, book: Mutex::default(), changed: Condvar::new() });
-        let mine = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("gatehouse-renew".to_owned()).spawn(move || run(&mine))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        let (works, told) = (Arc::clone(&shared), Arc::clone(&shared));
+        let tell = move || {
+            told.book.lock().stopping = true;
+            told.changed.notify_all();
+        };
+        let worker = Worker::start("gatehouse-renew", move || run(&works), tell)?;
+        Ok(Self { shared, worker })
     }
 
     /// Whether this issuer's sessions can be kept alive at all: its provider may have left the configuration.
@@ -126,20 +130,7 @@ impl Keeper {
     }
 
     pub(super) fn stop(&self) {
-        self.shared.book.lock().stopping = true;
-        self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            log::error!("the thread that renewed sessions had failed");
-        }
-    }
-}
-
-impl Drop for Keeper {
-    /// A start that fails half-way leaves no thread behind.
-    fn drop(&mut self) {
-        self.stop();
+        self.worker.stop();
     }
 }
 

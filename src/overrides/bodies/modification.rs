@@ -89,13 +89,12 @@ pub(super) fn split(asked: &Asked<'_>, study: &str) -> Result<Reply, HostError> 
     Identifiers::read(asked, &body, Paths::Unread)?.check_new_patients(asked, &actor)?;
     let host = asked.context.host;
     // Read now: the study is gone when everything in it was split off.
-    let labels: Vec<String> =
-        crate::json::from_slice(&host.get(&format!("/studies/{study}/labels"))?).map_err(|_| HostError::PLUGIN)?;
+    let labels: Vec<String> = crate::host::read_answer(&host.get(&format!("/studies/{study}/labels"))?)?;
     let answer = asked.send_change(&body)?;
     if let Some(job) = asked.claim(&answer, actor.identity) {
         asked.context.results.wait(host, &job, labels);
     } else {
-        let made: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+        let made: Value = crate::host::read_answer(&answer)?;
         if let Some(made) = made.get("TargetStudy").and_then(Value::as_str) {
             results::label(host, made, &labels)?;
         }
@@ -181,7 +180,7 @@ impl Identifiers {
         let mut patients = BTreeSet::new();
         for study in sources(actor).keys() {
             let description = asked.context.host.get(&format!("/studies/{study}"))?;
-            let description: Value = crate::json::from_slice(&description).map_err(|_| HostError::PLUGIN)?;
+            let description: Value = crate::host::read_answer(&description)?;
             let patient = description.get("ParentPatient").and_then(Value::as_str).ok_or(HostError::PLUGIN)?;
             patients.insert(patient.to_owned());
         }

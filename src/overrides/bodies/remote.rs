@@ -107,7 +107,7 @@ fn check_answers(asked: &Asked<'_>, identity: &Identity, query: &str, index: Opt
         Some(_) => return Err(HostError::UNKNOWN_RESOURCE),
         None => host.get(&format!("/queries/{query}/answers?expand&simplify"))?,
     };
-    let answers: Value = crate::json::from_slice(&answers).map_err(|_| HostError::PLUGIN)?;
+    let answers: Value = crate::host::read_answer(&answers)?;
     let answers = match answers {
         Value::Array(answers) => answers,
         one => vec![one],

@@ -13,7 +13,7 @@ pub(super) fn is_this_server(asked: &Asked<'_>, modality: &str) -> Result<bool, 
     let Some(own_port) = asked.context.dicom_port else { return Ok(false) };
     let place = core_call::path(&format!("/modalities/{modality}/configuration"));
     let settings = asked.context.host.get(&place)?;
-    let settings: Value = crate::json::from_slice(&settings).map_err(|_| HostError::PLUGIN)?;
+    let settings: Value = crate::host::read_answer(&settings)?;
     let host = settings.get("Host").and_then(Value::as_str).ok_or(HostError::PLUGIN)?;
     let port = settings.get("Port").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
     Ok(port == u64::from(own_port) && is_this_machine(host, own_port))

@@ -42,25 +42,20 @@ pub(super) type Allowed = BTreeMap<Arc<str>, Listed>;
 
 /// The Orthanc identifiers of the studies that a query names by their UIDs, if all of these are allowed: then there is
 /// nothing else that it could find, and nothing has to be listed.
-pub(super) fn named_and_allowed(
-    context: &Context<'_>,
-    query: &Query,
-    scope: &Scope,
-) -> Result<Option<BTreeSet<String>>, HostError> {
+pub(super) fn named_and_allowed(context: &Context<'_>, query: &Query, scope: &Scope) -> Option<BTreeSet<String>> {
     if !query.names_its_studies() {
-        return Ok(None);
+        return None;
     }
     let mut ids = BTreeSet::new();
     for uid in &query.study_uids {
-        let Ok(located) = context.gate.resources.locate(&Named::Uid(Level::Study, uid.as_str().into())) else {
-            return Ok(None);
-        };
+        // A failure too: the search then goes the long way, and fails there if it must.
+        let located = context.gate.resources.locate(&Named::Uid(Level::Study, uid.as_str().into())).ok()?;
         if !scope.allows_all(&located) {
-            return Ok(None);
+            return None;
         }
         ids.extend(located.into_iter().map(|located| located.study.id.to_string()));
     }
-    Ok(Some(ids))
+    Some(ids)
 }
 
 /// The studies of a scope in which something that a query asks for can lie, as the core finds them by label or by the

@@ -62,7 +62,7 @@ pub(super) fn is_case_sensitive(query: &Map<String, Value>) -> bool {
 
 pub(super) fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
     let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
-    let answer: Value = crate::json::from_slice(&answer).map_err(|_| HostError::PLUGIN)?;
+    let answer: Value = crate::host::read_answer(&answer)?;
     let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
     usize::try_from(count).map_err(|_| HostError::PLUGIN)
 }

@@ -72,13 +72,13 @@ impl Patients {
         let said = self.compared();
         // In an order, each would stand where the server's name of it stands.
         if said.is_empty() && !self.body.contains_key("OrderBy") {
-            return self.named(context, part, &self.body);
+            return found_among(context, part, &self.body);
         }
         let is_whole = |(id, _): &One<'_>| {
             scope.allows_named(&context.gate.resources, &Named::Orthanc(Level::Patient, (*id).into()))
         };
         let (whole, shared): (Vec<One<'_>>, Vec<One<'_>>) = part.iter().partition(|one| is_whole(one));
-        let mut found = self.named(context, &whole, &self.body)?;
+        let mut found = found_among(context, &whole, &self.body)?;
         let mut meant = Vec::new();
         for one in shared {
             if self.is_said_by_an_allowed_study(context, scope, one.0)? {
@@ -90,7 +90,7 @@ impl Patients {
             tags.retain(|tag, _| !said.contains(tag));
         }
         body.remove("CaseSensitive");
-        found.extend(self.named(context, &meant, &body)?);
+        found.extend(found_among(context, &meant, &body)?);
         Ok(found)
     }
 
@@ -115,33 +115,28 @@ impl Patients {
         let may = |id: &str| scope.allows_named(resources, &Named::Orthanc(Level::Study, id.into()));
         Ok(found_by(context, &Value::Object(body))?.iter().any(|study| is_one_of(study, may)))
     }
+}
 
-    /// What the core finds among some patients. Those that cannot be named together come last, whatever the order.
-    fn named(
-        &self,
-        context: &Context<'_>,
-        part: &[One<'_>],
-        body: &Map<String, Value>,
-    ) -> Result<Vec<Value>, HostError> {
-        let list: Vec<&str> = part.iter().filter_map(|(_, patient_id)| *patient_id).collect();
-        let mut found = Vec::new();
-        if let [first, ..] = *list {
-            let mut body = unpaged(body);
-            let Some(Value::Object(tags)) = body.get_mut("Query") else { return Err(HostError::BAD_REQUEST) };
-            let free = SPELLINGS.iter().find(|tag| !tags.contains_key(**tag)).ok_or(HostError::BAD_REQUEST)?;
-            // Twice: one alone would be no list, and its wildcards would be some.
-            tags.insert((*free).to_owned(), json!(format!("{first}\\{}", list.join("\\"))));
-            found = found_by(context, &Value::Object(body))?;
-        }
-        for (id, _) in part.iter().filter(|(_, patient_id)| patient_id.is_none()) {
-            let mut body = unpaged(body);
-            body.insert("ParentPatient".to_owned(), json!(id));
-            found.extend(found_by(context, &Value::Object(body))?);
-        }
-        // The core compares without regard to case, which may find one of another part too. (What is named is in order.)
-        found.retain(|resource| is_one_of(resource, |id| part.binary_search_by(|(one, _)| (*one).cmp(id)).is_ok()));
-        Ok(found)
+/// What the core finds among some patients. Those that cannot be named together come last, whatever the order.
+fn found_among(context: &Context<'_>, part: &[One<'_>], body: &Map<String, Value>) -> Result<Vec<Value>, HostError> {
+    let list: Vec<&str> = part.iter().filter_map(|(_, patient_id)| *patient_id).collect();
+    let mut found = Vec::new();
+    if let [first, ..] = *list {
+        let mut body = unpaged(body);
+        let Some(Value::Object(tags)) = body.get_mut("Query") else { return Err(HostError::BAD_REQUEST) };
+        let free = SPELLINGS.iter().find(|tag| !tags.contains_key(**tag)).ok_or(HostError::BAD_REQUEST)?;
+        // Twice: one alone would be no list, and its wildcards would be some.
+        tags.insert((*free).to_owned(), json!(format!("{first}\\{}", list.join("\\"))));
+        found = found_by(context, &Value::Object(body))?;
     }
+    for (id, _) in part.iter().filter(|(_, patient_id)| patient_id.is_none()) {
+        let mut body = unpaged(body);
+        body.insert("ParentPatient".to_owned(), json!(id));
+        found.extend(found_by(context, &Value::Object(body))?);
+    }
+    // The core compares without regard to case, which may find one of another part too. (What is named is in order.)
+    found.retain(|resource| is_one_of(resource, |id| part.binary_search_by(|(one, _)| (*one).cmp(id)).is_ok()));
+    Ok(found)
 }
 
 /// The query for everything: without `Since` the core ends at the limit that the site has set (`LimitFindResults`), which is
