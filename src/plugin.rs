@@ -440,6 +440,7 @@ impl Callbacks for Plugin {
                 host: self.host.as_ref(),
                 gate: &self.gate,
                 results: &self.results,
+                deletions: self.deletions.as_ref(),
                 dicom_port: self.dicom_port,
             };
             overrides::handle(&context, call, clock::now())

@@ -375,7 +375,9 @@ impl Verifiers {
         let key = options.api_key.as_ref().map(|id| self.link_maker_key(record, id, now)).transpose()?;
         let key_ends = key.as_ref().and_then(|key| key.expires_at);
         let brings_in = kind == LinkType::Inbox || options.annotate;
-        if !self.links.end_with_maker && !brings_in {
+        // What somebody who is logged in opens in a viewer elsewhere is not given to anybody: it is they who read.
+        let is_their_own = options.recipient.as_ref().is_some_and(|recipient| recipient.is(&record.owner));
+        if !self.links.end_with_maker && !brings_in && !is_their_own {
             self.not_ended(&record.owner, record.created_at)?;
             return Ok((None, key_ends));
         }

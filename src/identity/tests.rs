@@ -8,6 +8,7 @@ use super::*;
 use crate::credential::Source;
 use crate::policy::roles::Roles;
 use crate::share::kind::LinkType;
+use crate::share::limits::LinkOptions;
 use crate::store::{ApiKeyRecord, ShareRecord};
 use crate::testing::{Bed, NOW, basic, id};
 
@@ -546,6 +547,22 @@ fn links_that_read_outlive_their_maker_where_the_site_says_so() {
     bed.verifiers().store.set_not_before(&crate::person::Person::local("doctor"), NOW).unwrap();
     bed.gate.identities.forget();
     assert!(matches!(verify(&bed, &reads, NOW), Err(Rejection::Ended)));
+}
+
+#[test]
+fn what_somebody_opened_for_themselves_ends_with_their_rights_whatever_the_site_says() {
+    let bed = bed_with(json!({"Shares": {"EndWithMaker": false}}));
+    let doctor = crate::person::Person::local("doctor");
+    let link = |id: &str, recipient: &crate::person::Person| {
+        let options = LinkOptions { recipient: Some(recipient.clone().into()), ..LinkOptions::default() };
+        bed.make_link(id, Some("doctor"), LinkType::ViewerInstant, Vec::new(), |record: &mut ShareRecord| {
+            record.options_json = serde_json::to_string(&options).unwrap();
+        });
+        let record = bed.verifiers().store.share(id).unwrap().unwrap();
+        bed.verifiers().link_of_record(record, NOW).unwrap().link.clone().unwrap()
+    };
+    assert!(link("launched", &doctor).maker.is_some(), "bounded by what they may today");
+    assert!(link("shared", &crate::person::Person::local("somebody")).maker.is_none());
 }
 
 #[test]

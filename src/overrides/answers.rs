@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::core_call::{self, pass_on};
+use super::deletion::deleting;
 use super::pieces::{self, Sight};
 use super::{Context, Scope};
 use crate::host::{HostError, Method};
@@ -175,8 +176,13 @@ pub fn delete(
 ) -> Result<Reply, HostError> {
     guard(context, scope, level, id)?;
     let ancestors = ancestors(context, level, id)?;
-    pass_on(context.host, call)?;
+    deleting(context, Some(level), &[id], || pass_on(context.host, call))?;
     context.gate.resources.labels_changed();
+    if let Some(deletions) = context.deletions {
+        for (_, ancestor) in &ancestors {
+            deletions.deleted(ancestor, || context.gate.resources.is_there(ancestor));
+        }
+    }
     let left = ancestors.into_iter().find(|(level, id)| {
         let is_there = || context.host.get(&format!("/{}/{id}", level.plural())).is_ok();
         let may_be_known = || match scope {

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::answers::strip;
 use super::core_call::{self, pass_on};
+use super::deletion::deleting;
 use super::scope::Scope;
 use crate::host::{HostError, Method};
 use crate::identity::Identity;
@@ -95,11 +96,17 @@ pub fn handle(
     scope: &Scope,
     route: &Route<'_>,
 ) -> Result<Reply, HostError> {
-    let Scope::Limited(identities) = scope else { return pass_on(context.host, call) };
     if call.request.method != Method::Post {
         // The core has no other method there.
         return pass_on(context.host, call);
     }
+    let Scope::Limited(identities) = scope else {
+        let pass_on = || pass_on(context.host, call);
+        return match route {
+            Route::BulkDelete => deleting(context, None, &named_to_delete(call.body), pass_on),
+            _ => pass_on(),
+        };
+    };
     let asked = Asked { context, call, identities };
     match *route {
         Route::BulkDelete => bulk_delete(&asked),
@@ -143,8 +150,16 @@ fn bulk_delete(asked: &Asked<'_>) -> Result<Reply, HostError> {
         }
     }
     asked.act(&names)?;
-    let ids = [("Resources".to_owned(), json!(ids))].into_iter().collect();
-    asked.send_change(&ids).map(|_| core_call::empty())
+    let body = [("Resources".to_owned(), json!(ids))].into_iter().collect();
+    deleting(asked.context, None, &ids, || asked.send_change(&body)).map(|_| core_call::empty())
+}
+
+/// What a body that is not looked into deletes: identifiers, at whatever level.
+fn named_to_delete(body: &[u8]) -> Vec<String> {
+    let body: Value = crate::json::from_slice(body).unwrap_or_default();
+    let resources = body.get("Resources").and_then(Value::as_array).into_iter().flatten();
+    let ids = resources.filter_map(|one| one.as_str().or_else(|| one.get("ID").and_then(Value::as_str)));
+    ids.filter(|id| is_orthanc_id(id)).map(str::to_owned).collect()
 }
 
 fn bulk_content(asked: &Asked<'_>, scope: &Scope) -> Result<Reply, HostError> {

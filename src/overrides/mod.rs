@@ -10,6 +10,7 @@ pub mod create_dicom;
 pub mod search;
 
 mod core_call;
+mod deletion;
 mod pieces;
 mod query;
 mod results;
@@ -18,6 +19,7 @@ mod scope;
 use crate::clock::UnixTime;
 use crate::gate::{Gate, describe_refusal, is_too_long};
 use crate::host::{Host, HostError, Method};
+use crate::identity::deleted::Deletions;
 use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
 use crate::slot::{self, Caller};
@@ -46,6 +48,8 @@ pub struct Context<'a> {
     pub gate: &'a Gate,
     /// The labels that the results of jobs wait for.
     pub results: &'a Results,
+    /// What is kept of deleted resources; `None` where links open again what comes back.
+    pub deletions: Option<&'a Deletions>,
     /// The server's own DICOM port, when it is open.
     pub dicom_port: Option<u16>,
 }

@@ -13,6 +13,7 @@ use crate::slot::Staleness;
 use crate::testing::{Bed, FakeHost, FakeStudy, NOW, Random, basic, canary, decode, id, uid, world, worlds};
 
 mod askers;
+mod deletion;
 mod failures;
 mod kept_lists;
 mod parts;
@@ -275,7 +276,13 @@ fn what_comes_while_a_patient_is_listed_is_not_shown() {
 #[test]
 fn what_is_attached_to_a_patient_is_for_who_may_see_all_studies() {
     let (bed, askers) = bed(world());
-    let context = Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default(), dicom_port: None };
+    let context = Context {
+        host: bed.host.as_ref(),
+        gate: &bed.gate,
+        results: &Results::default(),
+        deletions: None,
+        dicom_port: None,
+    };
     let scope = Scope::of(bed.gate.decide(&askers[0].request(Method::Post, "/tools/find", &[]), NOW).granted);
     let shown = |resource: &str, kind: &str, attached: Value| {
         let mut whole = json!({"ID": id(resource), "Type": kind, "MainDicomTags": {"PatientID": "z"}});

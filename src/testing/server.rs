@@ -77,6 +77,12 @@ impl FakeHost {
                 (Method::Post, "find") => Value::Array(find(&studies, body)?),
                 (Method::Post, "count-resources") => json!({"Count": count(&studies, body)?}),
                 (Method::Post, "lookup") => lookup(&studies, &String::from_utf8_lossy(body)),
+                (Method::Post, "bulk-delete") => {
+                    let body: Value = serde_json::from_slice(body).map_err(|_| HostError::BAD_REQUEST)?;
+                    let ids = body["Resources"].as_array().ok_or(HostError::BAD_REQUEST)?;
+                    studies.retain(|study| !ids.contains(&json!(id(&study.name))));
+                    json!({})
+                }
                 (Method::Get, "labels") => {
                     json!(studies.iter().flat_map(|study| &study.labels).collect::<BTreeSet<_>>())
                 }
@@ -181,6 +187,7 @@ fn describe(node: &FakeNode) -> Value {
     }
     if node.level == Level::Study {
         description["PatientMainDicomTags"] = json!({"PatientID": uid(&node.studies[0].patient)});
+        description["Series"] = node.studies[0].series.iter().map(|series| id(series)).collect();
     }
     description
 }

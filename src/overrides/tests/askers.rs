@@ -15,8 +15,8 @@ pub(super) fn bed(studies: Vec<FakeStudy>) -> (Bed, Vec<Asker>) {
 
 pub(super) fn bed_with_validity(studies: Vec<FakeStudy>, seconds: u32) -> (Bed, Vec<Asker>) {
     let role = |labels: &[&str]| json!({"permissions": ["all", "view"], "authorized-labels": labels});
-    let roles = json!({"roles": {"ext": role(&["ext"]), "int": role(&["int"]), "both": role(&["ext", "int"]), "none": role(&[])}});
-    let users = json!({"ext": ["ext"], "int": ["int"], "both": ["both"], "none": ["none"]});
+    let roles = json!({"roles": {"ext": role(&["ext"]), "int": role(&["int"]), "both": role(&["ext", "int"]), "none": role(&[]), "admin": role(&["*"])}});
+    let users = json!({"ext": ["ext"], "int": ["int"], "both": ["both"], "none": ["none"], "admin": ["admin"]});
     let bed = Bed::new(json!({"Authorization": {"LabelsValidity": seconds}}), &users, &roles, studies);
     let link = |of: &[&str], by_uid: bool| {
         let resources = of.iter().map(|name| ShareResource {
@@ -79,7 +79,13 @@ impl Asker {
 
 pub(super) fn answer_of(bed: &Bed, call: RestRequest<'_>) -> Reply {
     handle(
-        &Context { host: bed.host.as_ref(), gate: &bed.gate, results: &Results::default(), dicom_port: None },
+        &Context {
+            host: bed.host.as_ref(),
+            gate: &bed.gate,
+            results: &Results::default(),
+            deletions: None,
+            dicom_port: None,
+        },
         &call,
         NOW,
     )
