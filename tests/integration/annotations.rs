@@ -231,9 +231,9 @@ fn an_annotating_link_is_made_and_lives_by_its_makers_rights() {
         // A label that is gone closes the study.
         assert_eq!(site.delete(&site.admin(), &images.allowed.fill("/studies/{study}/labels/external")).status, 200);
         assert_eq!(upload("three"), 400, "{version:?}");
-        // And nothing brings a deleted study back.
+        // And nothing brings a deleted study back: the link has ended with it.
         assert_eq!(site.delete(&site.admin(), &images.allowed.fill("/studies/{study}")).status, 200);
-        assert_eq!(upload("four"), 400, "{version:?}");
+        assert_eq!(upload("four"), 403, "{version:?}");
         assert!(!is_there(&site, &annotation("SR", "four", ANNOTATIONS[0])), "{version:?}");
     }
 }

@@ -417,7 +417,7 @@ fn what_is_wrong_with_a_link_is_said_in_the_browsers_language() {
         assert!(log.contains(&line), "{line}\n{log}");
     };
     not_opened(&later, "it is not valid before 2099-01-01T00:00:00+00:00");
-    not_opened(&link, "none of its studies is here");
+    not_opened(&link, "share link: what it opens was deleted");
     assert!(log.contains("an unknown link code was opened from 127.0.0.1"), "{log}");
     // The server itself writes down a path as it came.
     let own = log.lines().filter(|line| line.contains("authorization:"));
