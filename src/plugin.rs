@@ -1,23 +1,20 @@
-//! The composition root: configuration in, running plugin out; and the order in which it stops.
+//! The composition root: configuration in, running plugin out.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
-use ipnet::IpNet;
 use parking_lot::Mutex;
 
 use crate::api::{self, Api};
 use crate::browser;
 use crate::bytes;
-use crate::callbacks::{Callbacks, Entrance, Started, Verdict};
-use crate::client_address;
+use crate::callbacks::Started;
 use crate::clock;
 use crate::config::{self, Config, Shares};
 use crate::credential::Places;
 use crate::doctor::Doctor;
-use crate::gate::{self, Gate, Permit, Unchecked};
+use crate::gate::{Gate, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::Hasher;
 use crate::identity::deleted::Deletions;
@@ -29,29 +26,29 @@ use crate::identity::oidc::Oidc;
 use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
-use crate::identity::{Epoch, Identities, Identity, IdentityList, InboxPolicy, LinkPolicy, Verifiers};
+use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
 use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
-use crate::nesting;
 use crate::overrides::{self, Results};
 use crate::ownership::Ownership;
 use crate::pages::Site;
-use crate::panics;
-use crate::policy::decision::Refusal;
 use crate::policy::rules::{Rule, Rules};
-use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::resource::Resources;
 use crate::route::{Roots, RouteModel, UnknownRoutes};
 use crate::seal::SealKey;
 use crate::secret::Secret;
 use crate::share::code::Codes;
 use crate::share::token as share_token;
-use crate::slot::{self, Staleness};
+use crate::slot::Staleness;
 use crate::standing::Standing;
 use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
+
+mod running;
+
+pub(crate) use running::Plugin;
 
 /// Why the plugin does not start. Its text may have several lines.
 #[derive(Debug, thiserror::Error)]
@@ -95,22 +92,6 @@ pub enum StartError {
     /// The key of ID tokens cannot be used.
     #[error("{0}")]
     IdToken(#[from] IdTokenError),
-}
-
-/// The running plugin.
-pub(crate) struct Plugin {
-    host: Arc<dyn Host>,
-    gate: Arc<Gate>,
-    api: Api,
-    login: Option<Arc<Login>>,
-    uploads: Uploads,
-    deletions: Option<Deletions>,
-    results: Results,
-    dicom_port: Option<u16>,
-    staleness: Staleness,
-    unknown_routes: UnknownRoutes,
-    trusted_proxies: Vec<IpNet>,
-    telling: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Starts the plugin. `Ok(None)` when the configuration does not ask for it: nothing is registered then.
@@ -373,159 +354,4 @@ fn link_policy(shares: &Shares, store: &dyn Store, pins: Pins) -> Result<LinkPol
 
 fn random_secret() -> Result<Vec<u8>, Cause> {
     Ok(bytes::random::<SHORTEST_SECRET>()?.to_vec())
-}
-
-impl Plugin {
-    /// The identities that are granted the upload that this thread serves; `None`: it serves none.
-    fn uploaders(&self) -> Option<IdentityList> {
-        slot::decide_again(&self.gate.identities, |request, at| {
-            let outcome = self.gate.decide(request, at);
-            if outcome.granted.is_empty() {
-                log::info!("no more, now that the body is here: {}", gate::describe_refusal(request, &outcome));
-            }
-            outcome
-        });
-        slot::granted()
-    }
-}
-
-#[cfg(any(test, feature = "fuzzing"))]
-impl Plugin {
-    /// The gate as it was composed.
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        Arc::clone(&self.gate)
-    }
-}
-
-impl Callbacks for Plugin {
-    fn before_filter(&self) {
-        slot::clear();
-    }
-
-    fn authenticates(&self) -> bool {
-        self.login.is_some()
-    }
-
-    fn authenticate(&self, request: &Request<'_>) -> Entrance {
-        let Some(login) = &self.login else { return Entrance::Open };
-        login.entrance(&self.gate, request, clock::now())
-    }
-
-    fn filter(&self, request: &Request<'_>) -> Option<Permit> {
-        // First thing, so that no panic and no refusal leaves the request with the slot of the one before.
-        slot::clear();
-        let by_proxy = client_address::by_proxy(request, &self.trusted_proxies);
-        let forwarded = client_address::forwarded(request, &self.trusted_proxies)
-            .map(|client| Request { remote: client, ..request.clone() });
-        let request = forwarded.as_ref().unwrap_or(request);
-        let mut outcome = self.gate.decide(request, clock::now());
-        let permit = outcome.take_permit();
-        if permit.is_none() && log::log_enabled!(log::Level::Info) {
-            log::info!("{}", gate::describe_refusal(request, &outcome));
-        }
-        if outcome.refusal == Some(Refusal::UnknownRoute)
-            && let Some(sentence) = self.unknown_routes.first_time(request.method.as_str(), request.path)
-        {
-            log::warn!("{sentence}");
-        }
-        slot::write(request, by_proxy, outcome, self.staleness, &self.gate.places);
-        permit
-    }
-
-    fn rest(&self, call: &RestRequest<'_>) -> Reply {
-        if call.request.path.starts_with("/auth/") {
-            self.api.handle(call, clock::now())
-        } else {
-            let context = overrides::Context {
-                host: self.host.as_ref(),
-                gate: &self.gate,
-                results: &self.results,
-                deletions: self.deletions.as_ref(),
-                dicom_port: self.dicom_port,
-            };
-            overrides::handle(&context, call, clock::now())
-        }
-    }
-
-    fn must_look(&self) -> bool {
-        #[cfg(feature = "fault-injection")]
-        if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
-            return false;
-        }
-        Uploads::must_look(self.uploaders().as_deref())
-    }
-
-    fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
-        let granted = self.uploaders().unwrap_or_default();
-        // First of all: to read its tags would end the server.
-        if nesting::is_too_much(file) {
-            log::info!(
-                "refused an instance of {}: its sequences are too deep or too long, or it is not read for sure",
-                crate::identity::in_the_log(&granted)
-            );
-            return Verdict::Failed;
-        }
-        self.uploads.look(&self.gate.resources, instance, &granted, clock::now())
-    }
-
-    fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict {
-        #[cfg(feature = "fault-injection")]
-        if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
-            return Verdict::Taken;
-        }
-        self.uploads.receive(&self.gate.resources, instance, self.uploaders().as_deref(), clock::now())
-    }
-
-    fn stored(&self, instance: &ReceivedInstance<'_>, id: &str) {
-        self.uploads.stored(&self.gate.resources, instance, id, slot::granted().as_deref(), clock::now());
-    }
-
-    fn change(&self, change: Change) {
-        match change {
-            Change::Deleted(id) => {
-                self.gate.resources.labels_changed();
-                self.uploads.deleted(&id);
-                if let Some(deletions) = &self.deletions {
-                    deletions.deleted(&id, || self.gate.resources.is_there(&id));
-                }
-            }
-            Change::JobEnded(job) => {
-                if self.results.finish(self.host.as_ref(), &job) {
-                    self.gate.resources.labels_changed();
-                }
-            }
-            Change::Started => {
-                self.uploads.started(&self.gate.resources);
-                // Not on the server's own thread, which listens to nobody before this returns.
-                let gate = Arc::clone(&self.gate);
-                let tell = move || {
-                    let _told = panics::supervised("which routes reach this plugin", || gate.standing.tell());
-                };
-                match std::thread::Builder::new().name("gatehouse-stand".to_owned()).spawn(tell) {
-                    Ok(thread) => *self.telling.lock() = Some(thread),
-                    // Whoever needs to know finds it out.
-                    Err(error) => log::warn!("a thread cannot be started: {error}"),
-                }
-            }
-            Change::Other => {
-                if let Some(deletions) = &self.deletions {
-                    deletions.again();
-                }
-            }
-        }
-    }
-
-    fn stop(&self) {
-        if let Some(telling) = self.telling.lock().take() {
-            // It caught its panics.
-            let _ended = telling.join();
-        }
-        if let Some(mail) = &self.api.mail {
-            mail.stop();
-        }
-        if let Some(meddream) = &self.api.meddream {
-            meddream.stop();
-        }
-        self.gate.identities.verifiers().stop();
-    }
 }
