@@ -7,6 +7,7 @@
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 /// More levels of lists and objects than this are in nothing that we read. A tag of a DICOM sequence takes two for each
@@ -40,16 +41,28 @@ pub fn pretty(value: &Value) -> Vec<u8> {
     text
 }
 
+/// JSON on one line. What cannot be written is nothing, which is no JSON; texts and what came of JSON always can.
+#[must_use]
+pub fn written(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
 /// Whether JSON has more levels than we read.
 #[must_use]
 pub fn is_too_deep(json: &[u8]) -> bool {
-    depth(json) > DEEPEST
+    is_deeper(json, DEEPEST)
 }
 
 /// Whether JSON is so deep that Orthanc itself would run out of stack on an HTTP thread: 1.12.7 does at 300 levels.
 #[must_use]
 pub fn is_too_deep_for_the_core(json: &[u8]) -> bool {
-    depth(json) > 64
+    is_deeper(json, 64)
+}
+
+fn is_deeper(json: &[u8], most: usize) -> bool {
+    // With so few brackets it cannot be, and most bodies have few: these are counted many at a time.
+    let brackets = json.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    brackets > most && depth(json) > most
 }
 
 /// Where in a text the count is.
@@ -146,10 +159,13 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             let Unique(value) = members.next_value()?;
-            if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("the member {name:?} appears twice")));
+            match object.entry(name) {
+                Entry::Vacant(member) => _ = member.insert(value),
+                Entry::Occupied(member) => {
+                    let twice = format_args!("the member {:?} appears twice", member.key());
+                    return Err(A::Error::custom(twice));
+                }
             }
-            object.insert(name, value);
         }
         Ok(Value::Object(object))
     }

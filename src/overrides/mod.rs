@@ -30,11 +30,11 @@ pub use results::Results;
 pub use scope::Scope;
 
 /// The patterns that are registered, as Orthanc anchors them. Few of them and without groups, as the server tries one
-/// after the other on every request, and copies what a group captures.
+/// after the other on every request, and copies what a group captures; searches, which are the most frequent, first.
 pub const PATTERNS: [&str; 6] = [
+    "/tools/(?:find|count-resources|labels|lookup|create-dicom|bulk-(?:anonymize|content|delete|modify))",
     "/(?:patients|studies|series|instances)/[^/]*(?:/(?:patient|study|studies|series|instances|labels|labels/[^/]*))?",
     "/(?:(?:patients|studies|series)/[^/]*/(?:anonymize|modify)|studies/[^/]*/(?:merge|split))",
-    "/tools/(?:find|count-resources|labels|lookup|create-dicom|bulk-(?:anonymize|content|delete|modify))",
     "/modalities/[^/]*/(?:query|store)",
     "/peers/[^/]*/store",
     "/queries/[^/]*/(?:retrieve|answers/[^/]*/(?:query-instances|query-series|query-studies|retrieve))",

@@ -4,10 +4,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::host::HostError;
-use crate::json::Unique;
+use crate::json::{Unique, written};
 use crate::log_text::shorten;
 use crate::policy::rights::Labels;
 use crate::resource::Level;
@@ -33,6 +35,9 @@ const MEMBERS: [&str; 17] = [
     "Short",
     "Since",
 ];
+
+/// Members that say something of labels.
+const LABEL_MEMBERS: [&str; 2] = ["Labels", "LabelsConstraint"];
 
 /// Members that name something above; they come with exactly one, as the core takes the first of them only.
 pub(super) const PARENTS: [&str; 3] = ["ParentPatient", "ParentStudy", "ParentSeries"];
@@ -93,6 +98,17 @@ pub(super) enum Constraint {
     All,
     Any,
     None,
+}
+
+impl Constraint {
+    /// As Orthanc spells it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "All",
+            Self::Any => "Any",
+            Self::None => "None",
+        }
+    }
 }
 
 impl Query {
@@ -315,17 +331,24 @@ impl Query {
         }
     }
 
+    /// The query with other labels, written out; `None` takes the constraint out. This is on the way of each search at
+    /// study level, so nothing is copied for it.
+    pub(super) fn written(&self, labels: Option<(&[&str], Constraint)>) -> Vec<u8> {
+        written(&Labelled { body: &self.body, labels })
+    }
+
     /// The query with other labels; `None` takes the constraint out.
     pub(super) fn with_labels(&self, labels: Option<(Vec<String>, Constraint)>) -> Map<String, Value> {
         let mut body = self.body.clone();
         match labels {
             None => {
-                body.remove("Labels");
-                body.remove("LabelsConstraint");
+                for member in LABEL_MEMBERS {
+                    body.remove(member);
+                }
             }
             Some((labels, constraint)) => {
                 body.insert("Labels".to_owned(), json!(labels));
-                body.insert("LabelsConstraint".to_owned(), json!(format!("{constraint:?}")));
+                body.insert("LabelsConstraint".to_owned(), json!(constraint.as_str()));
             }
         }
         body
@@ -344,6 +367,29 @@ impl Query {
             Constraint::None if visible.is_empty() && !labels.is_empty() => Ok(None),
             constraint => Ok(Some((visible, constraint))),
         }
+    }
+}
+
+/// A query with other labels than it came with.
+struct Labelled<'a> {
+    body: &'a Map<String, Value>,
+    labels: Option<(&'a [&'a str], Constraint)>,
+}
+
+impl Serialize for Labelled<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        for (member, value) in self.body.iter().filter(|(member, _)| !LABEL_MEMBERS.contains(&member.as_str())) {
+            object.serialize_entry(member, value)?;
+        }
+        if let Some((labels, constraint)) = self.labels {
+            object.serialize_entry("Labels", labels)?;
+            // Of one label the core takes `All`, which it takes for granted, and `Any` for the same.
+            if labels.len() != 1 || constraint == Constraint::None {
+                object.serialize_entry("LabelsConstraint", constraint.as_str())?;
+            }
+        }
+        object.end()
     }
 }
 

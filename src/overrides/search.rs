@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use self::allowed::{Listing, allowed_studies, named_and_allowed};
-use self::naming::{Alone, candidates, count_of, name_studies, study_by_study, uids, unpage};
+use self::naming::{Alone, candidates, name_studies, read_count, study_by_study, uids, unpage};
 use super::Context;
 use super::answers::{body_with, strip, strip_each};
 use super::core_call::{self, pass_on};
@@ -18,7 +18,7 @@ use super::pieces::{self, Sight};
 use super::query::{Constraint, Query};
 use super::scope::Scope;
 use crate::host::{HostError, Method};
-use crate::json::pretty;
+use crate::json::{pretty, written};
 use crate::pieces::Pieces;
 use crate::policy::rights::Labels;
 use crate::request::{Reply, RestRequest};
@@ -39,7 +39,7 @@ pub fn find(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Res
         Ok(match plan {
             Plan::Nothing => b"[]".to_vec(),
             Plan::Narrowed(body) => {
-                let answer = context.host.post("/tools/find", body.to_string().as_bytes())?;
+                let answer = context.host.post("/tools/find", &body)?;
                 if query.describes_resources() {
                     body_with(answer, |found| strip(context, scope, &scope.labels(), found))?
                 } else {
@@ -79,7 +79,7 @@ pub fn count(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Re
         let count = match plan {
             Plan::Nothing => 0,
             Plan::Narrowed(body) => {
-                return context.host.post("/tools/count-resources", body.to_string().as_bytes());
+                return context.host.post("/tools/count-resources", &body);
             }
             Plan::Picked { body, ids } => pick(context, scope, &query, &[body], Some(&ids))?.len(),
             Plan::Several(bodies) => pick(context, scope, &query, &bodies, None)?.len(),
@@ -115,7 +115,7 @@ fn in_whole_studies(context: &Context<'_>, scope: &Scope, query: &Query) -> Resu
         Ok(match plan {
             Plan::Nothing => Vec::new(),
             Plan::Narrowed(body) => {
-                let mut found = found_by(context, &body)?;
+                let mut found: Vec<Value> = crate::host::read_answer(&context.host.post("/tools/find", &body)?)?;
                 strip_each(context, scope, &mut found);
                 found
             }
@@ -137,7 +137,7 @@ fn whole_count(context: &Context<'_>, scope: &Scope, query: &Query) -> Result<us
     settled(context, &all, scope, false, |plan| {
         Ok(match plan {
             Plan::Nothing => 0,
-            Plan::Narrowed(body) => count_of(context, &body)?,
+            Plan::Narrowed(body) => read_count(&context.host.post("/tools/count-resources", &body)?)?,
             Plan::Picked { body, ids } => pick(context, scope, &all, &[body], Some(&ids))?.len(),
             Plan::Several(bodies) => pick(context, scope, &all, &bodies, None)?.len(),
             Plan::Parts(parts) => parts.count(context, scope, &all)?,
@@ -173,8 +173,8 @@ fn settled<T>(
 enum Plan {
     /// By nothing at all.
     Nothing,
-    /// By the core, from a query that finds nothing else.
-    Narrowed(Value),
+    /// By the core, from a query, written out, that finds nothing else.
+    Narrowed(Vec<u8>),
     /// By the core without its paging, and then only what is about these studies counts.
     Picked { body: Value, ids: BTreeSet<String> },
     /// By the core in several queries without its paging, one after the other.
@@ -210,24 +210,21 @@ enum Care {
 fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool, care: Care) -> Result<Planned, HostError> {
     let own = scope.labels();
     let labels = visible_labels(context, query, &own)?;
-    let Scope::Limited(identities) = scope else { return Err(HostError::PLUGIN) };
+    let (Scope::Limited(identities), Labels::Only(own)) = (scope, &own) else { return Err(HostError::PLUGIN) };
     let has_links = identities.iter().any(|identity| identity.link.is_some());
-    let own_labels: Vec<String> = match &own {
-        Labels::Only(own) => own.iter().cloned().collect(),
-        Labels::All => return Err(HostError::PLUGIN),
-    };
     if scope.is_empty() {
         return Ok(Plan::Nothing.into());
     }
     if query.level == Level::Study && !has_links {
         match &labels {
             None => {
-                let own_labels = Some((own_labels, Constraint::Any));
-                return Ok(Plan::Narrowed(Value::Object(query.with_labels(own_labels))).into());
+                let own: Vec<&str> = own.iter().map(String::as_str).collect();
+                return Ok(Plan::Narrowed(query.written(Some((&own, Constraint::Any)))).into());
             }
             // All of these are own labels, so that every study found carries one.
-            Some((_, Constraint::All | Constraint::Any)) => {
-                return Ok(Plan::Narrowed(Value::Object(query.with_labels(labels))).into());
+            Some((named, constraint @ (Constraint::All | Constraint::Any))) => {
+                let named: Vec<&str> = named.iter().map(String::as_str).collect();
+                return Ok(Plan::Narrowed(query.written(Some((&named, *constraint)))).into());
             }
             Some((_, Constraint::None)) => {}
         }
@@ -243,7 +240,7 @@ fn plan(context: &Context<'_>, query: &Query, scope: &Scope, finds: bool, care: 
                 (inner.series, inner.instance) = (None, None);
             }
             let is_whole = scope.allows_all(&located);
-            let narrowed = || Plan::Narrowed(Value::Object(query.with_labels(labels)));
+            let narrowed = || Plan::Narrowed(written(&query.with_labels(labels)));
             return Ok(if is_whole { narrowed() } else { Plan::Nothing }.into());
         }
     }
@@ -376,7 +373,7 @@ const FEW: usize = 20;
 fn named_alone(context: &Context<'_>, mut body: Map<String, Value>, query: &Query, alone: Alone) -> Planned {
     let is_paged = name_studies(&mut body, query, alone.list());
     if is_paged {
-        return Planned { plan: Plan::Narrowed(Value::Object(body)), alone };
+        return Planned { plan: Plan::Narrowed(written(&body)), alone };
     }
     unpage(context, &mut body);
     Planned { plan: Plan::Several(vec![Value::Object(body)]), alone }
@@ -417,8 +414,7 @@ fn pick(
 }
 
 pub(super) fn found_by(context: &Context<'_>, body: &Value) -> Result<Vec<Value>, HostError> {
-    let found = context.host.post("/tools/find", body.to_string().as_bytes())?;
-    crate::host::read_answer(&found)
+    crate::host::read_answer(&context.host.post("/tools/find", &written(body))?)
 }
 
 /// Whether an answer, described or not, has one of these identifiers.

@@ -170,9 +170,9 @@ fn study_uids_in_odd_spellings_and_numbers_are_refused_at_once() {
 #[test]
 fn the_core_does_the_work_where_the_query_can_say_it() {
     let (bed, askers) = bed(world());
-    let asked = |query: Value| {
+    let searches_of = |asker: &Asker, query: Value| {
         bed.host.calls.lock().clear();
-        askers[0].call(&bed, Method::Post, "/tools/find", query.to_string().as_bytes()).unwrap();
+        asker.call(&bed, Method::Post, "/tools/find", query.to_string().as_bytes()).unwrap();
         let calls = bed.host.calls.lock().clone();
         let searches: Vec<Value> = calls
             .iter()
@@ -181,19 +181,28 @@ fn the_core_does_the_work_where_the_query_can_say_it() {
             .collect();
         searches
     };
-    let narrowed =
-        json!({"Level": "Study", "Query": {"0010,0010": "A*"}, "Labels": ["ext"], "LabelsConstraint": "Any"});
+    let asked = |query| searches_of(&askers[0], query);
+    let narrowed = json!({"Level": "Study", "Query": {"0010,0010": "A*"}, "Labels": ["ext"]});
     assert_eq!(asked(json!({"Level": "Study", "Query": {"PatientName": "A*"}})), [narrowed]);
     // One tag said in two ways counts twice, and what we have no number for is left as it is.
     let odd =
         json!({"PatientName": "A*", "0010,0010": "*B", "0010-0020": "C", "ImageComments": "D", "patientsex": "O"});
-    let narrowed = json!({"Level": "Study", "Query": odd, "Labels": ["ext"], "LabelsConstraint": "Any"});
+    let narrowed = json!({"Level": "Study", "Query": odd, "Labels": ["ext"]});
     assert_eq!(asked(json!({"Level": "Study", "Query": odd})), [narrowed]);
-    let own = json!({"Level": "Study", "Query": {}, "Labels": ["ext"], "LabelsConstraint": "Any"});
-    assert_eq!(
-        asked(json!({"Level": "Study", "Query": {}, "Labels": ["ext", "int"], "LabelsConstraint": "Any"})),
-        [own]
-    );
+    let labelled = |labels: &[&str], constraint: &str| {
+        let labels = json!(labels);
+        json!({"Level": "Study", "Query": {}, "Labels": labels, "LabelsConstraint": constraint})
+    };
+    let own = json!({"Level": "Study", "Query": {}, "Labels": ["ext"]});
+    for (labels, constraint) in [(&["ext", "int"][..], "Any"), (&["ext"], "Any"), (&["ext"], "All")] {
+        assert_eq!(asked(labelled(labels, constraint)), [own.clone()], "{labels:?} {constraint}");
+    }
+    // Of several labels any or all is not the same.
+    let both = |query| searches_of(&askers[2], query);
+    let any = labelled(&["ext", "int"], "Any");
+    assert_eq!(both(json!({"Level": "Study", "Query": {}})), [any.clone()]);
+    assert_eq!(both(any.clone()), [any]);
+    assert_eq!(both(labelled(&["ext", "int"], "All")), [labelled(&["ext", "int"], "All")]);
     // Nothing is listed where a query names its study.
     let named = |tag: &str| json!({"Level": "Series", "Query": {tag: uid("a1"), "0008,0060": "CT"}});
     assert_eq!(asked(named("StudyInstanceUID")), [named("0020,000d")]);

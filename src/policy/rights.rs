@@ -90,6 +90,7 @@ impl Labels {
     pub fn union(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::Only(none), some) | (some, Self::Only(none)) if none.is_empty() => some.clone(),
             (Self::Only(one), Self::Only(two)) => Self::Only(Arc::new(one.union(two).cloned().collect())),
         }
     }

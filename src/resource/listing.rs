@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{Aged, Resources, Study};
 use crate::clock;
 use crate::host::HostError;
+use crate::json::written;
 
 /// How many studies are asked for at a time; about 500 bytes each. The server finds all of them anew for each page.
 const PAGE: usize = 10_000;
@@ -117,7 +118,7 @@ impl Resources {
 
     fn count(&self, labels: &BTreeSet<String>) -> Result<usize, HostError> {
         let query = json!({"Level": "Study", "Query": {}, "Labels": labels, "LabelsConstraint": "Any"});
-        let answer = self.host.post("/tools/count-resources", query.to_string().as_bytes())?;
+        let answer = self.host.post("/tools/count-resources", &written(&query))?;
         let answer: Value = crate::host::read_answer(&answer)?;
         let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
         usize::try_from(count).map_err(|_| HostError::PLUGIN)
@@ -135,7 +136,7 @@ impl Resources {
         let mut since = 0;
         loop {
             query.insert("Since".to_owned(), json!(since));
-            let page = self.host.post("/tools/find", Value::Object(query.clone()).to_string().as_bytes())?;
+            let page = self.host.post("/tools/find", &written(&query))?;
             let page: Vec<Value> = crate::host::read_answer(&page)?;
             since += page.len();
             for study in &page {

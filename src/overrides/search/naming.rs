@@ -11,6 +11,7 @@ use super::super::query::Query;
 use super::allowed::Listing;
 use super::{found_by, is_one_of};
 use crate::host::HostError;
+use crate::json::written;
 use crate::resource::Listed;
 use crate::route::tags;
 
@@ -61,8 +62,12 @@ pub(super) fn is_case_sensitive(query: &Map<String, Value>) -> bool {
 }
 
 pub(super) fn count_of(context: &Context<'_>, query: &Value) -> Result<usize, HostError> {
-    let answer = context.host.post("/tools/count-resources", query.to_string().as_bytes())?;
-    let answer: Value = crate::host::read_answer(&answer)?;
+    read_count(&context.host.post("/tools/count-resources", &written(query))?)
+}
+
+/// The number in the answer of `/tools/count-resources`.
+pub(super) fn read_count(answer: &[u8]) -> Result<usize, HostError> {
+    let answer: Value = crate::host::read_answer(answer)?;
     let count = answer.get("Count").and_then(Value::as_u64).ok_or(HostError::PLUGIN)?;
     usize::try_from(count).map_err(|_| HostError::PLUGIN)
 }
