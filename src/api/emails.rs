@@ -238,9 +238,8 @@ fn links(
             ))
         };
         let Found { share, more } = found.filter(|found| sender.may_send(&found.share)).ok_or_else(foreign)?;
-        let begins = share.not_before.map_or(call.now, |start| start.max(call.now));
         let verifiers = call.api.gate.identities.verifiers();
-        let identity = verifiers.link_of_record(share.clone(), begins).map_err(|rejection| match rejection {
+        let identity = verifiers.link_once_it_begins(share.clone(), call.now).map_err(|rejection| match rejection {
             Rejection::Expired => refused("a link in the mail has expired"),
             rejection => refused(format_args!("a link in the mail opens nothing: {rejection}")),
         })?;

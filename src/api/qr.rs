@@ -19,11 +19,11 @@ const QUIET: usize = 4;
 /// SVG, or PNG with `format=png`.
 pub fn get(call: &Call<'_>, id: &str) -> Answer {
     let share = super::shares::seen_share(call, id)?;
-    if share.revoked_at.is_some() {
-        return Err(ApiError::new(409, "this link was revoked: it opens nothing"));
+    let verifiers = call.api.gate.identities.verifiers();
+    if let Err(rejection) = verifiers.link_once_it_begins(share.clone(), call.now) {
+        return Err(ApiError::new(409, format!("this link opens nothing: {rejection}")));
     }
-    let links = &call.api.gate.identities.verifiers().links;
-    let url = share.code_hash.and_then(|_| viewer::short_url(&call.api.shares, &links.codes.of(&share.id)));
+    let url = share.code_hash.and_then(|_| viewer::short_url(&call.api.shares, &verifiers.links.codes.of(&share.id)));
     let url = url.ok_or_else(|| ApiError::new(404, "this link has no short form"))?;
     let format = call.rest.request.arguments.iter().find(|(name, _)| *name == "format").map(|(_, value)| *value);
     let as_png = match format {

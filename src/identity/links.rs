@@ -266,6 +266,12 @@ impl Verifiers {
         self.link_identity(kind, &resources, Some(record), None, now)
     }
 
+    /// What a link gives, of one that is not valid yet, when it begins: for whoever hands it on.
+    pub fn link_once_it_begins(&self, record: ShareRecord, now: UnixTime) -> Result<Identity, Rejection> {
+        let begins = record.not_before.map_or(now, |start| start.max(now));
+        self.link_of_record(record, begins)
+    }
+
     /// The identity of a link's holder, from claims whose signature holds.
     pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Identity, Rejection> {
         let record = self.link_in_force(claims, now)?;

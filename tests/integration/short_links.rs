@@ -377,6 +377,16 @@ fn a_qr_code_leads_to_the_short_form() {
         for stranger in [Who::nobody(), Who::token(link["Token"].as_str().unwrap())] {
             assert_eq!(site.get(&stranger, &place).status, 403, "{version:?}");
         }
+        // One that is not valid yet may be printed; not what opens nothing any more.
+        let later = made(&site, &doctor, STONE, &study.ids.study, json!({"NotBefore": "2099-01-01T00:00:00Z"}));
+        let of_later = format!("/auth/shares/{}/qr", later["ID"].as_str().unwrap());
+        assert_eq!(site.get(&doctor, &of_later).status, 200, "{version:?}");
+        assert_eq!(site.delete(&site.admin(), &format!("/studies/{}", study.ids.study)).status, 200);
+        for place in [&place, &of_later] {
+            let refused = site.get(&doctor, place);
+            assert_eq!(refused.status, 409, "{version:?}");
+            assert!(refused.text().contains("what it opens was deleted"), "{version:?}: {}", refused.text());
+        }
     }
 }
 
