@@ -28,7 +28,7 @@ pub(super) fn deleting<T>(
     Ok(done)
 }
 
-/// A resource with what lies in it, as far as descriptions tell: not the instances of the series of a study, which are many.
+/// A resource with what lies in it.
 fn collect(context: &Context<'_>, level: Option<Level>, id: &str, gone: &mut Vec<String>) {
     let describe = |level: Level| {
         let description = context.host.get(&core_call::path(&format!("/{}/{id}", level.plural()))).ok()?;
@@ -48,4 +48,11 @@ fn collect(context: &Context<'_>, level: Option<Level>, id: &str, gone: &mut Vec
     }
     let others = inside("Series").chain(inside("Instances")).filter_map(Value::as_str);
     gone.extend(others.map(str::to_owned));
+    if level == Level::Study {
+        let list = format!("{}/instances?expand=false", core_call::path(&format!("/studies/{id}")));
+        let images = context.host.get(&list);
+        // Of those that cannot be listed now, the server tells.
+        let images: Vec<String> = images.ok().and_then(|list| crate::json::from_slice(&list).ok()).unwrap_or_default();
+        gone.extend(images);
+    }
 }

@@ -68,7 +68,7 @@ impl FakeHost {
     }
 
     fn core(&self, method: Method, uri: &str, body: &[u8]) -> Result<Vec<u8>, HostError> {
-        let (path, _) = uri.split_once('?').unwrap_or((uri, ""));
+        let (path, arguments) = uri.split_once('?').unwrap_or((uri, ""));
         let path = decode(path);
         let mut studies = self.studies.lock();
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
@@ -142,6 +142,9 @@ impl FakeHost {
                     // Orthanc has both `/series/{id}/…` and `/instances/{id}/series`, which is one.
                     "series" if node.level == Level::Instance => describe(related(Level::Series)[0]),
                     "series" => related(Level::Series).into_iter().map(describe).collect(),
+                    "instances" if arguments == "expand=false" => {
+                        related(Level::Instance).into_iter().map(|instance| json!(instance.id)).collect()
+                    }
                     "instances" => related(Level::Instance).into_iter().map(describe).collect(),
                     other => json!({"Content": other, "Canaries": canaries(node)}),
                 }
@@ -184,6 +187,10 @@ fn describe(node: &FakeNode) -> Value {
     }
     if let Some(member) = node.level.parent_member() {
         description[member] = json!(node.parent);
+    }
+    if node.level == Level::Series {
+        let own = node.studies[0].series.iter().filter(|series| id(series) == node.id);
+        description["Instances"] = own.map(|series| id(&format!("{series}1"))).collect();
     }
     if node.level == Level::Study {
         description["PatientMainDicomTags"] = json!({"PatientID": uid(&node.studies[0].patient)});

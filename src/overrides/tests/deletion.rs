@@ -9,11 +9,11 @@ fn what_a_request_deletes_ends_its_links_before_it_is_answered() {
     let delete = |path: String| (Method::Delete, path, String::new());
     let admin = Asker { headers: vec![("authorization", basic("admin"))], labels: vec![], linked: vec![] };
     for (request, gone) in [
-        (delete(study("a1")), &["a1", "a1x"][..]),
-        (delete(format!("/patients/{}", id("ph"))), &["h1", "h1x", "h2"]),
-        (delete(format!("/series/{}", id("a1x"))), &["a1x"]),
-        (delete(format!("/series/{}", id("s1x"))), &["s1", "s1x"]),
-        ((Method::Post, "/tools/bulk-delete".to_owned(), bulk("a1")), &["a1", "a1x"]),
+        (delete(study("a1")), &["a1", "a1x", "a1x1"][..]),
+        (delete(format!("/patients/{}", id("ph"))), &["h1", "h1x", "h1x1", "h2"]),
+        (delete(format!("/series/{}", id("a1x"))), &["a1x", "a1x1"]),
+        (delete(format!("/series/{}", id("s1x"))), &["s1", "s1x", "s1x1"]),
+        ((Method::Post, "/tools/bulk-delete".to_owned(), bulk("a1")), &["a1", "a1x", "a1x1"]),
     ] {
         for by_admin in [false, true] {
             let mut studies = world();
@@ -23,7 +23,7 @@ fn what_a_request_deletes_ends_its_links_before_it_is_answered() {
             single.series = vec!["s1x".to_owned()];
             studies.push(single);
             let (bed, askers) = bed(studies.clone());
-            let linked = ["a1", "a1x", "h1", "h1x", "h2", "s1", "s1x", "b1"];
+            let linked = ["a1", "a1x", "a1x1", "h1", "h1x", "h1x1", "h2", "s1", "s1x", "s1x1", "b1", "b1x1"];
             for name in linked {
                 bed.make_link(name, Some("ext"), LinkType::Stone, Vec::new(), |record| {
                     record.resource_ids = vec![id(name)]
