@@ -11,7 +11,7 @@ Made from `src/route/table/`; do not edit (`UPDATE_DOCS=1 cargo test --lib route
 
 \"Limited\" is somebody who does not hold all labels, or the holder of a share link. A route that is not in this list is
 refused to them, whatever permissions they hold. `{patient}`, `{study}`, `{series}` and `{instance}` are Orthanc
-identifiers, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
+identifiers, `{image}` a word with that of an instance inside, `{…-uid}` DICOM UIDs, `{job}` and `{query}` jobs and queries; `{dicom-web}`, `{wado}` and `{ui}` stand for the configured roots.
 
 | a limited user gets | |
 |---|---|

@@ -85,7 +85,8 @@ pub struct Route {
     /// The methods.
     pub methods: &'static [Method],
     /// The path. Placeholders say what stands there: `{patient} {study} {series} {instance}` are Orthanc identifiers,
-    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{label}` a label, `{job}` a job, `{query}` a query,
+    /// `{study-uid} {series-uid} {instance-uid}` DICOM UIDs, `{image}` a word of the first web viewer's with an instance's
+    /// Orthanc identifier inside, `{label}` a label, `{job}` a job, `{query}` a query,
     /// `{any}` one segment that names no resource and `{*rest}` everything below; text may follow a placeholder in its
     /// segment. `{dicom-web}`, `{wado}` and `{ui}` at the start stand for configured roots.
     pub path: &'static str,
@@ -114,6 +115,7 @@ pub fn example(path: &str) -> String {
         example.push_str(match kind(name) {
             Placeholder::Orthanc(_) => "00000000-00000000-00000000-00000000-00000000",
             Placeholder::Uid(_) => "1.2.3",
+            Placeholder::Image => "jpeg95-00000000-00000000-00000000-00000000-00000000_0",
             Placeholder::Label | Placeholder::Owned(_) | Placeholder::Other => "0",
         });
         rest = below;
@@ -277,6 +279,10 @@ impl RouteModel {
                     named.push(Named::Orthanc(*level, Cow::Borrowed(id)))
                 }
                 (Placeholder::Uid(level), uid) if is_uid(uid) => named.push(Named::Uid(*level, Cow::Borrowed(uid))),
+                (Placeholder::Image, word) => named.push(match instance_of_image(word) {
+                    Some(id) => Named::Orthanc(Level::Instance, Cow::Borrowed(id)),
+                    None => Named::Malformed,
+                }),
                 (Placeholder::Label, text) => label = Some(text),
                 (Placeholder::Owned(kind), id) => owned = Some((*kind, id)),
                 (Placeholder::Other, _) => {}
@@ -326,6 +332,7 @@ fn contest(one: Entry, other: Entry) -> Result<Entry, RouteError> {
 enum Placeholder {
     Orthanc(Level),
     Uid(Level),
+    Image,
     Label,
     Owned(Owned),
     Other,
@@ -340,6 +347,7 @@ fn kind(placeholder: &str) -> Placeholder {
         "study-uid" => Placeholder::Uid(Level::Study),
         "series-uid" => Placeholder::Uid(Level::Series),
         "instance-uid" => Placeholder::Uid(Level::Instance),
+        "image" => Placeholder::Image,
         "label" => Placeholder::Label,
         "job" => Placeholder::Owned(Owned::Job),
         "query" => Placeholder::Owned(Owned::Query),
@@ -379,6 +387,17 @@ pub fn is_orthanc_id(text: &str) -> bool {
             .bytes()
             .enumerate()
             .all(|(at, byte)| if at % 9 == 8 { byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') })
+}
+
+/// The instance in how the first web viewer names an image (2.10): compression, Orthanc identifier and frame, as in
+/// `jpeg95-…_0`. The compression has no hyphen, so that there is one way to read it.
+fn instance_of_image(word: &str) -> Option<&str> {
+    let (compression, rest) = word.split_once('-')?;
+    let (id, frame) = rest.split_once('_')?;
+    let is_compression =
+        !compression.is_empty() && compression.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
+    let is_frame = !frame.is_empty() && frame.bytes().all(|byte| byte.is_ascii_digit());
+    (is_compression && is_frame && is_orthanc_id(id)).then_some(id)
 }
 
 /// A complete DICOM UID (DICOM PS3.5 9.1): digits and dots, 64 at most.

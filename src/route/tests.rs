@@ -32,6 +32,7 @@ fn example(route: &Route, roots: &Roots) -> String {
         ("{study-uid}", "1.2.3"),
         ("{series-uid}", "1.2.3.4"),
         ("{instance-uid}", "1.2.3.4.5"),
+        ("{image}", &format!("jpeg95-{ID}_0")),
         ("{label}", "external"),
         ("{job}", "7c3a"),
         ("{query}", "7c3b"),
@@ -107,8 +108,9 @@ fn a_root_that_takes_the_place_of_the_core_is_refused_where_they_collide() {
 fn rows_are_consistent() {
     for route in ROUTES {
         let (_, placeholders) = shape(route.path, &Roots::default());
-        let resources =
-            placeholders.iter().filter(|place| matches!(place, Placeholder::Orthanc(_) | Placeholder::Uid(_)));
+        let resources = placeholders
+            .iter()
+            .filter(|place| matches!(place, Placeholder::Orthanc(_) | Placeholder::Uid(_) | Placeholder::Image));
         let (resources, path) = (resources.count(), route.path);
         assert!(!route.methods.is_empty() && !route.owner.is_empty(), "{path}");
         assert!(!route.note.contains(['|', '\n']), "{path}: the note breaks the documentation's table");
@@ -171,6 +173,37 @@ fn a_path_names_its_resources() {
     assert_eq!(model.classify(Get, &path, &[]).named, [orthanc(Level::Instance, ID)]);
     let path = format!("/stl/3dhop-instances/{ID}xnxz");
     assert_eq!(model.classify(Get, &path, &[]).handling, Handling::Refused);
+}
+
+/// What the viewer itself does not take for an image (2.10), or takes for another one, names nothing that is here.
+#[test]
+fn an_image_of_the_first_web_viewer_names_its_instance() {
+    let model = model();
+    for image in [format!("jpeg95-{ID}_0"), format!("deflate-{ID}_12")] {
+        let path = format!("/web-viewer/instances/{image}");
+        assert_eq!(model.classify(Get, &path, &[]).named, [orthanc(Level::Instance, ID)], "{path}");
+    }
+    let other = ID.replace('0', "f");
+    for image in [
+        ID.to_owned(),
+        format!("jpeg95-{ID}"),
+        format!("jpeg95-{ID}_"),
+        format!("jpeg95-{ID}_x"),
+        format!("jpeg95-{ID}_0_0"),
+        format!("-{ID}_0"),
+        format!("JPEG95-{ID}_0"),
+        format!("jpeg-95-{ID}_0"),
+        format!("jpeg95-{ID}{other}_0"),
+        format!("jpeg95-{other}-{ID}_0"),
+        format!("jpeg95-{ID}_0-{other}_0"),
+        format!("jpeg95-{}_0", ID.to_uppercase()),
+        format!("jpeg95-{ID}_0\njpeg95-{other}_0"),
+    ] {
+        let path = format!("/web-viewer/instances/{image}");
+        assert_eq!(model.classify(Get, &path, &[]).named, [Named::Malformed], "{path}");
+    }
+    let below = format!("/web-viewer/instances/jpeg95-{ID}_0/x");
+    assert_eq!(model.classify(Get, &below, &[]).handling, Handling::Refused);
 }
 
 #[test]

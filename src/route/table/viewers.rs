@@ -67,5 +67,6 @@ pub(super) const ROUTES: &[Route] = &[
     row(GET, "/web-viewer/libs/{*rest}", Open, "web-viewer", "static"),
     row(GET, "/web-viewer/series/{series}", Named, "web-viewer", ""),
     row(GET, "/web-viewer/is-stable-series/{series}", Named, "web-viewer", ""),
-    row(ALL, "/web-viewer/{*rest}", Refused, "web-viewer", "anything else of this plugin; its images hide the instance inside of a longer word"),
+    row(GET, "/web-viewer/instances/{image}", Named, "web-viewer", ""),
+    row(ALL, "/web-viewer/{*rest}", Refused, "web-viewer", "anything else of this plugin"),
 ];
