@@ -144,6 +144,9 @@ fn look(shared: &Shared) -> Result<(), StoreError> {
     if read.is_none() || read != *known {
         shared.epoch.advance();
     }
+    if let (Err(error), Some(_)) = (&now, *known) {
+        log::error!("the state cannot be read, so whoever it has to be asked about is refused: {error}");
+    }
     *known = read;
     now.map(drop)
 }
