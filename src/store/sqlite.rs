@@ -404,6 +404,26 @@ impl Store for SqliteStore {
         self.write(|transaction| self.sql(created_studies::keep(transaction, study)))
     }
 
+    fn claim_created_study(
+        &self,
+        study: &CreatedStudy,
+        over: Option<&CreatedStudy>,
+    ) -> Result<Option<CreatedStudy>, StoreError> {
+        self.write(|transaction| self.sql(created_studies::claim(transaction, study, over)))
+    }
+
+    fn created_study(&self, uid: &str) -> Result<Option<CreatedStudy>, StoreError> {
+        self.read(|connection| created_studies::by_uid(connection, uid))
+    }
+
+    fn forget_created_study_of(&self, study: &str) -> Result<(), StoreError> {
+        // Of nearly all that is deleted, nothing is kept.
+        if !self.read_long(|connection| created_studies::is_kept(connection, study))? {
+            return Ok(());
+        }
+        self.write(|transaction| self.sql(created_studies::forget_of(transaction, study)))
+    }
+
     fn forget_created_study(&self, uid: &str) -> Result<(), StoreError> {
         self.write(|transaction| self.sql(created_studies::forget(transaction, uid)))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use testbed::clock::{monotonic, wait_until};
+use testbed::clock::{monotonic, pause, wait_until};
 use testbed::dicom::Instance;
 use testbed::oidc::Provider;
 use testbed::{Request, Version};
@@ -61,14 +61,14 @@ fn what_somebody_makes_at_another_server_while_all_they_have_is_ended_ends_too()
             }
             let some = || (made.lock().unwrap().len() > 2).then_some(());
             assert!(wait_until(Duration::from_secs(30), some).is_some());
-            std::thread::sleep(Duration::from_millis(700));
+            pause(Duration::from_millis(700));
             assert_eq!(one.delete(&Who::user("admin"), &format!("/auth/sessions/user/maker%20{round}")).status, 200);
             let start = monotonic();
             let refused =
                 || (other.get(&maker, "/auth/user/profile").json().ok()?["name"] == "Anonymous").then_some(());
             assert!(wait_until(Duration::from_secs(10), refused).is_some());
             println!("noticed after {:?}", start.elapsed());
-            std::thread::sleep(Duration::from_millis(300));
+            pause(Duration::from_millis(300));
             over.store(true, Ordering::Relaxed);
         });
         let made = made.into_inner().unwrap();
