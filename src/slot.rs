@@ -41,7 +41,7 @@ pub struct Slot {
     /// The identities that were verified, as in [`Outcome::verified`].
     pub verified: IdentityList,
     /// As in [`Outcome::epoch`].
-    epoch: u64,
+    pub epoch: u64,
     /// As in [`Outcome::at`].
     at: UnixTime,
     /// Of an upload all headers: the callbacks that images come to get none.

@@ -160,6 +160,10 @@ fn create(call: &Call<'_>) -> Answer {
         expires_at: request.expires_at,
         last_use: None,
     })?;
+    if !call.is_still(maker)? {
+        verifiers.store.delete_api_key(&id, None)?;
+        return Err(call.refuse("all that you had was ended meanwhile, or your credential was"));
+    }
     call.api.gate.identities.verify_ahead(key.expose(), call.now);
     log::warn!("{} {:?} made the API key {id} named {:?}", maker.kind, maker.name, request.name);
     Ok(ok(&json!({

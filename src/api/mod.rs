@@ -32,7 +32,7 @@ use crate::login::{Front, Login};
 use crate::mail::Mail;
 use crate::meddream::MedDream;
 use crate::policy::decision::{self, Refusal};
-use crate::request::{Reply, RestRequest};
+use crate::request::{Reply, Request, RestRequest};
 use crate::slot::{self, Caller, Slot};
 
 /// The pattern that is registered, as Orthanc anchors it.
@@ -68,6 +68,8 @@ struct Call<'a> {
     rest: &'a RestRequest<'a>,
     /// Whoever the call's credentials are, in their order, anonymous last.
     verified: IdentityList,
+    /// As in [`crate::gate::Outcome::epoch`].
+    epoch: u64,
     /// Whether it came over HTTP as itself, and not from another plugin.
     direct: bool,
     /// Whether there is no HTTP request behind it at all.
@@ -143,6 +145,7 @@ impl Api {
     /// The call with whoever stands behind it.
     fn call<'a>(&'a self, rest: &'a RestRequest<'a>, now: UnixTime) -> Call<'a> {
         let request = &rest.request;
+        let epoch = self.gate.identities.epoch();
         match slot::caller(request, &self.gate.places) {
             Caller::Direct(mut slot) => {
                 // A credential that was revoked while the body came must not make a key or link any more, or change
@@ -150,6 +153,7 @@ impl Api {
                 if slot.is_outdated(&self.gate.identities, now) {
                     let row = self.gate.routes.find(request.method, request.path);
                     slot.verified = self.gate.identify(&slot.whole(request), &row, now).0;
+                    slot.epoch = epoch;
                 }
                 Call { direct: true, ..self.on_behalf(rest, slot, now) }
             }
@@ -158,14 +162,14 @@ impl Api {
                 let row = self.gate.routes.find(request.method, request.path);
                 let verified = self.gate.identify(request, &row, now).0;
                 let remote = request.remote.to_owned();
-                Call { api: self, rest, verified, direct: false, internal: true, remote, by_proxy: false, now }
+                Call { api: self, rest, verified, epoch, direct: false, internal: true, remote, by_proxy: false, now }
             }
         }
     }
 
     fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {
-        let Slot { verified, remote, by_proxy, .. } = slot;
-        Call { api: self, rest, verified, direct: false, internal: false, remote, by_proxy, now }
+        let Slot { verified, epoch, remote, by_proxy, .. } = slot;
+        Call { api: self, rest, verified, epoch, direct: false, internal: false, remote, by_proxy, now }
     }
 }
 
@@ -237,6 +241,25 @@ impl Call<'_> {
             let ended = identity.expires_at.is_some_and(|end| end <= self.now);
             !ended && identity.rights.holds(permission)
         })
+    }
+
+    /// Whether whoever has just made something is still who they were. When all that somebody has is ended, another server
+    /// learns of it a moment later, and what they make there in that moment would outlast the end: so this is asked when it
+    /// is in the state, for what is ended from then on ends it too.
+    fn is_still(&self, maker: &Identity) -> Result<bool, ApiError> {
+        let gate = &self.api.gate;
+        gate.identities.verifiers().recorder.look()?;
+        if gate.identities.epoch() == self.epoch {
+            return Ok(true);
+        }
+        // Which credentials stand behind another plugin's call, it does not show.
+        if !self.direct && !self.internal {
+            return Ok(false);
+        }
+        let request = Request { remote: &self.remote, ..self.rest.request.clone() };
+        let row = gate.routes.find(request.method, request.path);
+        let is_maker = |one: &Arc<Identity>| (one.kind, &one.id, &one.person) == (maker.kind, &maker.id, &maker.person);
+        Ok(gate.identify(&request, &row, self.now).0.iter().any(is_maker))
     }
 
     /// An argument as it was meant: servers before 1.13.0 hand it on as it came.

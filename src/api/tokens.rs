@@ -388,6 +388,10 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         uses: 0,
         last_use: None,
     })?;
+    if !call.is_still(maker)? {
+        verifiers.store.revoke_share(id, None, call.now)?;
+        return Err(call.refuse("all that you had was ended meanwhile, or your credential was"));
+    }
     Ok(())
 }
 

@@ -48,6 +48,8 @@ struct Pending {
 struct Shared {
     store: Arc<dyn Store>,
     epoch: Epoch,
+    /// The state's number of changes as it was last read; `None` when it could not be.
+    changes: Mutex<Option<u64>>,
     pending: Mutex<Pending>,
     wake: Condvar,
 }
@@ -64,7 +66,8 @@ const MOST_PEOPLE: usize = 10_000;
 impl Recorder {
     /// Starts the thread. `epoch` advances when somebody is seen with other roles: keys and links are measured by them.
     pub fn start(store: Arc<dyn Store>, epoch: Epoch) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { store, epoch, pending: Mutex::default(), wake: Condvar::new() });
+        let changes = Mutex::new(store.changes().ok());
+        let shared = Arc::new(Shared { store, epoch, changes, pending: Mutex::default(), wake: Condvar::new() });
         let (works, told) = (Arc::clone(&shared), Arc::clone(&shared));
         let tell = move || {
             told.pending.lock().stopping = true;
@@ -93,6 +96,11 @@ impl Recorder {
         remember(&self.shared, person)
     }
 
+    /// Looks now whether another server changed anything, and not when the thread comes to it.
+    pub fn look(&self) -> Result<(), StoreError> {
+        look(&self.shared)
+    }
+
     /// Writes what is left and ends the thread.
     pub fn stop(&self) {
         self.worker.stop();
@@ -100,8 +108,6 @@ impl Recorder {
 }
 
 fn run(shared: &Shared) {
-    let read = || supervised("watching for changes by other servers", || shared.store.changes().ok()).flatten();
-    let mut changes = read();
     let mut failing = false;
     let mut forgetting = false;
     let mut turn = 0;
@@ -115,12 +121,10 @@ fn run(shared: &Shared) {
             pending.stopping
         };
         if !stopping {
-            // While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
-            let now = read();
-            if now.is_none() || now != changes {
+            // A failure has made what was verified be verified again, and by a panic nothing was read.
+            if supervised("watching for changes by other servers", || look(shared)).is_none() {
                 shared.epoch.advance();
             }
-            changes = now;
         }
         if stopping || turn == 0 {
             failing = write_uses(shared, failing);
@@ -130,6 +134,21 @@ fn run(shared: &Shared) {
             return;
         }
     }
+}
+
+/// While the state cannot be read, nobody knows what was revoked: what was verified is verified again.
+fn look(shared: &Shared) -> Result<(), StoreError> {
+    let mut known = shared.changes.lock();
+    let now = shared.store.changes();
+    let read = now.as_ref().ok().copied();
+    if read.is_none() || read != *known {
+        shared.epoch.advance();
+    }
+    if let (Err(error), Some(_)) = (&now, *known) {
+        log::error!("the state cannot be read, so whoever it has to be asked about is refused: {error}");
+    }
+    *known = read;
+    now.map(drop)
 }
 
 /// Says whether it failed; `failing`: it did the last time, too, and the log was told.

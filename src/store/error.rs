@@ -78,6 +78,16 @@ pub enum StoreError {
         /// How long we waited, in milliseconds.
         waited_ms: u64,
     },
+    /// Somebody removed the file, or put another one in its place, while it was open.
+    #[error(
+        "{place}: {file} was removed or replaced while it was open: stop all servers that use this state, put the file right, and start them again"
+    )]
+    Replaced {
+        /// Which state.
+        place: String,
+        /// Which of its files.
+        file: String,
+    },
     /// The state cannot be opened: permissions, or something that is no file.
     #[error(
         "{place}: cannot be opened: it must be a file that the user that runs Orthanc may read and write, in a directory that this user may write: {source}"

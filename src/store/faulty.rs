@@ -108,6 +108,9 @@ faulty! {
     put_setting(name: &str, text: &str) -> ();
     setting(name: &str) -> Option<String>;
     keep_created_study(study: &CreatedStudy) -> ();
+    claim_created_study(study: &CreatedStudy, over: Option<&CreatedStudy>) -> Option<CreatedStudy>;
+    created_study(uid: &str) -> Option<CreatedStudy>;
+    forget_created_study_of(study: &str) -> ();
     forget_created_study(uid: &str) -> ();
     forget_created_studies(before: UnixTime, after: UnixTime) -> ();
     created_studies() -> Vec<CreatedStudy>;

@@ -8,8 +8,19 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x4761_7465;
 
 /// The steps; after the first n of them the schema has version n (`PRAGMA user_version`).
-pub(super) const MIGRATIONS: &[&str] =
-    &[FIRST, SECOND, THIRD, FOURTH, LINKS_BY_MAKER, LAUNCHES, SHARE_UPLOADS, CHANGES, LAUNCHES_BY_LINK, DELETED];
+pub(super) const MIGRATIONS: &[&str] = &[
+    FIRST,
+    SECOND,
+    THIRD,
+    FOURTH,
+    LINKS_BY_MAKER,
+    LAUNCHES,
+    SHARE_UPLOADS,
+    CHANGES,
+    LAUNCHES_BY_LINK,
+    DELETED,
+    CREATED_BY_STUDY,
+];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
 const FIRST: &str = "
@@ -183,6 +194,11 @@ CREATE INDEX launches_by_link ON launches (link, client, session, code_until);
 /// Which resources of a link were deleted since it was made: a JSON array, NULL for nearly all.
 const DELETED: &str = "
 ALTER TABLE shares ADD COLUMN deleted TEXT;
+";
+
+/// Whatever is deleted is looked for there.
+const CREATED_BY_STUDY: &str = "
+CREATE INDEX created_studies_by_study ON created_studies (study);
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

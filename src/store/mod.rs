@@ -351,6 +351,17 @@ pub trait Store: Send + Sync {
 
     /// Keeps who creates a study, replacing what was kept of this UID.
     fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError>;
+    /// Keeps who creates a study, unless somebody else is kept for its UID, and not `over`; gives that then. Of two servers
+    /// that share the state, one is first.
+    fn claim_created_study(
+        &self,
+        study: &CreatedStudy,
+        over: Option<&CreatedStudy>,
+    ) -> Result<Option<CreatedStudy>, StoreError>;
+    /// What is kept of the study with this UID.
+    fn created_study(&self, uid: &str) -> Result<Option<CreatedStudy>, StoreError>;
+    /// Forgets who created the study with this Orthanc identifier, whichever server has kept it.
+    fn forget_created_study_of(&self, study: &str) -> Result<(), StoreError>;
     /// Forgets who created the study with this UID.
     fn forget_created_study(&self, uid: &str) -> Result<(), StoreError>;
     /// Forgets who created the studies that came before a time, and those that came after another one, when the clock was

@@ -5,6 +5,7 @@
 mod api_keys;
 mod created_studies;
 mod fault;
+mod files;
 mod launches;
 mod open;
 mod people;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use self::fault::{PATIENCE_MS, fault};
+use self::files::Files;
 use super::epoch::{Epoch, EpochFile};
 use super::{
     ApiKeyRecord, Cause, CreatedStudy, LaunchRecord, PersonRecord, Rollback, SHORTEST_SECRET, SessionRecord,
@@ -42,6 +44,7 @@ pub struct SqliteStore {
     /// For what may take long, so that a point read never waits for a list.
     list_reader: Mutex<Connection>,
     writer: Mutex<Connection>,
+    files: Files,
     epoch_file: EpochFile,
     /// Locked after `writer` where both are needed.
     rollback: Mutex<Option<Rollback>>,
@@ -61,6 +64,7 @@ impl SqliteStore {
             reader: Mutex::new(open::open_reader(path, &place)?),
             list_reader: Mutex::new(open::open_reader(path, &place)?),
             writer: Mutex::new(writer),
+            files: Files::of(path),
             epoch_file: EpochFile::beside(path),
             rollback: Mutex::new(None),
             warnings: Vec::new(),
@@ -118,8 +122,11 @@ impl SqliteStore {
         let locked = || StoreError::Locked { place: self.place.clone(), waited_ms: PATIENCE_MS };
         let mut connection = self.writer.try_lock_for(patience).ok_or_else(locked)?;
         let transaction = self.sql(connection.transaction_with_behavior(TransactionBehavior::Immediate))?;
+        self.files.are_those(&self.place)?;
         let result = body(&transaction)?;
         self.sql(transaction.commit())?;
+        // What was written to a file that is gone is not acknowledged.
+        self.files.are_those(&self.place)?;
         Ok(result)
     }
 
@@ -179,10 +186,12 @@ impl SqliteStore {
     }
 
     fn read<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.files.are_those(&self.place)?;
         self.sql(body(&self.reader.lock()))
     }
 
     fn read_long<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.files.are_those(&self.place)?;
         self.sql(body(&self.list_reader.lock()))
     }
 
@@ -393,6 +402,26 @@ impl Store for SqliteStore {
 
     fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError> {
         self.write(|transaction| self.sql(created_studies::keep(transaction, study)))
+    }
+
+    fn claim_created_study(
+        &self,
+        study: &CreatedStudy,
+        over: Option<&CreatedStudy>,
+    ) -> Result<Option<CreatedStudy>, StoreError> {
+        self.write(|transaction| self.sql(created_studies::claim(transaction, study, over)))
+    }
+
+    fn created_study(&self, uid: &str) -> Result<Option<CreatedStudy>, StoreError> {
+        self.read(|connection| created_studies::by_uid(connection, uid))
+    }
+
+    fn forget_created_study_of(&self, study: &str) -> Result<(), StoreError> {
+        // Of nearly all that is deleted, nothing is kept.
+        if !self.read_long(|connection| created_studies::is_kept(connection, study))? {
+            return Ok(());
+        }
+        self.write(|transaction| self.sql(created_studies::forget_of(transaction, study)))
     }
 
     fn forget_created_study(&self, uid: &str) -> Result<(), StoreError> {

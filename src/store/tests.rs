@@ -482,6 +482,19 @@ pub(crate) fn created_studies_are_kept_replaced_and_forgotten(store: &dyn Store)
     store.forget_created_study("1.3").unwrap();
     store.forget_created_study("1.2").unwrap();
     assert_eq!(store.created_studies().unwrap(), []);
+
+    let berts = CreatedStudy { creator: bert(), ..study("1.5", 101) };
+    assert_eq!(store.claim_created_study(&study("1.5", 100), None).unwrap(), None);
+    assert_eq!(store.claim_created_study(&berts, None).unwrap(), Some(study("1.5", 100)), "whoever is first");
+    assert_eq!(store.claim_created_study(&berts, Some(&study("1.5", 99))).unwrap(), Some(study("1.5", 100)));
+    assert_eq!(store.created_study("1.5").unwrap(), Some(study("1.5", 100)));
+    assert_eq!(store.claim_created_study(&berts, Some(&study("1.5", 100))).unwrap(), None);
+    let stored = CreatedStudy { study: Some("id".to_owned()), ..berts };
+    assert_eq!(store.claim_created_study(&stored, None).unwrap(), None, "one's own");
+    store.forget_created_study_of("another").unwrap();
+    assert_eq!(store.created_study("1.5").unwrap(), Some(stored));
+    store.forget_created_study_of("id").unwrap();
+    assert_eq!(store.created_study("1.5").unwrap(), None);
 }
 
 pub(crate) fn concurrent_writers_lose_nothing(store: &dyn Store) {

@@ -1,6 +1,8 @@
 //! Who creates which study: a claim is made before a study's first instance is stored, and confirmed after.
 //!
-//! Claims are durable, and wholly in memory besides. Knows nothing of labels' meaning, of rights or of the server.
+//! Claims are durable, and those of this server wholly in memory besides. What other servers that share the state have
+//! kept of a study is in the state alone, which has the last word: it may have been deleted there, or be somebody else's.
+//! Knows nothing of labels' meaning, of rights or of the server.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -20,6 +22,9 @@ const PATIENCE: i64 = 600;
 
 /// How often claims that have ended are cleared away, in seconds.
 const CLEARED_EVERY: i64 = 3_600;
+
+/// So often somebody tries to claim a study while others change what is kept of it.
+const ATTEMPTS: usize = 3;
 
 /// The claims.
 pub(super) struct Claims {
@@ -83,8 +88,25 @@ impl Claims {
         Ok(Self { store, state: Mutex::new(state) })
     }
 
-    /// The claim in force on a study.
-    pub(super) fn of(&self, uid: &str, now: UnixTime) -> Option<CreatedStudy> {
+    /// The claim in force on a study. One that is confirmed has to be in the state still.
+    pub(super) fn of(&self, uid: &str, now: UnixTime) -> Result<Option<CreatedStudy>, StoreError> {
+        let Some(claim) = self.known(uid, now) else { return Ok(None) };
+        if claim.study.is_none() {
+            return Ok(Some(claim));
+        }
+        let kept = self.store.created_study(uid)?;
+        if kept.is_some_and(|kept| kept.creator == claim.creator && kept.study == claim.study) {
+            return Ok(Some(claim));
+        }
+        let mut state = self.state.lock();
+        if state.by_uid.get(uid) == Some(&claim) {
+            state.remove(uid);
+        }
+        Ok(None)
+    }
+
+    /// The claim on a study as this server knows it: for labels, which need no proof.
+    pub(super) fn known(&self, uid: &str, now: UnixTime) -> Option<CreatedStudy> {
         self.state.lock().live(uid, now).cloned()
     }
 
@@ -95,7 +117,7 @@ impl Claims {
 
     /// The claim that waits for the first instance of a study.
     pub(super) fn waiting(&self, uid: &str, now: UnixTime) -> Option<CreatedStudy> {
-        self.of(uid, now).filter(|claim| claim.study.is_none())
+        self.known(uid, now).filter(|claim| claim.study.is_none())
     }
 
     /// Claims a study that is not there, unless somebody else has; the first one gets it. `before` is the claim that was in
@@ -108,20 +130,43 @@ impl Claims {
         before: Option<&CreatedStudy>,
         now: UnixTime,
     ) -> Result<Claimed, StoreError> {
+        let mut over = before.cloned();
+        for _ in 0..ATTEMPTS {
+            match self.attempt(uid, creator, labels, before, over.as_ref(), now)? {
+                Attempt::Over(claimed) => return Ok(claimed),
+                Attempt::Stands(kept) => over = Some(kept),
+            }
+        }
+        Ok(Claimed::ByAnother)
+    }
+
+    /// Claims a study, unless somebody else has it here, or in the state and is not `over`.
+    fn attempt(
+        &self,
+        uid: &str,
+        creator: &Person,
+        labels: &[String],
+        before: Option<&CreatedStudy>,
+        over: Option<&CreatedStudy>,
+        now: UnixTime,
+    ) -> Result<Attempt, StoreError> {
         // Held while the store writes, so that two do not believe to be the first. It is one write for each new study.
         let mut state = self.state.lock();
         match state.live(uid, now) {
             Some(claim) if !is_gone(claim, before) => {
-                return Ok(if claim.creator == *creator { Claimed::Before } else { Claimed::ByAnother });
+                let claimed = if claim.creator == *creator { Claimed::Before } else { Claimed::ByAnother };
+                return Ok(Attempt::Over(claimed));
             }
             _ => {}
         }
         self.clear(&mut state, now)?;
         self.forget_left(&mut state)?;
         let claim = waiting(uid, creator, labels, now);
-        self.store.keep_created_study(&claim)?;
+        if let Some(kept) = self.store.claim_created_study(&claim, over)? {
+            return Ok(Attempt::Stands(kept));
+        }
         state.insert(claim);
-        Ok(Claimed::Now)
+        Ok(Attempt::Over(Claimed::Now))
     }
 
     /// As [`Self::claim`], for somebody who may not add to a study that is there. Somebody who needs no claim may have
@@ -133,9 +178,23 @@ impl Claims {
         labels: &[String],
         before: Option<&CreatedStudy>,
         now: UnixTime,
-        is_there: impl FnOnce() -> Result<bool, E>,
+        is_there: impl Fn() -> Result<bool, E>,
     ) -> Result<Claimed, E> {
-        let claimed = self.claim(uid, creator, labels, before, now)?;
+        let mut over = before.cloned();
+        let mut claimed = Claimed::ByAnother;
+        for _ in 0..ATTEMPTS {
+            match self.attempt(uid, creator, labels, before, over.as_ref(), now)? {
+                Attempt::Over(done) => {
+                    claimed = done;
+                    break;
+                }
+                // Another server is bringing it in.
+                Attempt::Stands(kept) if kept.study.is_none() && is_live(&kept, now) => return Ok(Claimed::ByAnother),
+                // Another server has brought it in: here, since it was looked for, or before it was deleted, or only there.
+                Attempt::Stands(kept) if is_live(&kept, now) && is_there()? => return Ok(Claimed::TooLate),
+                Attempt::Stands(kept) => over = Some(kept),
+            }
+        }
         if claimed == Claimed::Now && is_there()? {
             self.release(uid)?;
             return Ok(Claimed::TooLate);
@@ -200,9 +259,13 @@ impl Claims {
     /// A resource is gone; if it was a claimed study, so is the claim.
     pub(super) fn deleted(&self, id: &str) -> Result<(), StoreError> {
         let mut state = self.state.lock();
-        let Some(uid) = state.confirmed.get(id).cloned() else { return Ok(()) };
-        state.remove(&uid);
-        self.forget(&mut state, &uid)
+        if let Some(uid) = state.confirmed.get(id).cloned() {
+            state.remove(&uid);
+            self.forget(&mut state, &uid)?;
+        }
+        drop(state);
+        // Another server that shares the state may have brought it in.
+        self.store.forget_created_study_of(id)
     }
 
     fn forget(&self, state: &mut State, uid: &str) -> Result<(), StoreError> {
@@ -241,6 +304,14 @@ fn is_gone(claim: &CreatedStudy, before: Option<&CreatedStudy>) -> bool {
 fn waiting(uid: &str, creator: &Person, labels: &[String], now: UnixTime) -> CreatedStudy {
     let (uid, creator, labels) = (uid.to_owned(), creator.clone(), labels.to_vec());
     CreatedStudy { uid, creator, created_at: now, study: None, labels }
+}
+
+/// What the state says to an attempt to claim.
+enum Attempt {
+    /// It is decided.
+    Over(Claimed),
+    /// Somebody else is kept for the study, by another server.
+    Stands(CreatedStudy),
 }
 
 /// What became of an attempt to claim.

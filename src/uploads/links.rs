@@ -71,7 +71,7 @@ impl Uploads {
         }
         let found = Identifiers::read(instance).ok_or(Refusal::NoStudy)?;
         // Before the study is looked for: a claim that is confirmed meanwhile stands for a study that is there.
-        let before = self.claims.of(&found.study_uid, now);
+        let before = self.claims.of(&found.study_uid, now)?;
         let studies = resources.studies_now(&found.study_uid)?;
         match &holder.uploads.into {
             UploadTarget::New(_) => self.may_fill_as_link(&found, &studies, holder, now)?,
@@ -110,7 +110,7 @@ impl Uploads {
         holder: &Holder<'_>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let claim = self.claims.of(&found.study_uid, now);
+        let claim = self.claims.of(&found.study_uid, now)?;
         let own = Person::link(holder.link);
         match studies {
             [] => match claim {

@@ -148,15 +148,21 @@ impl Uploads {
     ) -> Result<bool, Refusal> {
         let uid = unambiguous_study_uid(instance)?;
         let studies = resources.studies_now(&uid)?;
-        Ok(!studies.is_empty() && !self.is_allowed(uploaders, &uid, &studies, now))
+        Ok(!studies.is_empty() && !self.is_allowed(uploaders, &uid, &studies, now)?)
     }
 
     /// Whether one identity is allowed for all these studies, which carry the same UID.
-    fn is_allowed(&self, uploaders: &[&Arc<Identity>], uid: &str, studies: &[Study], now: UnixTime) -> bool {
-        let claim = self.claims.of(uid, now);
-        uploaders.iter().any(|identity| {
+    fn is_allowed(
+        &self,
+        uploaders: &[&Arc<Identity>],
+        uid: &str,
+        studies: &[Study],
+        now: UnixTime,
+    ) -> Result<bool, StoreError> {
+        let claim = self.claims.of(uid, now)?;
+        Ok(uploaders.iter().any(|identity| {
             studies.iter().all(|study| may_see(identity, study) || may_fill(identity, study, claim.as_ref()))
-        })
+        }))
     }
 
     /// Whether an instance may be stored. `granted` are the identities that were granted the HTTP request that brings
@@ -259,7 +265,7 @@ impl Uploads {
         let uploaders: Vec<&Arc<Identity>> = identities.iter().filter(|one| one.link.is_none()).collect();
         let first = uploaders.first().ok_or(Refusal::Nobody)?;
         let uid = unambiguous_study_uid(instance)?;
-        let before = self.claims.of(&uid, now);
+        let before = self.claims.of(&uid, now)?;
         let studies = resources.studies_now(&uid)?;
         if studies.is_empty() {
             let claimant = before.as_ref().map(|claim| &claim.creator);
@@ -267,7 +273,7 @@ impl Uploads {
             let person = mine.unwrap_or_else(|| creator(first));
             return self.create(resources, &uid, &person, labels, before.as_ref(), now);
         }
-        if self.is_allowed(&uploaders, &uid, &studies, now) { Ok(()) } else { Err(Refusal::ForeignStudy) }
+        if self.is_allowed(&uploaders, &uid, &studies, now)? { Ok(()) } else { Err(Refusal::ForeignStudy) }
     }
 
     /// The study is not there: whoever is first may create it.
@@ -298,7 +304,7 @@ impl Uploads {
         now: UnixTime,
     ) -> Result<(), Refusal> {
         let uid = study_uid(instance).ok_or(Refusal::NoStudy)?;
-        let before = self.claims.of(&uid, now);
+        let before = self.claims.known(&uid, now);
         if resources.studies_now(&uid)?.is_empty()
             && let Err(error) = self.claims.claim(&uid, person, labels, before.as_ref(), now)
         {

@@ -328,7 +328,7 @@ fn what_comes_from_a_modality_is_labelled_also_when_the_state_cannot_be_written(
     // Anna's study is gone, which nobody was told, and comes again while the disk is full.
     assert!(site.upload(&anna(), "new", NOW));
     site.host.studies.lock().retain(|study| study.name != "new");
-    store.fail("keep_created_study", Fault::Error);
+    store.fail("claim_created_study", Fault::Error);
     assert!(site.receive(&c_store("CT"), &uid("new"), NOW));
     assert!(!store.will_fail());
     store.fail("keep_created_study", Fault::Error);
@@ -342,7 +342,7 @@ fn what_comes_from_a_modality_is_labelled_also_when_the_state_cannot_be_written(
     site.uploads = start(&site.host);
     assert!(!site.receive(&anna(), &uid("new"), NOW));
     // Somebody limited is refused then.
-    store.fail("keep_created_study", Fault::Error);
+    store.fail("claim_created_study", Fault::Error);
     assert!(!site.receive(&anna(), &uid("newest"), NOW));
 }
 
@@ -602,4 +602,35 @@ fn whoever_needs_no_label_costs_nothing() {
         site.uploads.stored(&site.resources, &instance, &id("a1x1"), who.granted.as_deref(), NOW);
     }
     assert!(site.host.calls.lock().is_empty());
+}
+
+/// Two servers on one index and one state: what one of them does, the other is told of by the state alone.
+#[test]
+fn a_claim_ends_when_another_server_deletes_the_study() {
+    let site = Site::new(&[]);
+    let other = Site::uploads(&site.host, &site.folder, &[]);
+    assert!(site.upload(&anna(), "new", NOW) && site.receive(&anna(), &uid("new"), NOW));
+    site.host.studies.lock().retain(|study| study.name != "new");
+    other.deleted(&id("new"));
+    site.host.studies.lock().push(study("p-new", "new", &[]));
+    assert!(!site.receive(&anna(), &uid("new"), NOW), "it is not what she created");
+    // Nor does she keep others from creating it.
+    site.host.studies.lock().retain(|study| study.name != "new");
+    assert!(site.upload(&bert(), "new", NOW) && site.receive(&bert(), &uid("new"), NOW));
+}
+
+#[test]
+fn of_two_who_create_a_study_at_two_servers_the_first_gets_it() {
+    let mut site = Site::new(&[]);
+    let other = Site::uploads(&site.host, &site.folder, &[]);
+    assert!(site.receive(&anna(), &uid("new"), NOW));
+    let one = std::mem::replace(&mut site.uploads, other);
+    assert!(!site.receive(&bert(), &uid("new"), NOW), "anna's first instance is on its way");
+    site.uploads = one;
+    site.store(&anna(), "new", NOW);
+    assert!(site.receive(&anna(), &uid("new"), NOW));
+    // Where each has images of its own, another server's study keeps nobody from theirs.
+    site.uploads = Site::uploads(&site.host, &site.folder, &[]);
+    site.host.studies.lock().retain(|study| study.name != "new");
+    assert!(site.upload(&bert(), "new", NOW) && site.receive(&bert(), &uid("new"), NOW));
 }

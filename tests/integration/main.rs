@@ -27,6 +27,7 @@ mod nested;
 mod patients;
 mod roles;
 mod search;
+mod shared_state;
 mod shares;
 mod short_links;
 mod short_links_attacked;

@@ -55,6 +55,8 @@ pub(super) fn open_writer(path: &Path, place: &str) -> Result<Connection, StoreE
     // The schema comes first: its transaction puts those who open a new file at the same moment in a row.
     migrate(&mut connection, MIGRATIONS).map_err(|error| fault(place, error))?;
     settle_writer(&connection).map_err(|error| fault(place, error))?;
+    // Makes the log, and what is shared of it, so that they are told from others that come in their place.
+    connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(|error| fault(place, error))?;
     Ok(connection)
 }
 

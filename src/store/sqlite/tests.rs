@@ -332,3 +332,32 @@ fn somebody_elses_lock_is_waited_for_and_then_named() {
     other.execute_batch("COMMIT").unwrap();
     store.insert_api_key(&key(1)).unwrap();
 }
+
+/// Another server, or the same after a restart, opens what is there, and knows nothing of what is written to what was.
+#[test]
+fn a_file_that_is_removed_or_replaced_while_it_is_open_ends_all_that_is_asked_of_it() {
+    for (suffix, is_replaced) in [("", false), ("", true), ("-wal", false), ("-shm", false)] {
+        let (directory, store) = fresh();
+        store.insert_api_key(&key(1)).unwrap();
+        store.insert_share(&link("one")).unwrap();
+        let backup = directory.path().join("backup");
+        store.writer.lock().execute("VACUUM INTO ?1", [backup.to_str()]).unwrap();
+        let file = directory.path().join(format!("authorization.db{suffix}"));
+        match is_replaced {
+            true => fs::rename(&backup, &file).unwrap(),
+            false => fs::remove_file(&file).unwrap(),
+        }
+        for outcome in [
+            store.api_key_by_hash(&[1; 32]).map(drop),
+            store.api_keys(None).map(drop),
+            store.insert_api_key(&key(2)),
+            store.revoke_share("one", None, UnixTime(1)).map(drop),
+            store.changes().map(drop),
+        ] {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, StoreError::Replaced { .. }), "{suffix}: {error}");
+            let told = format!("{} was removed or replaced while it was open", file.display());
+            assert!(error.to_string().contains(&told), "{error}");
+        }
+    }
+}
