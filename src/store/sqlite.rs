@@ -186,12 +186,12 @@ impl SqliteStore {
     }
 
     fn read<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.files.are_those(&self.place)?;
+        self.files.were_those(&self.place)?;
         self.sql(body(&self.reader.lock()))
     }
 
     fn read_long<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
-        self.files.are_those(&self.place)?;
+        self.files.were_those(&self.place)?;
         self.sql(body(&self.list_reader.lock()))
     }
 
@@ -437,6 +437,7 @@ impl Store for SqliteStore {
     }
 
     fn changes(&self) -> Result<u64, StoreError> {
+        self.files.are_those(&self.place)?;
         self.read(|connection| {
             let sql = "SELECT changes FROM state";
             connection.prepare_cached(sql)?.query_row((), |row| row.get(0)).map(row::count)

@@ -5,11 +5,15 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
+
 use crate::store::StoreError;
 
 /// The database, and its companions beside it.
 pub(super) struct Files {
     known: Vec<(PathBuf, (u64, u64))>,
+    /// Which of them was another one when they were last looked at, as its place among those.
+    another: Mutex<Option<usize>>,
 }
 
 impl Files {
@@ -23,12 +27,19 @@ impl Files {
             PathBuf::from(name)
         };
         let paths = [path.to_owned(), beside("-wal"), beside("-shm")];
-        Self { known: paths.into_iter().filter_map(|path| identity(&path).map(|file| (path, file))).collect() }
+        let known = paths.into_iter().filter_map(|path| identity(&path).map(|file| (path, file))).collect();
+        Self { known, another: Mutex::new(None) }
     }
 
-    /// An error when one of them is another file than was opened.
+    /// Looks at them. An error when one of them is another file than was opened.
     pub(super) fn are_those(&self, place: &str) -> Result<(), StoreError> {
-        match self.known.iter().find(|(path, file)| identity(path) != Some(*file)) {
+        *self.another.lock() = self.known.iter().position(|(path, file)| identity(path) != Some(*file));
+        self.were_those(place)
+    }
+
+    /// What the last look at them has found. Reads on requests' paths look no more often than for changes by other servers.
+    pub(super) fn were_those(&self, place: &str) -> Result<(), StoreError> {
+        match self.another.lock().and_then(|at| self.known.get(at)) {
             None => Ok(()),
             Some((path, _)) => Err(StoreError::Replaced { place: place.to_owned(), file: path.display().to_string() }),
         }

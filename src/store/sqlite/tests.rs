@@ -347,12 +347,14 @@ fn a_file_that_is_removed_or_replaced_while_it_is_open_ends_all_that_is_asked_of
             true => fs::rename(&backup, &file).unwrap(),
             false => fs::remove_file(&file).unwrap(),
         }
+        // As whoever watches for changes by others does first.
+        let watched = store.changes().map(drop);
         for outcome in [
+            watched,
             store.api_key_by_hash(&[1; 32]).map(drop),
             store.api_keys(None).map(drop),
             store.insert_api_key(&key(2)),
             store.revoke_share("one", None, UnixTime(1)).map(drop),
-            store.changes().map(drop),
         ] {
             let error = outcome.unwrap_err();
             assert!(matches!(error, StoreError::Replaced { .. }), "{suffix}: {error}");
