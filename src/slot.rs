@@ -14,7 +14,8 @@ use crate::clock::UnixTime;
 use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
-use crate::identity::{Identities, Identity, IdentityList};
+use crate::identity::{self, Identities, Identity, IdentityList};
+use crate::log_text::shorten;
 use crate::request::Request;
 
 thread_local! {
@@ -160,6 +161,16 @@ pub fn write(request: &Request<'_>, by_proxy: bool, outcome: Outcome, staleness:
 #[must_use]
 pub fn granted() -> Option<IdentityList> {
     SLOT.with_borrow(|thread| thread.get().map(|slot| slot.granted.clone()))
+}
+
+/// The HTTP request that this thread serves, for the log.
+#[must_use]
+pub fn in_the_log() -> Option<String> {
+    let describe = |slot: &Slot| {
+        let names = identity::in_the_log(&slot.verified);
+        format!("{} {} by {names}", slot.method.as_str(), shorten(&slot.path))
+    };
+    SLOT.with_borrow(|thread| thread.get().map(describe))
 }
 
 /// Decides once more on the upload that this thread serves, when something was revoked while its body came: its sender can

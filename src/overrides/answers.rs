@@ -111,7 +111,10 @@ pub fn resource_labels(
     label: Option<&str>,
 ) -> Result<Reply, HostError> {
     if !matches!(scope, Scope::All) {
-        guard(context, scope, level, id)?;
+        match call.request.method {
+            Method::Get => guard(context, scope, level, id)?,
+            _ => guard_change(context, scope, level, id, label)?,
+        }
         // A foreign label is not there, whether it is or not.
         if label.is_some_and(|label| !scope.labels().show(label)) {
             let missing = call.request.method == Method::Get;
@@ -174,7 +177,7 @@ pub fn delete(
     level: Level,
     id: &str,
 ) -> Result<Reply, HostError> {
-    guard(context, scope, level, id)?;
+    guard_change(context, scope, level, id, None)?;
     let ancestors = ancestors(context, level, id)?;
     deleting(context, Some(level), &[id], || pass_on(context.host, call))?;
     context.gate.resources.labels_changed();
@@ -220,6 +223,21 @@ fn ancestors(context: &Context<'_>, level: Level, id: &str) -> Result<Vec<(Level
 /// The filter looked at the path of an HTTP request. A plugin that calls on its behalf may name anything.
 fn guard(context: &Context<'_>, scope: &Scope, level: Level, id: &str) -> Result<(), HostError> {
     if scope.allows_named(&context.gate.resources, &Named::Orthanc(level, id.into())) {
+        Ok(())
+    } else {
+        Err(HostError::FORBIDDEN)
+    }
+}
+
+/// The same for what changes it, or this label of it.
+fn guard_change(
+    context: &Context<'_>,
+    scope: &Scope,
+    level: Level,
+    id: &str,
+    label: Option<&str>,
+) -> Result<(), HostError> {
+    if scope.may_change(&context.gate.resources, &Named::Orthanc(level, id.into()), label) {
         Ok(())
     } else {
         Err(HostError::FORBIDDEN)

@@ -20,6 +20,7 @@ use crate::clock::UnixTime;
 use crate::gate::{Gate, describe_refusal, is_too_long};
 use crate::host::{Host, HostError, Method};
 use crate::identity::deleted::Deletions;
+use crate::log_text::shorten;
 use crate::request::{Reply, RestRequest};
 use crate::resource::Level;
 use crate::slot::{self, Caller};
@@ -57,7 +58,9 @@ pub struct Context<'a> {
 /// Answers a call to one of the overridden routes.
 #[must_use]
 pub fn handle(context: &Context<'_>, call: &RestRequest<'_>, now: UnixTime) -> Reply {
-    let scope = match slot::caller(&call.request, &context.gate.places) {
+    let caller = slot::caller(&call.request, &context.gate.places);
+    let on_behalf = matches!(caller, Caller::OnBehalf(_));
+    let scope = match caller {
         Caller::Internal => Scope::All,
         Caller::Direct(slot) if slot.is_outdated(&context.gate.identities, now) => {
             let mut outcome = context.gate.decide(&slot.whole(&call.request), now);
@@ -74,7 +77,18 @@ pub fn handle(context: &Context<'_>, call: &RestRequest<'_>, now: UnixTime) -> R
         let template = context.gate.routes.find(call.request.method, call.request.path).template;
         if crate::unguarded::is_unguarded(call.request.method, template) { Scope::All } else { scope }
     };
-    answer(context, call, &scope).unwrap_or_else(Reply::HostError)
+    let reply = answer(context, call, &scope).unwrap_or_else(Reply::HostError);
+    // Else whoever wrote a script only sees that the server refuses what it did before.
+    if on_behalf
+        && reply == Reply::HostError(HostError::FORBIDDEN)
+        && let Some(request) = slot::in_the_log()
+    {
+        let (method, path) = (call.request.method.as_str(), shorten(call.request.path));
+        log::info!(
+            "refused {method} {path} to another plugin or a script, which asks while {request} is served: what it asks for through the plugins is held to the labels of that request"
+        );
+    }
+    reply
 }
 
 fn answer(context: &Context<'_>, call: &RestRequest<'_>, scope: &Scope) -> Result<Reply, HostError> {

@@ -46,9 +46,21 @@ impl Scope {
     /// Whether everything that a name stands for may be shown, to one and the same identity; what is unknown may not.
     #[must_use]
     pub fn allows_named(&self, resources: &Resources, named: &Named<'_>) -> bool {
+        self.allows_somebody(resources, named, |_| true)
+    }
+
+    /// Whether one and the same identity may change everything that a name stands for, and may know the label that it is
+    /// about. Links only read: of a request itself the gate has seen to that, but not of what another plugin makes of it.
+    #[must_use]
+    pub fn may_change(&self, resources: &Resources, named: &Named<'_>, label: Option<&str>) -> bool {
+        let knows = |identity: &Identity| label.is_none_or(|label| identity.rights.labels.show(label));
+        self.allows_somebody(resources, named, |identity| identity.link.is_none() && knows(identity))
+    }
+
+    fn allows_somebody(&self, resources: &Resources, named: &Named<'_>, may: impl Fn(&Identity) -> bool) -> bool {
         let Self::Limited(identities) = self else { return true };
         let Ok(located) = resources.locate(named) else { return false };
-        identities.iter().any(|identity| {
+        identities.iter().filter(|identity| may(identity)).any(|identity| {
             located.iter().all(|resource| decision::allow(&identity.holder(), &facts(resource)).is_ok())
         })
     }

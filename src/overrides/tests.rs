@@ -498,6 +498,28 @@ fn any_body(random: &mut Random) -> Vec<u8> {
     }
 }
 
+/// Links only read, and nobody adds their own label to a study that only a link of theirs opens: neither by what another
+/// plugin makes of a search, which is for all of one's credentials together.
+#[test]
+fn what_a_plugin_changes_on_behalf_of_a_search_is_ones_own_to_change() {
+    for (asker, study, may) in [(0, "a1", true), (0, "b1", false), (4, "a1", false), (6, "a1", true), (6, "b1", false)]
+    {
+        let study_path = format!("/studies/{}", id(study));
+        let label_path = format!("{study_path}/labels/ext");
+        for (method, path) in [(Method::Put, &label_path), (Method::Delete, &label_path), (Method::Delete, &study_path)]
+        {
+            let (bed, askers) = bed(world());
+            let whose = &askers[asker];
+            let search = whose.request(Method::Get, "/dicom-web/studies", &[]);
+            assert!(whose.filter(&bed, &search));
+            let reply = answer_of(&bed, RestRequest { request: whose.request(method, path, &[]), body: b"" });
+            let context = format!("{asker} {} {path}: {reply:?}", method.as_str());
+            assert_eq!(matches!(reply, Reply::Answer { .. }), may, "{context}");
+            assert_eq!(bed.host.count(&format!("{} {path}", method.as_str())) > 0, may, "{context}");
+        }
+    }
+}
+
 /// Whatever is asked, also by plugins on somebody's behalf: nothing panics, nothing of a foreign study comes out, and no
 /// foreign study changes.
 #[test]

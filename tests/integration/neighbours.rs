@@ -1,6 +1,6 @@
 //! Other plugins in the same server: what they answer in place of ours, and what they ask on behalf of a request.
 use crate::findings::{assert_says, wait_for};
-use crate::site::{Plan, Site, Who};
+use crate::site::{Image, Plan, Site, Who};
 use serde_json::{Value, json};
 use testbed::dicom::Instance;
 use testbed::{Request, Version, explorer};
@@ -16,7 +16,7 @@ fn plan(version: Version, folder: &std::path::Path) -> Plan {
     let open = |path: &str| json!(["get", path, "all|view", {"PatientData": false}]);
     Plan::new(version)
         .plugin_first(&explorer::neighbour(version, folder).unwrap())
-        .section(json!({"ExtraPermissions": [open("^/neighbour/find$"), open("^/neighbour/labels$")]}))
+        .section(json!({"ExtraPermissions": [open("^/neighbour/(?:find|labels|delete)$")]}))
 }
 
 fn studies(found: &Value) -> Vec<&str> {
@@ -37,6 +37,36 @@ fn what_a_plugin_asks_on_behalf_of_a_request_is_held_to_its_rights_whatever_head
         }
         let found = site.get(&Who::user("admin"), "/neighbour/find").json().unwrap();
         assert_eq!(found.as_array().unwrap().len(), 2, "{version:?}");
+    }
+}
+
+/// A link only reads, also by a plugin that deletes what a request names. Why it fails is in the log: in the plugin it is
+/// just an error of the server.
+#[test]
+fn what_a_plugin_deletes_on_behalf_of_a_request_is_its_users_to_change() {
+    for version in Version::tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = plan(version, folder.path()).start();
+        let own = site.upload(&Instance::named("own", "study", "series", "image"), &["external"]);
+        let foreign = site.upload(&Instance::named("foreign", "study", "series", "image"), &["internal"]);
+        let link = Who::token(&site.make_link(&Who::user("admin"), "stone-viewer-publication", &foreign));
+        let limited = Who::user("external");
+        let path_of = |image: &Image| format!("/studies/{}", image.ids.study);
+        let delete = |who: &Who, image: &Image| {
+            site.send(who, Request::get("/neighbour/delete").header("x-delete", &path_of(image))).status
+        };
+        assert_eq!(site.get(&link, &path_of(&foreign)).status, 200, "{version:?}");
+        for who in [&link, &limited, &limited.clone().and(&link)] {
+            assert_eq!(delete(who, &foreign), 403, "{version:?} {who:?}");
+        }
+        let said = format!(
+            "refused DELETE {} to another plugin or a script, which asks while GET /neighbour/delete by local user \"external\" is served",
+            path_of(&foreign)
+        );
+        site.server.wait_for_log(&said, std::time::Duration::from_secs(10)).unwrap();
+        assert_eq!(site.get(&site.admin(), &path_of(&foreign)).status, 200, "{version:?}");
+        assert_eq!(delete(&limited, &own), 200, "{version:?}");
+        assert_eq!(site.get(&site.admin(), &path_of(&own)).status, 404, "{version:?}");
     }
 }
 

@@ -3,6 +3,7 @@
  *
  *   GET  /neighbour/find     POST /tools/find for all studies, inside the server and through the plugins, without any header
  *   GET  /neighbour/labels   GET /tools/labels in the same way
+ *   GET  /neighbour/delete   DELETE of the path that the header "x-delete" names, in the same way
  *
  * With NEIGHBOUR_ANSWERS, a list of paths with commas, it answers these too, as the core would.
  */
@@ -39,6 +40,22 @@ static OrthancPluginErrorCode labels(OrthancPluginRestOutput* output, const char
   return answer(output, OrthancPluginRestApiGetAfterPlugins(context, &body, "/tools/labels"), &body);
 }
 
+static OrthancPluginErrorCode delete(OrthancPluginRestOutput* output, const char* url,
+                                     const OrthancPluginHttpRequest* request) {
+  OrthancPluginErrorCode code = OrthancPluginErrorCode_BadRequest;
+  uint32_t i;
+  (void)url;
+  for (i = 0; i < request->headersCount; i++) {
+    if (strcmp(request->headersKeys[i], "x-delete") == 0) {
+      code = OrthancPluginRestApiDeleteAfterPlugins(context, request->headersValues[i]);
+    }
+  }
+  if (code == OrthancPluginErrorCode_Success) {
+    OrthancPluginAnswerBuffer(context, output, "{}", 2, "application/json");
+  }
+  return code;
+}
+
 static OrthancPluginErrorCode as_the_core(OrthancPluginRestOutput* output, const char* url,
                                           const OrthancPluginHttpRequest* request) {
   OrthancPluginMemoryBuffer body = {NULL, 0};
@@ -54,6 +71,7 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext* given)
   context = given;
   OrthancPluginRegisterRestCallbackNoLock(context, "/neighbour/find", find);
   OrthancPluginRegisterRestCallbackNoLock(context, "/neighbour/labels", labels);
+  OrthancPluginRegisterRestCallbackNoLock(context, "/neighbour/delete", delete);
   if (answers != NULL) {
     char* paths = strdup(answers);
     char* path;
