@@ -3,8 +3,8 @@ use crate::site::{Plan, Site, Who};
 use serde_json::json;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use testbed::clock::{monotonic, wait_until};
+use std::time::Duration;
+use testbed::clock::{monotonic, unix_time, wait_until};
 use testbed::dicom::Instance;
 use testbed::oidc::Provider;
 use testbed::{Request, Version};
@@ -16,10 +16,6 @@ fn two(version: Version, state: &Path) -> [Site; 2] {
     let provider = json!({"Keycloak": {"Url": one.provider.url(), "Realm": Provider::REALM}});
     let other = Plan::new(version).section(database).section(provider).start();
     [one, other]
-}
-
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -68,7 +64,7 @@ fn what_somebody_makes_at_another_server_while_all_they_have_is_ended_ends_too()
             let some = || (made.lock().unwrap().len() > 10).then_some(());
             assert!(wait_until(PATIENCE, some).is_some());
             // What is made in the same second ends with the rest; what is made in the next one would outlive it.
-            assert!(wait_until(PATIENCE, || (now().subsec_millis() >= 850).then_some(())).is_some());
+            assert!(wait_until(PATIENCE, || (unix_time().subsec_millis() >= 850).then_some(())).is_some());
             assert_eq!(one.delete(&Who::user("admin"), &format!("/auth/sessions/user/maker%20{round}")).status, 200);
             let refused =
                 || (other.get(&maker, "/auth/user/profile").json().ok()?["name"] == "Anonymous").then_some(());

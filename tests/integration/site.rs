@@ -254,7 +254,7 @@ impl Plan {
         }
         let builder = self.builder(&provider, &folder);
         let server = builder.start().unwrap_or_else(|fault| panic!("{fault:#}"));
-        Site { version: self.version, server, provider, folder, builder, _owned: owned }
+        Site { version: self.version, server, provider, folder, builder, _owned: owned.into_iter().collect() }
     }
 
     /// Starts it where it must refuse to; gives its log.
@@ -300,14 +300,14 @@ pub struct Site {
     pub provider: Provider,
     pub folder: PathBuf,
     builder: OrthancBuilder,
-    _owned: Option<tempfile::TempDir>,
+    _owned: Vec<tempfile::TempDir>,
 }
 
 impl Site {
-    /// Keeps the folder until the site is gone.
+    /// Keeps the folder, beside its own, until the site is gone.
     #[allow(dead_code, reason = "for those who write into the folder before the start")]
     pub fn owns(&mut self, folder: tempfile::TempDir) {
-        self._owned = Some(folder);
+        self._owned.push(folder);
     }
 
     /// Sends a request as somebody.

@@ -9,12 +9,17 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// Seconds since 1970, for the claims of tokens.
+/// The time since 1970.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the testbed runs outside the host; this is its one clock")]
+pub fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Seconds since 1970, for the claims of tokens.
+#[must_use]
 pub fn unix_seconds() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    i64::try_from(unix_time().as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Asks `condition` every 10 ms until it yields something, at most for `timeout`; `None` when the time is over.
