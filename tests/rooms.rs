@@ -87,7 +87,7 @@ fn collect(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         let is_test = ["tests", "testing", "fuzzing", "faulty"].iter().any(|word| name.starts_with(word))
-            || name.ends_with("_tests.rs");
+            || name.trim_end_matches(".rs").ends_with("_tests");
         if path.is_dir() && !is_test {
             collect(&path, files);
         } else if name.ends_with(".rs") && !is_test {
