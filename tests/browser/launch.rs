@@ -123,9 +123,12 @@ fn a_viewer_on_another_origin_is_launched_by_code_and_outlives_its_tokens() {
     let fetched = frames(&browser);
     let refused: Vec<&Exchange> = fetched.iter().filter(|frame| frame.status != 200).collect();
     assert!(refused.is_empty(), "{refused:?}");
+    // Any but the first: what is held now may be the third, new in this moment, when the viewer took long to start.
+    let bearer = |token: &String| json!(format!("Bearer {token}"));
+    let later: Vec<Value> = tokens.iter().filter(|token| **token != first).map(bearer).collect();
     let renewed =
-        fetched.iter().filter(|frame| frame.headers.get("authorization") == Some(&json!(format!("Bearer {current}"))));
-    assert!(renewed.count() > 0, "the viewer itself fetched nothing with its new token: {:?}", fetched.last());
+        fetched.iter().filter(|frame| frame.headers.get("authorization").is_some_and(|it| later.contains(it)));
+    assert!(renewed.count() > 0, "the viewer itself fetched nothing with a new token: {:?}", fetched.last());
 
     // The first token is over, another study was never in, and the browser keeps what is not DICOMweb from the page.
     let frame = format!("{}/frames/1", study.instances[0]);
