@@ -6,13 +6,13 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::kind::LinkType;
 use super::{ShareResource, date};
 use crate::clock::UnixTime;
-use crate::json::Unique;
 use crate::level::Level;
 use crate::secret::Secret;
 
@@ -180,8 +180,8 @@ pub fn verify(token: &str, keys: &[Secret]) -> Result<ShareClaims, TokenFault> {
         return Err(TokenFault::Signature);
     }
     let payload = URL_SAFE_NO_PAD.decode(parts.payload).map_err(|_| TokenFault::NotJwt)?;
-    let Unique(claims) = crate::json::from_slice(&payload).map_err(|error| TokenFault::Claims(error.to_string()))?;
-    read_claims(&claims).map_err(|what| TokenFault::Claims(what.to_owned()))
+    let claims = crate::json::from_slice(&payload).map_err(|error| TokenFault::Claims(error.to_string()))?;
+    read_claims(claims).map_err(|what| TokenFault::Claims(what.to_owned()))
 }
 
 /// What a signing key is told by in the records of links: says nothing of the key itself.
@@ -253,71 +253,76 @@ fn check_header(encoded: &str) -> Result<(), TokenFault> {
     Ok(())
 }
 
-fn read_claims(claims: &Value) -> Result<ShareClaims, &'static str> {
-    let claims = claims.as_object().ok_or("not an object")?;
-    // The old service's library refuses a token with an audience and one whose time has not come; we know neither.
-    if claims.contains_key("aud") || claims.contains_key("nbf") {
-        return Err("aud and nbf are not supported");
-    }
-    let link_type = text(claims, "type", "type is not a string")?;
-    let link_type = link_type.and_then(|name| LinkType::parse(&name)).ok_or("unknown type")?;
-    let resources = claims.get("resources").and_then(Value::as_array).ok_or("resources is not a list")?;
-    let mut readable = Vec::with_capacity(resources.len());
-    for resource in resources {
-        readable.extend(read_resource(resource)?.filter(ShareResource::is_well_formed));
-    }
-    let named_end = match text(claims, "expiration_date", "expiration_date is not a string")? {
-        Some(text) => Some(date::parse(&text).ok_or("expiration_date is not a date")?),
-        None => None,
-    };
-    let end = moment(claims, "exp", "exp is not a number")?;
-    let registered = match text(claims, "jti", "jti is not a string")? {
-        Some(jti) => Some(Registered {
-            jti,
-            issued_at: moment(claims, "iat", "iat is not a number")?.ok_or("jti without iat")?,
-            subject: text(claims, "sub", "sub is not a string")?,
-        }),
-        None => None,
-    };
-    Ok(ShareClaims {
-        id: text(claims, "id", "id is not a string")?,
-        resources: readable,
-        link_type,
-        validity_duration: claims.get("validity_duration").and_then(Value::as_u64),
-        expires_at: named_end.into_iter().chain(end).min(),
-        registered,
-    })
+/// The claims as they are read: a member that appears twice is an error, and so is one of another type.
+#[derive(Deserialize)]
+struct ClaimsIn {
+    id: Option<String>,
+    resources: Vec<ResourceIn>,
+    r#type: String,
+    expiration_date: Option<String>,
+    /// Whatever it is: the C++ plugin's may be no number of seconds.
+    #[serde(default)]
+    validity_duration: Value,
+    jti: Option<String>,
+    #[serde(default, deserialize_with = "moment")]
+    iat: Option<UnixTime>,
+    #[serde(default, deserialize_with = "moment")]
+    exp: Option<UnixTime>,
+    sub: Option<String>,
+    #[serde(default)]
+    aud: Present,
+    #[serde(default)]
+    nbf: Present,
 }
 
-/// One resource; `None` for one of a level that Orthanc's hierarchy does not have.
-fn read_resource(resource: &Value) -> Result<Option<ShareResource>, &'static str> {
-    let resource = resource.as_object().ok_or("a resource is not an object")?;
-    let level = text(resource, "level", "the level of a resource is not a string")?;
-    let Some(level) = level.as_deref().and_then(Level::parse) else { return Ok(None) };
-    Ok(Some(ShareResource {
-        level,
-        orthanc_id: text(resource, "orthanc_id", "the orthanc_id of a resource is not a string")?,
-        dicom_uid: text(resource, "dicom_uid", "the dicom_uid of a resource is not a string")?,
-        url: text(resource, "url", "the url of a resource is not a string")?,
-    }))
+#[derive(Deserialize)]
+struct ResourceIn {
+    level: Option<String>,
+    orthanc_id: Option<String>,
+    dicom_uid: Option<String>,
+    url: Option<String>,
 }
 
-/// A text member; `None` when it is absent or null.
-fn text(object: &Map<String, Value>, name: &str, fault: &'static str) -> Result<Option<String>, &'static str> {
-    match object.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(fault),
+impl ResourceIn {
+    /// `None` for one that opens nothing: of a level that Orthanc's hierarchy does not have, or malformed.
+    fn read(self) -> Option<ShareResource> {
+        let Self { level, orthanc_id, dicom_uid, url } = self;
+        let level = level.as_deref().and_then(Level::parse)?;
+        Some(ShareResource { level, orthanc_id, dicom_uid, url }).filter(ShareResource::is_well_formed)
     }
 }
 
 /// A moment in seconds since 1970 (RFC 7519, NumericDate: fractions are allowed, and cut off). Null is no number: an
 /// end that is there but says nothing is not taken for an endless token.
-fn moment(object: &Map<String, Value>, name: &str, fault: &'static str) -> Result<Option<UnixTime>, &'static str> {
-    let Some(value) = object.get(name) else { return Ok(None) };
+fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<UnixTime>, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
     #[expect(clippy::cast_possible_truncation, reason = "the cast saturates, and is meant to cut fractions off")]
-    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.floor() as i64));
-    seconds.map(|seconds| Some(UnixTime(seconds))).ok_or(fault)
+    let seconds = number.as_i64().or_else(|| number.as_f64().map(|seconds| seconds.floor() as i64));
+    seconds.map(|seconds| Some(UnixTime(seconds))).ok_or_else(|| D::Error::custom("not a moment"))
+}
+
+fn read_claims(claims: ClaimsIn) -> Result<ShareClaims, &'static str> {
+    // The old service's library refuses a token with an audience and one whose time has not come; we know neither.
+    if claims.aud.0 || claims.nbf.0 {
+        return Err("aud and nbf are not supported");
+    }
+    let link_type = LinkType::parse(&claims.r#type).ok_or("unknown type")?;
+    let named_end = match claims.expiration_date {
+        Some(text) => Some(date::parse(&text).ok_or("expiration_date is not a date")?),
+        None => None,
+    };
+    let registered = match claims.jti {
+        Some(jti) => Some(Registered { jti, issued_at: claims.iat.ok_or("jti without iat")?, subject: claims.sub }),
+        None => None,
+    };
+    Ok(ShareClaims {
+        id: claims.id,
+        resources: claims.resources.into_iter().filter_map(ResourceIn::read).collect(),
+        link_type,
+        validity_duration: claims.validity_duration.as_u64(),
+        expires_at: named_end.into_iter().chain(claims.exp).min(),
+        registered,
+    })
 }
 
 #[cfg(test)]
