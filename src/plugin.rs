@@ -19,6 +19,7 @@ use crate::host::{Host, HostVersion};
 use crate::identity::api_key::Hasher;
 use crate::identity::deleted::Deletions;
 use crate::identity::directory::Directories;
+use crate::identity::known_links::KnownLinks;
 use crate::identity::local::LocalUsers;
 use crate::identity::local::pin::Pins;
 use crate::identity::makers::Makers;
@@ -46,6 +47,7 @@ use crate::standing::Standing;
 use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
 use crate::uploads::Uploads;
 
+mod read_ahead;
 mod running;
 
 pub(crate) use running::Plugin;
@@ -182,6 +184,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         unknown_routes: UnknownRoutes::default(),
         trusted_proxies: config.trusted_proxies,
         telling: Mutex::new(None),
+        reading_ahead: Mutex::new(None),
     })
 }
 
@@ -318,6 +321,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         sessions,
         local,
         makers: Makers::new(Arc::clone(&store), epoch.clone()),
+        known_links: KnownLinks::new(epoch.clone()),
         store,
         hasher,
         links,

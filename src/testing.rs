@@ -156,7 +156,7 @@ impl Bed {
         let mut record = ShareRecord {
             id: id.to_owned(),
             kind: link_type.as_str().to_owned(),
-            resources_json: "[]".to_owned(),
+            resources_json: ShareResource::write_all(&resources),
             resource_ids: Vec::new(),
             deleted: Vec::new(),
             owner: Person::local(maker.unwrap_or_default()),

@@ -365,15 +365,11 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;
-    let listed: Vec<Value> = resources
-        .iter()
-        .map(|resource| json!({"OrthancId": resource.orthanc_id, "DicomUid": resource.dicom_uid, "Level": resource.level.singular()}))
-        .collect();
     let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
     verifiers.store.insert_share(&ShareRecord {
         id: id.to_owned(),
         kind: link_type.as_str().to_owned(),
-        resources_json: json!(listed).to_string(),
+        resources_json: ShareResource::write_all(resources),
         resource_ids: ids.collect(),
         deleted: Vec::new(),
         owner,

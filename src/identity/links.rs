@@ -2,13 +2,15 @@
 //! record says, bounded by the rights of whoever made it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::known_links::KnownLink;
 use super::local::pin::Pins;
 use super::verify::{Rejection, Verifiers};
-use super::{Identity, IdentityKind};
+use super::{CACHE_SIZE, Identity, IdentityKind};
 use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::policy::decision::{LinkScope, LinkUploads, LinkedResource, UploadTarget};
@@ -20,7 +22,7 @@ use crate::share::code::Codes;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::token::{self as share_token, Registered, ShareClaims, TokenFault};
-use crate::store::{ApiKeyRecord, ShareRecord, UseKind};
+use crate::store::{ApiKeyRecord, ShareFilter, ShareRecord, StoreError, UseKind};
 
 /// Why a link gives nothing, or what a browser or a viewer was given that opened it. (That it ended is
 /// [`Rejection::Expired`].)
@@ -151,6 +153,9 @@ pub struct Opened<'a> {
     pub session: Option<&'a str>,
 }
 
+/// So many links are read ahead at once: others read lists by the same connection.
+pub(super) const PAGE: usize = 256;
+
 /// The place that grants are sealed for.
 const GRANT: &str = "opened link";
 
@@ -160,24 +165,63 @@ impl Verifiers {
         Ok(share_token::verify(text, &self.links.keys).map_err(LinkFault::from)?)
     }
 
-    /// The record of a link whose signature holds, when it is still in force.
-    fn link_in_force(&self, claims: &ShareClaims, now: UnixTime) -> Result<Option<ShareRecord>, Rejection> {
-        if claims.is_expired(now) {
-            return Err(Rejection::Expired);
+    /// What a link with a record gives today, by its identifier, if what it was made with is what `may` wants.
+    fn known_link(
+        &self,
+        id: &str,
+        unknown: LinkFault,
+        may: impl FnOnce(&LinkOptions) -> Result<(), LinkFault>,
+        now: UnixTime,
+    ) -> Result<Arc<KnownLink>, Rejection> {
+        let epoch = self.known_links.epoch();
+        if let Some(known) = self.known_links.get(id, now) {
+            may(&known.options)?;
+            return Ok(known);
         }
-        let Some(Registered { jti, .. }) = &claims.registered else {
-            let too_late = self.links.accept_unrecorded_until.is_some_and(|until| until <= now);
-            if !self.links.accept_unrecorded || too_late {
-                return Err(LinkFault::UnrecordedRefused.into());
+        let record = self.store.share(id)?.ok_or(unknown)?;
+        let options = LinkOptions::read(&record.options_json);
+        may(&options)?;
+        self.keep_known(record, options, epoch, now)
+    }
+
+    fn keep_known(
+        &self,
+        record: ShareRecord,
+        options: LinkOptions,
+        epoch: u64,
+        now: UnixTime,
+    ) -> Result<Arc<KnownLink>, Rejection> {
+        let id = record.id.clone();
+        let identity = Arc::new(self.recorded_link(record, &options, now)?);
+        let known = Arc::new(KnownLink { identity, options });
+        self.known_links.insert(id, epoch, Arc::clone(&known));
+        Ok(known)
+    }
+
+    /// Finds out what the newest links give, before anybody uses them, a page of them after the other for as long as
+    /// `goes_on` and nothing was taken from anybody. Of those whose makers Keycloak is asked about, nothing: it would be
+    /// asked for links that nobody uses.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn read_links_ahead(&self, now: UnixTime, goes_on: impl Fn() -> bool) -> Result<(), StoreError> {
+        let epoch = self.known_links.epoch();
+        let mut after = None;
+        for _ in 0..CACHE_SIZE.div_ceil(PAGE) {
+            let filter = ShareFilter { limit: u32::try_from(PAGE).ok(), after, ..ShareFilter::default() };
+            let page = self.store.shares(&filter)?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|record| record.id.clone());
+            for record in page.into_iter().filter(|record| !self.directories.knows(&record.owner)) {
+                let options = LinkOptions::read(&record.options_json);
+                // One that gives nothing is found out about when it is used.
+                drop(self.keep_known(record, options, epoch, now));
             }
-            return Ok(None);
-        };
-        let record = self.store.share(jti)?.ok_or(LinkFault::NoRecord)?;
-        if LinkOptions::read(&record.options_json).asks() {
-            return Err(LinkFault::ByCodeOnly.into());
+            if is_last || !goes_on() || epoch != self.known_links.epoch() {
+                break;
+            }
         }
-        self.in_force(&record, now)?;
-        Ok(Some(record))
+        Ok(())
     }
 
     /// Whether a link with a record may be used now.
@@ -222,7 +266,9 @@ impl Verifiers {
 
     /// The identity of a browser that has opened a link.
     pub(super) fn opened_link(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
-        self.opened_identity(&self.read_opened(text)?, now)
+        let opened = self.read_opened(text)?;
+        let known = self.known_link(&opened.link, LinkFault::NotOpenedHere, |_| Ok(()), now)?;
+        self.opened_as(&opened, Identity::clone(&known.identity), &known.options, now)
     }
 
     /// What a browser was given that has opened a link. Whether it still counts is not asked.
@@ -242,28 +288,43 @@ impl Verifiers {
         Ok(OpenedLink { link: id.to_owned(), at: moment(at)?, until: moment(until)?, session })
     }
 
-    /// The identity of whoever has opened a link, with what the link gives today.
+    /// The identity of whoever has opened a link, with what the link gives at this moment.
     pub fn opened_identity(&self, opened: &OpenedLink, now: UnixTime) -> Result<Identity, Rejection> {
+        let record = self.store.share(&opened.link)?.ok_or(LinkFault::NotOpenedHere)?;
+        let options = LinkOptions::read(&record.options_json);
+        self.opened_as(opened, self.recorded_link(record, &options, now)?, &options, now)
+    }
+
+    fn opened_as(
+        &self,
+        opened: &OpenedLink,
+        identity: Identity,
+        options: &LinkOptions,
+        now: UnixTime,
+    ) -> Result<Identity, Rejection> {
         let OpenedLink { at, mut until, .. } = *opened;
         if until <= now {
             return Err(Rejection::Expired);
         }
-        let record = self.store.share(&opened.link)?.ok_or(LinkFault::NotOpenedHere)?;
-        if let Some(recipient) = &LinkOptions::read(&record.options_json).recipient {
+        if let Some(recipient) = &options.recipient {
             let session = opened.session.as_deref();
             until = self.recipient_may(&recipient.person(), &Opened { at, until, session }, now)?;
         }
-        let identity = self.link_of_record(record, now)?;
         let end = identity.expires_at.map_or(until, |end| end.min(until));
         Ok(Identity { expires_at: Some(end), ..identity })
     }
 
     /// The identity of whoever may use a link with a record, however they came to it.
     pub fn link_of_record(&self, record: ShareRecord, now: UnixTime) -> Result<Identity, Rejection> {
+        let options = LinkOptions::read(&record.options_json);
+        self.recorded_link(record, &options, now)
+    }
+
+    fn recorded_link(&self, record: ShareRecord, options: &LinkOptions, now: UnixTime) -> Result<Identity, Rejection> {
         self.in_force(&record, now)?;
         let kind = LinkType::parse(&record.kind).ok_or(LinkFault::UnreadableRecord)?;
         let resources = ShareResource::read_all(&record.resources_json).ok_or(LinkFault::UnreadableRecord)?;
-        self.link_identity(kind, &resources, Some(record), None, now)
+        self.link_identity(kind, &resources, Some(record), options, now)
     }
 
     /// What a link gives, of one that is not valid yet, when it begins: for whoever hands it on.
@@ -272,10 +333,28 @@ impl Verifiers {
         self.link_of_record(record, begins)
     }
 
-    /// The identity of a link's holder, from claims whose signature holds.
-    pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Identity, Rejection> {
-        let record = self.link_in_force(claims, now)?;
-        self.link_identity(claims.link_type, &claims.resources, record, claims.expires_at(), now)
+    /// The identity of a link's holder, from claims whose signature holds. What it opens is what its record says.
+    pub fn link(&self, claims: &ShareClaims, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
+        if claims.is_expired(now) {
+            return Err(Rejection::Expired);
+        }
+        let end = claims.expires_at();
+        let Some(Registered { jti, .. }) = &claims.registered else {
+            let too_late = self.links.accept_unrecorded_until.is_some_and(|until| until <= now);
+            if !self.links.accept_unrecorded || too_late {
+                return Err(LinkFault::UnrecordedRefused.into());
+            }
+            let options = LinkOptions::default();
+            let identity = self.link_identity(claims.link_type, &claims.resources, None, &options, now)?;
+            let end = end.into_iter().chain(identity.expires_at).min();
+            return Ok(Arc::new(Identity { expires_at: end, ..identity }));
+        };
+        let opens = |options: &LinkOptions| if options.asks() { Err(LinkFault::ByCodeOnly) } else { Ok(()) };
+        let identity = Arc::clone(&self.known_link(jti, LinkFault::NoRecord, opens, now)?.identity);
+        if end.is_some_and(|end| identity.expires_at.is_none_or(|known| end < known)) {
+            return Ok(Arc::new(Identity { expires_at: end, ..Identity::clone(&identity) }));
+        }
+        Ok(identity)
     }
 
     fn link_identity(
@@ -283,10 +362,9 @@ impl Verifiers {
         kind: LinkType,
         resources: &[ShareResource],
         record: Option<ShareRecord>,
-        claimed_end: Option<UnixTime>,
+        options: &LinkOptions,
         now: UnixTime,
     ) -> Result<Identity, Rejection> {
-        let options = record.as_ref().map(|record| LinkOptions::read(&record.options_json)).unwrap_or_default();
         if options.unreadable {
             return Err(LinkFault::UnreadableConditions.into());
         }
@@ -300,19 +378,18 @@ impl Verifiers {
         if !resources.is_empty() && resources.iter().all(|resource| is_deleted(&resource)) {
             return Err(LinkFault::Deleted.into());
         }
-        let maker = record.as_ref().map(|record| self.link_maker_rights(kind, record, &options, now)).transpose()?;
+        let maker = record.as_ref().map(|record| self.link_maker_rights(kind, record, options, now)).transpose()?;
         let (maker, makers_end) = maker.unwrap_or_default();
         let holds: &[&str] = match (kind, options.annotate) {
             (LinkType::Inbox, _) => &["upload"],
             (_, true) => &["view", "download", "upload"],
             (_, false) => &["view", "download"],
         };
-        let uploads = self.link_uploads(kind, &options, maker.as_ref())?;
+        let uploads = self.link_uploads(kind, options, maker.as_ref())?;
         let recheck_at =
             record.as_ref().filter(|_| maker.is_some()).and_then(|record| self.recheck_at(&record.owner, now));
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
-        let expires_at =
-            [claimed_end, record.as_ref().and_then(|record| record.expires_at), makers_end, unrecorded_end];
+        let expires_at = [record.as_ref().and_then(|record| record.expires_at), makers_end, unrecorded_end];
         let opened = resources.iter().filter(|resource| !is_deleted(resource)).map(LinkedResource::from).collect();
         let rights = Rights::new(holds.iter().copied(), Labels::none());
         Ok(Identity {

@@ -7,6 +7,7 @@
 pub mod api_key;
 pub mod deleted;
 pub mod directory;
+pub mod known_links;
 pub mod launched;
 pub mod local;
 pub mod makers;
@@ -67,7 +68,7 @@ impl std::fmt::Display for IdentityKind {
 }
 
 /// A verified identity.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Identity {
     /// What it was verified by.
     pub kind: IdentityKind,
@@ -158,6 +159,12 @@ impl Identity {
     #[must_use]
     pub fn is_stranger(&self) -> bool {
         matches!(self.kind, IdentityKind::Anonymous | IdentityKind::Link)
+    }
+
+    /// Whether it has not ended, and need not be verified again.
+    fn is_fresh(&self, now: UnixTime) -> bool {
+        let is_ahead = |moment: Option<UnixTime>| moment.is_none_or(|moment| moment > now);
+        is_ahead(self.expires_at) && is_ahead(self.recheck_at)
     }
 
     /// Counts a use of its key or link.
@@ -268,13 +275,12 @@ impl Identities {
         if let Some(known) = &known
             && known.epoch == epoch
         {
-            let is_ahead = |moment: Option<UnixTime>| moment.is_none_or(|moment| moment > now);
-            let lasts = is_ahead(known.identity.expires_at);
-            if lasts && is_ahead(known.identity.recheck_at) {
+            if known.identity.is_fresh(now) {
                 return Ok(Arc::clone(&known.identity));
             }
             // What is known of a session is over; the session itself may have been renewed meanwhile.
-            if !lasts && credential.kind != CredentialKind::Session {
+            let is_over = known.identity.expires_at.is_some_and(|end| end <= now);
+            if is_over && credential.kind != CredentialKind::Session {
                 self.cache.remove(&key);
                 return Err(Rejection::Expired);
             }
@@ -285,11 +291,20 @@ impl Identities {
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
             (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
             (CredentialKind::Opened, _) => self.verifiers.opened_link(credential.text, now),
-            (CredentialKind::Token, _) => self.verifiers.token(credential.text, now),
+            (CredentialKind::Token, _) => return self.keep(key, epoch, self.verifiers.token(credential.text, now)),
         };
+        self.keep(key, epoch, identity.map(Arc::new))
+    }
+
+    /// Keeps what a credential was verified to be, or forgets it.
+    fn keep(
+        &self,
+        key: CacheKey,
+        epoch: u64,
+        identity: Result<Arc<Identity>, Rejection>,
+    ) -> Result<Arc<Identity>, Rejection> {
         match identity {
             Ok(identity) => {
-                let identity = Arc::new(identity);
                 self.cache.insert(key, Cached { identity: Arc::clone(&identity), epoch });
                 Ok(identity)
             }

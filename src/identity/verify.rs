@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::api_key;
 use super::directory::{Directories, DirectoryError, Nobody};
+use super::known_links::KnownLinks;
 use super::launched;
 use super::links::{LinkFault, LinkPolicy};
 use super::local::{LocalError, LocalUsers};
@@ -85,6 +86,8 @@ pub struct Verifiers {
     pub store: Arc<dyn Store>,
     /// Those who made keys and links.
     pub makers: Makers,
+    /// What links give.
+    pub known_links: KnownLinks,
     /// Hashes API keys.
     pub hasher: api_key::Hasher,
     /// Share links.
@@ -110,19 +113,24 @@ impl Verifiers {
         self.recorder.stop();
     }
 
-    pub(super) fn token(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
+    pub(super) fn token(&self, text: &str, now: UnixTime) -> Result<Arc<Identity>, Rejection> {
         if text.starts_with(api_key::PREFIX) {
-            return self.api_key(text, now);
+            return self.api_key(text, now).map(Arc::new);
         }
         if launched::is_access_token(text) {
-            return self.launched(text, now);
+            return self.launched(text, now).map(Arc::new);
         }
         if share_token::looks_like_share(text) {
             return self.link(&self.link_claims(text)?, now);
         }
         if self.directories.may_know(text) {
-            return self.key_in_keycloak(text, now);
+            return self.key_in_keycloak(text, now).map(Arc::new);
         }
+        self.access_token(text, now).map(Arc::new)
+    }
+
+    /// An access token of a provider.
+    fn access_token(&self, text: &str, now: UnixTime) -> Result<Identity, Rejection> {
         let oidc = self.oidc.as_ref().ok_or(Rejection::NoProvider)?;
         let token = oidc.verify(text, now)?;
         let roles = self.roles.current();

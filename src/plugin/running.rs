@@ -24,6 +24,9 @@ use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::route::UnknownRoutes;
 use crate::slot::{self, Staleness};
 use crate::uploads::Uploads;
+use crate::worker::Worker;
+
+use super::read_ahead;
 
 /// The running plugin.
 pub(crate) struct Plugin {
@@ -39,6 +42,7 @@ pub(crate) struct Plugin {
     pub(super) unknown_routes: UnknownRoutes,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) telling: Mutex<Option<JoinHandle<()>>>,
+    pub(super) reading_ahead: Mutex<Option<Worker>>,
 }
 
 impl Plugin {
@@ -162,6 +166,11 @@ impl Callbacks for Plugin {
             }
             Change::Started => {
                 self.uploads.started(&self.gate.resources);
+                match read_ahead::start(&self.gate) {
+                    Ok(worker) => *self.reading_ahead.lock() = Some(worker),
+                    // The first use of a link takes longer.
+                    Err(error) => log::warn!("a thread cannot be started: {error}"),
+                }
                 // Not on the server's own thread, which listens to nobody before this returns.
                 let gate = Arc::clone(&self.gate);
                 let tell = move || {
@@ -182,6 +191,9 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
+        if let Some(reading_ahead) = self.reading_ahead.lock().take() {
+            reading_ahead.stop();
+        }
         if let Some(telling) = self.telling.lock().take() {
             // It caught its panics.
             let _ended = telling.join();

@@ -15,6 +15,8 @@ pub mod token;
 mod validity;
 pub mod viewer;
 
+use serde_json::{Value, json};
+
 use crate::level::Level;
 use crate::policy::decision::LinkedResource;
 use crate::route::{is_orthanc_id, is_uid};
@@ -42,6 +44,14 @@ impl ShareResource {
 }
 
 impl ShareResource {
+    /// The resources as a link's record has them.
+    #[must_use]
+    pub fn write_all(resources: &[Self]) -> String {
+        let written =
+            |one: &Self| json!({"OrthancId": one.orthanc_id, "DicomUid": one.dicom_uid, "Level": one.level.singular()});
+        Value::Array(resources.iter().map(written).collect()).to_string()
+    }
+
     /// The resources in a link's record. `None`: it is not what was written.
     #[must_use]
     pub fn read_all(json: &str) -> Option<Vec<Self>> {

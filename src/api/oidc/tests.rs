@@ -68,11 +68,7 @@ impl Scene {
     fn open(&self, link: &str, end: Option<UnixTime>) -> String {
         let study =
             ShareResource { level: Level::Study, orthanc_id: Some(id("a1")), dicom_uid: Some(uid("a1")), url: None };
-        let json = json!([{"OrthancId": study.orthanc_id, "DicomUid": study.dicom_uid, "Level": "study"}]);
-        self.bed.make_link(link, Some("doctor"), LinkType::Ohif, vec![study], |record| {
-            record.resources_json = json.to_string();
-            record.expires_at = end;
-        });
+        self.bed.make_link(link, Some("doctor"), LinkType::Ohif, vec![study], |record| record.expires_at = end);
         let until = NOW.plus(LINKS);
         let held = self.bed.verifiers().grant(link, &Opened { at: NOW, until, session: None }).unwrap();
         format!("gatehouse-links={held}")
