@@ -16,11 +16,11 @@ pub mod recorder;
 pub mod roles_book;
 pub mod session;
 
+mod epoch;
 mod links;
 mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use quick_cache::sync::Cache;
 
@@ -34,6 +34,7 @@ use crate::policy::decision::{Holder, LinkScope};
 use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
+pub use epoch::Epoch;
 pub use links::{InboxPolicy, LinkFault, LinkPolicy, Opened, OpenedLink};
 pub use verify::{Rejection, Verifiers};
 
@@ -189,21 +190,6 @@ pub fn in_the_log(identities: &[Arc<Identity>]) -> String {
     names.join(", ")
 }
 
-/// Advanced with every change that may make a verified identity wrong.
-#[derive(Clone, Debug, Default)]
-pub struct Epoch(Arc<AtomicU64>);
-
-impl Epoch {
-    /// Makes every cached identity be verified again.
-    pub fn advance(&self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-
-    fn now(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
 #[derive(Clone)]
 struct Cached {
     identity: Arc<Identity>,
@@ -237,6 +223,12 @@ impl Identities {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch.now()
+    }
+
+    /// The same for whoever waits for such a change.
+    #[must_use]
+    pub fn watched(&self) -> Epoch {
+        self.epoch.clone()
     }
 
     /// Makes every cached identity be verified again: something was revoked.

@@ -2,59 +2,49 @@
 //! when something was taken from somebody, which makes what was known old. Knows when, and not what.
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::clock;
 use crate::gate::Gate;
+use crate::identity::Epoch;
 use crate::panics::supervised;
 use crate::worker::Worker;
 
-/// How often it looks whether anything was taken. Very many links are read within a tenth of a second, so that this costs
-/// a hundredth of a processor where something is taken all the time.
-const EVERY: Duration = Duration::from_secs(10);
-
-#[derive(Default)]
-struct Ending {
-    told: Mutex<bool>,
-    wake: Condvar,
-}
+/// So many times as long as it has read it rests, which makes a hundredth of a processor where something is taken all the
+/// time.
+const REST: u32 = 99;
 
 /// Starts the thread.
 ///
 /// # Errors
 /// The system has no thread left.
 pub(super) fn start(gate: &Arc<Gate>) -> std::io::Result<Worker> {
+    let epoch = gate.identities.watched();
+    let waking = epoch.clone();
     // Weak, or the gate would keep alive what reads for it.
     let gate = Arc::downgrade(gate);
-    let ending = Arc::new(Ending::default());
+    let ending = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&ending);
     let tell = move || {
-        *told.told.lock() = true;
-        told.wake.notify_all();
+        told.store(true, Ordering::SeqCst);
+        waking.wake();
     };
-    Worker::start("gatehouse-ahead", move || run(&gate, &ending), tell)
+    Worker::start("gatehouse-ahead", move || run(&gate, &epoch, &ending), tell)
 }
 
-fn run(gate: &Weak<Gate>, ending: &Ending) {
-    let mut read_in = None;
-    while let Some(gate) = gate.upgrade() {
-        let epoch = gate.identities.epoch();
-        if read_in.replace(epoch) != Some(epoch) {
-            let verifiers = gate.identities.verifiers();
-            // Where the state cannot be read, whoever uses a link finds that out, and whoever watches the state tells.
-            let _read =
-                supervised("reading links ahead", || verifiers.read_links_ahead(clock::now(), || !*ending.told.lock()));
-        }
+fn run(gate: &Weak<Gate>, epoch: &Epoch, ending: &AtomicBool) {
+    let ends = || ending.load(Ordering::SeqCst);
+    while !ends() {
+        let Some(gate) = gate.upgrade() else { return };
+        let read_in = gate.identities.epoch();
+        let began = clock::monotonic();
+        // Where the state cannot be read, whoever uses a link finds that out, and whoever watches the state tells.
+        let _read = supervised("reading links ahead", || {
+            gate.identities.verifiers().read_links_ahead(clock::now(), || !ends())
+        });
         drop(gate);
-        let mut told = ending.told.lock();
-        if !*told {
-            ending.wake.wait_for(&mut told, EVERY);
-        }
-        if *told {
-            return;
-        }
+        epoch.wait(Some(began.elapsed().saturating_mul(REST)), |_| ends());
+        epoch.wait(None, |now| now != read_in || ends());
     }
 }
