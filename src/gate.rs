@@ -12,7 +12,7 @@ use crate::config::RuleTouches;
 use crate::credential::{Places, Source};
 use crate::host::Method;
 use crate::identity::{Identities, Identity, IdentityList, Rejection};
-use crate::log_text::shorten;
+use crate::log_text;
 use crate::ownership::Ownership;
 use crate::pieces::{Pieces, facts, has_pieces};
 use crate::policy::decision::{self, Decision, Demand, Facts, FirstGate, Holder, Reach, Refusal, UploadTarget};
@@ -439,7 +439,8 @@ struct Touched<'a> {
 #[must_use]
 pub fn describe_refusal(request: &Request<'_>, outcome: &Outcome) -> String {
     use std::fmt::Write;
-    let mut line = format!("refused {} {} ({})", request.method.as_str(), shorten(request.path), outcome.template);
+    let path = log_text::path(request.path);
+    let mut line = format!("refused {} {path} ({})", request.method.as_str(), outcome.template);
     // Writing to a string does not fail.
     let _ = write!(line, " to {}", crate::identity::in_the_log(&outcome.verified));
     let _ = match &outcome.rule {

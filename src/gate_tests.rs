@@ -314,3 +314,21 @@ fn what_comes_to_a_patient_while_the_rest_is_looked_up_refuses_all() {
         assert_eq!(outcome.take_permit().is_some(), !comes, "{:?}", outcome.refusal);
     }
 }
+
+/// What a stranger adds to a request for a link's page must not bring the link's code into the log.
+#[test]
+fn a_refused_request_for_a_links_page_says_nothing_of_its_code() {
+    let bed = Bed::new(json!({}), &json!({}), &json!({"roles": {}}), world());
+    let header = ("content-type", "multipart/form-data; boundary=x");
+    let request = Request {
+        method: Method::Post,
+        path: "/auth/links/ThisOpensIt",
+        remote: "192.0.2.1",
+        headers: vec![header],
+        arguments: Vec::new(),
+    };
+    let outcome = bed.gate.decide(&request, NOW);
+    assert_eq!(outcome.refusal, Some(Refusal::FormBody));
+    let line = describe_refusal(&request, &outcome);
+    assert!(line.starts_with("refused POST /auth/links/… (/auth/links/{any})") && !line.contains("Opens"), "{line}");
+}

@@ -15,7 +15,7 @@ use crate::credential::Places;
 use crate::gate::Outcome;
 use crate::host::Method;
 use crate::identity::{self, Identities, Identity, IdentityList};
-use crate::log_text::shorten;
+use crate::log_text;
 use crate::request::Request;
 
 thread_local! {
@@ -168,7 +168,7 @@ pub fn granted() -> Option<IdentityList> {
 pub fn in_the_log() -> Option<String> {
     let describe = |slot: &Slot| {
         let names = identity::in_the_log(&slot.verified);
-        format!("{} {} by {names}", slot.method.as_str(), shorten(&slot.path))
+        format!("{} {} by {names}", slot.method.as_str(), log_text::path(&slot.path))
     };
     SLOT.with_borrow(|thread| thread.get().map(describe))
 }

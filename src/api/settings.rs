@@ -6,7 +6,7 @@ use super::{Answer, ApiError, Call, ok};
 use crate::bytes::{hex, sha256};
 use crate::host::Method;
 use crate::identity::roles_book::RolesBookError;
-use crate::policy::rights::ADMIN;
+use crate::policy::rights::{ADMIN, Labels};
 use crate::policy::roles::Roles;
 
 /// Under this name the state keeps the text of a roles file that had to be written over in place.
@@ -29,11 +29,11 @@ fn get(call: &Call<'_>) -> Answer {
             return Err(error);
         }
         // Orthanc Explorer 2 asks inside the server on behalf of every user, and goes blank on an error (decision 7).
-        let own = call.verified.first().map(|identity| identity.rights.labels.names()).unwrap_or_default();
-        let own: Vec<String> = own
-            .into_iter()
-            .filter(|label| label != crate::policy::rights::ALL_LABELS && roles.label_is_available(label))
-            .collect();
+        let own: Vec<String> = match call.verified.first().map(|identity| &identity.rights.labels) {
+            None => Vec::new(),
+            Some(Labels::All) => roles.available_labels.clone(),
+            Some(Labels::Only(own)) => own.iter().filter(|label| roles.label_is_available(label)).cloned().collect(),
+        };
         return Ok(ok(&json!({"roles": {}, "available-labels": own})));
     }
     let mut document = roles.to_value();

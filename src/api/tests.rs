@@ -36,12 +36,14 @@ fn bed() -> Bed {
     let roles = json!({
         "roles": {
             "admin-role": {"permissions": ["admin-permissions", "share", "view"], "authorized-labels": ["*"]},
-            "external-role": {"permissions": ["view"], "authorized-labels": ["ext", "other"]}
+            "external-role": {"permissions": ["view"], "authorized-labels": ["ext", "other"]},
+            "reader-role": {"permissions": ["view", "edit-labels"], "authorized-labels": ["*"]}
         },
         "available-labels": ["ext", "secret"]
     });
     let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
-    Bed::new(configuration, &json!({"admin": ["admin-role"], "ext": ["external-role"]}), &roles, world())
+    let users = json!({"admin": ["admin-role"], "ext": ["external-role"], "reader": ["reader-role"]});
+    Bed::new(configuration, &users, &roles, world())
 }
 
 /// As the server does it: the filter for the request of the browser, then the callback, on one thread.
@@ -76,7 +78,7 @@ const ROLES: &str = "/auth/settings/roles";
 fn the_roles_are_the_administrators_over_http() {
     let bed = bed();
     let (status, roles) = ask(&bed, ROLES, ROLES, Some("admin"));
-    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 2));
+    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 3));
     for user in [Some("ext"), None] {
         let (status, error) = ask(&bed, ROLES, ROLES, user);
         assert_eq!((status, &error["HttpStatus"]), (403, &json!(403)));
@@ -90,9 +92,12 @@ fn orthanc_explorer_2_asks_for_the_roles_on_behalf_of_everybody() {
     // Decision 7: it goes blank on anything but 200.
     let bed = bed();
     let (status, roles) = ask(&bed, CONFIGURATION, ROLES, Some("admin"));
-    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 2));
+    assert_eq!((status, roles["roles"].as_object().unwrap().len()), (200, 3));
     assert_eq!(ask(&bed, CONFIGURATION, ROLES, Some("ext")), (200, json!({"roles": {}, "available-labels": ["ext"]})));
     assert_eq!(ask(&bed, CONFIGURATION, ROLES, None), (200, json!({"roles": {}, "available-labels": []})));
+    // An empty list would let any text be typed, which is refused then.
+    let available = json!({"roles": {}, "available-labels": ["ext", "secret"]});
+    assert_eq!(ask(&bed, CONFIGURATION, ROLES, Some("reader")), (200, available));
 }
 
 #[test]
@@ -103,7 +108,7 @@ fn a_call_without_a_request_behind_it_is_trusted_with_the_roles() {
     let reply = api(&bed).handle(&RestRequest { request, body: b"" }, NOW);
     let Reply::Answer { status: 200, body, .. } = reply else { panic!("{reply:?}") };
     let roles: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(roles["roles"].as_object().unwrap().len(), 2);
+    assert_eq!(roles["roles"].as_object().unwrap().len(), 3);
 }
 
 #[test]
