@@ -264,3 +264,36 @@ fn at_the_root(domain: &Domain, token: &str) {
     );
     assert_eq!(browser.send(&Request::get("/keycloak/realms/orthanc")).status, 200);
 }
+
+/// As `docker/compose.yaml` starts Keycloak: what lets somebody try it on one machine is closed.
+#[test]
+fn the_realm_of_a_domain_takes_no_password_alone_and_sends_browsers_to_no_other_machine() {
+    let Some(open) = Keycloak::shared("the realm of a public domain") else { return };
+    let public = format!("https://{DOMAIN}");
+    let closing =
+        [("PASSWORD_GRANT", "false"), ("LOCAL_ORTHANC", &public), ("LOCALHOST", &public), ("LOOPBACK", &public)];
+    let composed = fs::read_to_string(workspace::root().join("docker/compose.yaml")).unwrap().replace('"', "");
+    for (name, value) in closing {
+        let line = format!("{name}: {}", value.replace(DOMAIN, "${PUBLIC_DOMAIN}"));
+        assert!(composed.contains(&line), "compose.yaml does not say {line}");
+    }
+    let builder = closing.iter().fold(Keycloak::builder(), |builder, (name, value)| builder.variable(name, value));
+    let closed = builder.start().unwrap();
+    let login = |keycloak: &Keycloak, redirect: &str| {
+        let path = format!(
+            "/realms/orthanc/protocol/openid-connect/auth?client_id=orthanc&response_type=code&scope=openid&state=s\
+             &code_challenge_method=S256&code_challenge=2s8SInVP38wdE0s56VnSfl1H1fhYcAp1qLmwEegQuWQ\
+             &redirect_uri={redirect}"
+        );
+        keycloak.client().get(&path).unwrap().status
+    };
+    let own = format!("{public}/orthanc/auth/callback");
+    for (keycloak, given, local) in [(open, 200, 200), (&closed, 400, 400)] {
+        let grant = keycloak.password_grant(&keycloak.client(), "viewer", Keycloak::SAMPLE_SECRET).unwrap();
+        assert_eq!(grant.status, given, "{}", grant.text());
+        assert_eq!(login(keycloak, &own), 200);
+        for redirect in ["http://localhost:8042/x", "http://localhost/x", "http://127.0.0.1/x"] {
+            assert_eq!(login(keycloak, redirect), local, "{redirect}");
+        }
+    }
+}

@@ -53,7 +53,11 @@ const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
 ];
 
 const REQUIREMENTS: [Requirement; 5] = [
-    Requirement { package: "build-essential", purpose: "linker and C compiler", present: || on_path("cc") },
+    Requirement {
+        package: "build-essential",
+        purpose: "linker, C and C++ compiler",
+        present: || on_path("cc") && on_path("c++"),
+    },
     Requirement { package: "libclang-dev", purpose: "reads the plugin header (bindgen)", present: has_libclang },
     Requirement {
         package: "mmdebstrap",
@@ -228,7 +232,8 @@ pub fn ensure_images() -> Result<PathBuf> {
     run(Command::new("python3")
         .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"])
         .args(["--dest", "."])
-        .arg("pydicom")
+        // The tests name files of this version.
+        .arg("pydicom==3.0.2")
         .current_dir(fresh.path()))?;
     let wheel = fs::read_dir(fresh.path())?
         .filter_map(Result::ok)
