@@ -21,7 +21,7 @@ pub(crate) fn demo(version: Version, port: Option<u16>, plugin: Option<PathBuf>,
         choose_port(port)?;
     }
     progress("looking for what is needed");
-    setup::ensure_all(&[version])?;
+    setup::ensure_demonstration(version)?;
     let library = match plugin {
         Some(library) => library,
         None => {
@@ -90,7 +90,7 @@ pub(crate) fn orthanc(
     // Before minutes are spent on anything else.
     let more = configuration.map(read_configuration).transpose()?;
     let port = choose_port(port)?;
-    setup::ensure_all(&[version])?;
+    setup::ensure_demonstration(version)?;
     let library = plugin.map_or_else(plugin_library, Ok)?;
     let interrupt = Interrupt::watch()?;
     let mut builder = OrthancBuilder::new(version).dicomweb()?.plugin(library).verbose().port(port);

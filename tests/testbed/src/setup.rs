@@ -52,7 +52,14 @@ const REQUIREMENTS_OF_BROWSER: [Requirement; 3] = [
     Requirement { package: "npm", purpose: "fetches OHIF", present: || on_path("npm") },
 ];
 
-const REQUIREMENTS: [Requirement; 5] = [
+/// What the tests need besides.
+const REQUIREMENTS_OF_TESTS: [Requirement; 1] = [Requirement {
+    package: "openssl",
+    purpose: "makes certificates for nginx and the mail server",
+    present: || on_path("openssl"),
+}];
+
+const REQUIREMENTS: [Requirement; 4] = [
     Requirement {
         package: "build-essential",
         purpose: "linker, C and C++ compiler",
@@ -65,18 +72,20 @@ const REQUIREMENTS: [Requirement; 5] = [
         present: || on_path("mmdebstrap"),
     },
     Requirement {
-        package: "openssl",
-        purpose: "makes certificates for nginx and the mail server",
-        present: || on_path("openssl"),
-    },
-    Requirement {
         package: "python3-pip",
         purpose: "fetches pydicom's real DICOM images and a mail server",
         present: || succeeds(Command::new("python3").args(["-m", "pip", "--version"])),
     },
 ];
 
-/// Everything the tests and the demonstration need, for these versions of Orthanc; says on stderr what it does.
+/// Everything the demonstration needs, with this version of Orthanc; says on stderr what it does.
+pub fn ensure_demonstration(version: Version) -> Result<()> {
+    install(&REQUIREMENTS)?;
+    ensure_orthanc(version)?;
+    ensure_images().map(drop)
+}
+
+/// Everything that all tests need, for these versions of Orthanc; says on stderr what it does.
 pub fn ensure_all(versions: &[Version]) -> Result<()> {
     ensure_packages()?;
     for &version in versions {
@@ -90,7 +99,7 @@ pub fn ensure_all(versions: &[Version]) -> Result<()> {
 
 /// The Debian packages. Not root and something missing: an error with the command to run.
 pub fn ensure_packages() -> Result<()> {
-    install(&REQUIREMENTS)
+    install(REQUIREMENTS.iter().chain(&REQUIREMENTS_OF_TESTS))
 }
 
 /// A provider that is no Keycloak. An error says what is missing.
@@ -117,8 +126,8 @@ pub fn ensure_browser() -> Result<browser::Browser> {
     browser::ensure()
 }
 
-fn install(requirements: &[Requirement]) -> Result<()> {
-    let missing: Vec<&Requirement> = requirements.iter().filter(|r| !(r.present)()).collect();
+fn install<'a>(requirements: impl IntoIterator<Item = &'a Requirement>) -> Result<()> {
+    let missing: Vec<&Requirement> = requirements.into_iter().filter(|r| !(r.present)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
