@@ -26,7 +26,7 @@ fn seen(call: &Call<'_>) -> Result<Seen, ApiError> {
 }
 
 /// `GET /auth/shares`, newest first. `resource` (an Orthanc identifier or a UID) and `user` (the maker's name or
-/// subject) narrow it. At most a thousand at a time, or `limit`; when there may be more, the header `Link` (RFC 8288)
+/// subject) narrow it, and so does `active=true`, to those that are neither revoked nor over. At most a thousand at a time, or `limit`; when there may be more, the header `Link` (RFC 8288)
 /// names the next page.
 pub fn list(call: &Call<'_>) -> Answer {
     let seen = seen(call)?;
@@ -39,6 +39,9 @@ pub fn list(call: &Call<'_>) -> Answer {
     let mut next_page = None;
     if let Some(last) = shares.last().filter(|_| is_full) {
         let mut next = format!("</auth/shares?limit={limit}&after={}", last.id);
+        if filter.not_over_at.is_some() {
+            next.push_str("&active=true");
+        }
         for (name, value) in [("resource", &filter.resource), ("user", &filter.user)] {
             if let Some(value) = value {
                 // Writing to a string does not fail.
@@ -59,6 +62,11 @@ fn filter(call: &Call<'_>) -> Result<ShareFilter, ApiError> {
             "resource" => filter.resource = text(),
             "user" => filter.user = text(),
             "after" => filter.after = text(),
+            "active" => match *value {
+                "true" => filter.not_over_at = Some(call.now),
+                "false" => filter.not_over_at = None,
+                _ => return Err(bad("active", "true or false is expected").into()),
+            },
             "limit" => {
                 let limit = value.parse().ok().filter(|limit| (1..=PAGE).contains(limit));
                 let limit = limit.ok_or_else(|| bad("limit", format_args!("a number from 1 to {PAGE} is expected")))?;
@@ -66,7 +74,9 @@ fn filter(call: &Call<'_>) -> Result<ShareFilter, ApiError> {
             }
             name if call.api.gate.places.is_credential_argument(name) => {}
             // A mistyped filter would otherwise be none.
-            name => return Err(bad(name, "unknown argument; these are known: resource, user, limit, after").into()),
+            name => {
+                return Err(bad(name, "unknown argument; these are known: resource, user, active, limit, after").into());
+            }
         }
     }
     Ok(filter)

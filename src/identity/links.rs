@@ -208,7 +208,8 @@ impl Verifiers {
         let epoch = self.known_links.epoch();
         let mut after = None;
         for _ in 0..CACHE_SIZE.div_ceil(PAGE) {
-            let filter = ShareFilter { limit: u32::try_from(PAGE).ok(), after, ..ShareFilter::default() };
+            let limit = u32::try_from(PAGE).ok();
+            let filter = ShareFilter { not_over_at: Some(now), limit, after, ..ShareFilter::default() };
             let page = self.store.shares(&filter)?;
             let is_last = page.len() < PAGE;
             after = page.last().map(|record| record.id.clone());

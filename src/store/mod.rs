@@ -119,6 +119,8 @@ pub struct ShareFilter {
     pub resource: Option<String>,
     /// Only those whose maker has this name or subject.
     pub user: Option<String>,
+    /// Only those that are neither revoked nor over at this time.
+    pub not_over_at: Option<UnixTime>,
     /// At most so many; `None`: all.
     pub limit: Option<u32>,
     /// Go on after the link with this id, the last of the page before. An unknown id gives an empty page.

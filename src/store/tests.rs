@@ -24,6 +24,7 @@ macro_rules! store_suite {
             a_share_id_is_unique_and_a_refused_one_leaves_nothing
             shares_are_listed_newest_first_by_page
             shares_are_found_by_resource_and_owner
+            shares_are_listed_that_are_not_over
             only_the_owner_revokes_a_share
             the_first_date_of_revocation_stays
             links_keep_what_of_them_was_deleted
@@ -267,6 +268,19 @@ pub(crate) fn shares_are_found_by_resource_and_owner(store: &dyn Store) {
     assert_eq!(found(Some(bert()), Some("1.2.34"), None), "");
     assert_eq!(found(None, Some("1.2"), None), "", "a prefix is not the identifier");
     assert_eq!(found(Some(Person::local("anna")), None, None), "");
+}
+
+pub(crate) fn shares_are_listed_that_are_not_over(store: &dyn Store) {
+    for (id, end) in [("a", None), ("b", Some(10)), ("c", Some(11)), ("d", None)] {
+        store.insert_share(&ShareRecord { expires_at: end.map(UnixTime), owner: anna(), ..link(id) }).unwrap();
+    }
+    assert!(store.revoke_share("d", None, UnixTime(5)).unwrap());
+    let filter = ShareFilter { not_over_at: Some(UnixTime(10)), ..ShareFilter::default() };
+    assert_eq!(ids(&store.shares(&filter).unwrap()).join(""), "ca");
+    let by_user = ShareFilter { user: Some(anna().subject), ..filter };
+    assert_eq!(ids(&store.shares(&by_user).unwrap()).join(""), "ca");
+    let first = ShareFilter { limit: Some(1), ..by_user };
+    assert_eq!(ids(&store.shares(&first).unwrap()).join(""), "c", "what is over takes nobody's place");
 }
 
 pub(crate) fn only_the_owner_revokes_a_share(store: &dyn Store) {

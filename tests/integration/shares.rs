@@ -70,7 +70,7 @@ fn links_are_listed_for_their_maker_and_for_administrators() {
         }
         // Somebody else's name widens nothing.
         assert_eq!(list(&site, &external, "?user=doctor").len(), 0);
-        for wrong in ["?limit=0", "?limit=many", "?limit=1001", "?resuorce=1.2.3"] {
+        for wrong in ["?limit=0", "?limit=many", "?limit=1001", "?resuorce=1.2.3", "?active=yes"] {
             let answer = site.get(&admin, &format!("/auth/shares{wrong}"));
             assert_eq!(answer.status, 400, "{version:?} {wrong}: {}", answer.text());
         }
@@ -129,6 +129,9 @@ fn a_link_that_was_taken_back_opens_nothing() {
         assert_eq!(decoded["ErrorCode"], "invalid", "{version:?}");
         let listed = list(&site, &external, "?limit=2");
         assert_eq!(listed[1]["Revoked"], json!(true), "{version:?}");
+        let active = list(&site, &external, "?active=true");
+        assert_eq!(active[0]["ID"], listed[0]["ID"], "{version:?}");
+        assert!(active.iter().all(|one| one["Revoked"] == json!(false)), "{version:?}: {active:?}");
         // Again is as good as once; what never was is not there.
         assert_eq!(site.delete(&site.admin(), &place).status, 200, "{version:?}");
         assert_eq!(site.delete(&site.admin(), "/auth/shares/0123").status, 404, "{version:?}");

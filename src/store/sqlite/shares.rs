@@ -122,6 +122,9 @@ pub(super) fn list(connection: &Connection, filter: &ShareFilter) -> rusqlite::R
     if let Some(after) = &filter.after {
         values.push((":after", after));
     }
+    if let Some(now) = &filter.not_over_at {
+        values.push((":now", now));
+    }
     connection.prepare_cached(&list_sql(filter))?.query_map(values.as_slice(), listed)?.collect()
 }
 
@@ -137,6 +140,9 @@ pub(super) fn list_sql(filter: &ShareFilter) -> String {
     };
     if filter.owner.is_some() {
         conditions.push("shares.owner_issuer = :issuer AND shares.owner_subject = :subject".to_owned());
+    }
+    if filter.not_over_at.is_some() {
+        conditions.push("shares.revoked_at IS NULL AND ifnull(shares.expires_at > :now, TRUE)".to_owned());
     }
     if filter.after.is_some() {
         conditions.push(format!("{number} < (SELECT number FROM shares WHERE id = :after)"));

@@ -114,12 +114,14 @@ fn lists_of_links_use_an_index() {
     let reader = store.reader.lock();
     let some = || Some("x".to_owned());
     let (owners, texts) = ([None, Some(anna())], [None, some()]);
-    for number in 0..16 {
+    for number in 0..32 {
         let pick = |bit: u32| texts[number >> bit & 1].clone();
         let (resource, after, user) = (pick(0), pick(1), pick(2));
-        let filter = ShareFilter { owner: owners[number >> 3].clone(), resource, after, user, limit: None };
+        let not_over_at = (number >> 4 == 1).then_some(UnixTime(5));
+        let owner = owners[number >> 3 & 1].clone();
+        let filter = ShareFilter { owner, resource, after, user, not_over_at, limit: None };
         let steps = steps(&reader, &list_sql(&filter));
-        let is_unfiltered = filter == ShareFilter::default();
+        let is_unfiltered = ShareFilter { not_over_at: None, ..filter.clone() } == ShareFilter::default();
         let by_user_alone = filter.user.is_some() && filter.owner.is_none() && filter.resource.is_none();
         for step in &steps {
             // Without any filter the table itself is walked from its end.
