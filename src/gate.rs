@@ -134,9 +134,15 @@ impl Gate {
     pub fn cookie_counts(&self, request: &Request<'_>, row: &Row) -> bool {
         match browser::cookie_counts(request, self.places.origin.as_deref()) {
             CookieCounts::Yes => true,
-            CookieCounts::AsPage => row.may_be_a_page(),
+            CookieCounts::AsPage => row.may_be_a_page() && !self.is_told_of_a_resource(request, row),
             CookieCounts::No => false,
         }
+    }
+
+    /// Whether a route that we do not know touches a resource by the site's own rule: then it holds patient data.
+    fn is_told_of_a_resource(&self, request: &Request<'_>, row: &Row) -> bool {
+        let rule = (row.handling == Handling::Unknown).then(|| self.rules.first_match(request.method, request.path));
+        matches!(rule.flatten().and_then(|rule| rule.touches.as_ref()), Some(RuleTouches::Resource { .. }))
     }
 
     /// Decides one request.
