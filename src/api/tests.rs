@@ -250,6 +250,25 @@ fn what_was_just_made_is_known_until_something_is_taken_from_somebody() {
 }
 
 #[test]
+fn a_pin_is_hashed_in_its_turn_or_not_at_all() {
+    let bed = bed();
+    let path = "/auth/tokens/stone-viewer-publication";
+    let make = || {
+        let body = json!({"Resources": [{"OrthancId": id("a1"), "Level": "study"}], "Pin": true}).to_string();
+        send_body(&bed, Method::Put, path, path, Some("admin"), body.as_bytes())
+    };
+    // Whose password was checked takes no slot for a while.
+    assert_eq!(ask(&bed, ROLES, ROLES, Some("admin")).0, 200);
+    let slots = bed.verifiers().links.pins.occupy();
+    let (status, error) = make();
+    assert_eq!((status, &error["HttpError"]), (503, &json!("Service Unavailable")), "{error}");
+    assert!(bed.verifiers().store.shares(&crate::store::ShareFilter::default()).unwrap().is_empty());
+    drop(slots);
+    let (status, made) = make();
+    assert_eq!((status, made["Pin"].as_str().map(str::len)), (200, Some(6)), "{made}");
+}
+
+#[test]
 fn a_mail_leads_nowhere_else_when_the_state_cannot_be_read_for_a_moment() {
     let store = Arc::new(FaultyStore::new());
     let roles = json!({"roles": {"sharer": {"permissions": ["share", "view"], "authorized-labels": ["*"]}}});
