@@ -120,6 +120,20 @@ fn the_profile_is_that_of_whoever_the_browser_shows() {
     }
 }
 
+/// The server gives the callback the path without the slash.
+#[test]
+fn what_people_see_is_not_below_itself() {
+    let bed = bed();
+    let text = "/auth/links/0123";
+    for path in ["/auth/login", "/auth/logout", "/auth/callback", "/auth/oidc/authorize", text] {
+        let (status, error) = ask(&bed, &format!("{path}/"), path, None);
+        assert_eq!((status, &error["HttpError"]), (404, &json!("Not Found")), "{path}");
+        assert!(error["Details"].as_str().unwrap().contains("without the slash"), "{path} {error}");
+    }
+    // Scripts find the rest with a slash and without.
+    assert_eq!(ask(&bed, "/auth/user/profile/", "/auth/user/profile", None).0, 200);
+}
+
 #[test]
 fn a_display_name_stands_in_nobodys_way() {
     let bed = bed();
