@@ -327,7 +327,8 @@ pub trait Store: Send + Sync {
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
     /// Keeps what is known of a person, unless something newer by `seen_at` is stored, which a clock that was ahead did not
-    /// make so; says whether somebody who was known has other roles by that. Costs no write when nothing changes.
+    /// make so; of two words of the same second the roles that both say. Says whether somebody who was known has other roles
+    /// by that. Costs no write when nothing changes.
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;

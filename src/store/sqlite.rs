@@ -344,8 +344,7 @@ impl Store for SqliteStore {
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError> {
         let known = self.person(&record.person)?;
         let latest = clock::now().plus(AHEAD);
-        let is_newer = |known: &PersonRecord| known.seen_at > record.seen_at && known.seen_at <= latest;
-        if known.is_some_and(|known| is_newer(&known) || known == *record) {
+        if people::to_keep(known.as_ref(), record, latest).is_none() {
             return Ok(false);
         }
         self.write(|transaction| {

@@ -38,6 +38,7 @@ macro_rules! store_suite {
             uses_add_up_and_the_newest_counts
             uses_of_what_is_gone_are_ignored
             an_older_token_never_overwrites_a_person
+            of_two_words_of_one_second_what_both_say_is_kept
             roles_from_a_clock_that_was_ahead_give_way
             other_roles_of_somebody_known_are_a_change
             people_of_two_issuers_are_two
@@ -355,9 +356,31 @@ pub(crate) fn an_older_token_never_overwrites_a_person(store: &dyn Store) {
     assert_eq!(store.person(&anna()).unwrap(), Some(seen(20, "doctor")));
     store.remember_person(&seen(30, "nurse")).unwrap();
     assert_eq!(store.person(&anna()).unwrap(), Some(seen(30, "nurse")));
-    // Of the same second, the later word holds.
-    store.remember_person(&PersonRecord { roles: vec![], ..seen(30, "nurse") }).unwrap();
-    assert_eq!(store.person(&anna()).unwrap().unwrap().roles, texts(&[]));
+}
+
+pub(crate) fn of_two_words_of_one_second_what_both_say_is_kept(store: &dyn Store) {
+    let now = crate::clock::now().0;
+    // Also when the clock was ahead.
+    for at in [now, now + 86_400] {
+        let said = |roles: &[&str]| PersonRecord { roles: texts(roles), ..seen(at, "doctor") };
+        let (one, two) = (said(&["doctor", "admin", "nurse"]), said(&["nurse", "doctor", "guest"]));
+        let two = PersonRecord { name: "Anna B.".to_owned(), ..two };
+        store.remember_person(&one).unwrap();
+        assert!(store.remember_person(&two).unwrap(), "keys lose at once what one does not say");
+        let kept = said(&["doctor", "nurse"]);
+        assert_eq!(store.person(&anna()).unwrap().as_ref(), Some(&kept));
+        // Both come again and again, and nothing changes any more.
+        let changes = store.changes().unwrap();
+        for word in [&one, &two, &one, &kept, &two] {
+            assert!(!store.remember_person(word).unwrap());
+        }
+        assert_eq!((store.person(&anna()).unwrap(), store.changes().unwrap()), (Some(kept), changes));
+        store.remember_person(&said(&[])).unwrap();
+        assert_eq!(store.person(&anna()).unwrap().unwrap().roles, texts(&[]));
+    }
+    // The next word counts as it is.
+    assert!(store.remember_person(&seen(now + 1, "admin")).unwrap());
+    assert_eq!(store.person(&anna()).unwrap(), Some(seen(now + 1, "admin")));
 }
 
 pub(crate) fn roles_from_a_clock_that_was_ahead_give_way(store: &dyn Store) {
