@@ -150,7 +150,12 @@ fn a_display_name_stands_in_nobodys_way() {
         let path = format!("/auth/sessions/user/{user}");
         send(&bed, Method::Delete, &path, &path, Some("admin")).0
     };
-    let ended = || -> Vec<Person> { store.all_not_before().unwrap().into_iter().map(|(person, _)| person).collect() };
+    let mut all: Vec<Person> = ["17", "18", "19"].into_iter().map(|subject| person("one", subject)).collect();
+    all.extend([person("two", "20"), person("two", "ext")]);
+    all.extend(["ext", "17", "Anna"].map(Person::local));
+    let ended = || -> Vec<Person> {
+        all.iter().filter(|person| store.not_before(person).unwrap().is_some()).cloned().collect()
+    };
     seen(person("one", "17"), "ext");
     seen(person("one", "18"), "17");
     assert_eq!((end("ext"), ended()), (200, vec![Person::local("ext")]));

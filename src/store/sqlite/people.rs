@@ -88,12 +88,6 @@ pub(super) fn not_before(connection: &Connection, person: &Person) -> rusqlite::
     connection.prepare_cached(sql)?.query_row([&person.issuer, &person.subject], |row| row.get(0)).optional()
 }
 
-pub(super) fn all_not_before(connection: &Connection) -> rusqlite::Result<Vec<(Person, UnixTime)>> {
-    let sql = "SELECT issuer, subject, at FROM not_before ORDER BY issuer, subject";
-    let row = |row: &rusqlite::Row<'_>| Ok((Person { issuer: row.get(0)?, subject: row.get(1)? }, row.get(2)?));
-    connection.prepare_cached(sql)?.query_map((), row)?.collect()
-}
-
 pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection
         .prepare_cached("SELECT value FROM secrets WHERE name = ?1")?
@@ -104,13 +98,6 @@ pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Op
 pub(super) fn keep_secret(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO secrets (name, value) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute(params![name, value]).map(drop)
-}
-
-pub(super) fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached("SELECT text FROM settings WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()
 }
 
 pub(super) fn put_setting(connection: &Connection, name: &str, text: &str) -> rusqlite::Result<()> {
