@@ -1,6 +1,6 @@
 //! The request pipeline, top to bottom: the one place that knows the order of the rooms.
 //!
-//! credentials → identities → route → rule → resources → decision → log. Everything that is not granted here is refused.
+//! route → credentials → identities → rule → resources → decision → log. Everything that is not granted here is refused.
 //! What "decision 3" and its like mean in comments is in `docs/decisions.md`.
 #![forbid(unsafe_code)]
 
@@ -66,7 +66,7 @@ pub struct Gate {
     pub standing: Standing,
 }
 
-/// The whole outcome of a decision: what the log, the handlers behind the gate, and an explanation need.
+/// The whole outcome of a decision: what the log and the handlers behind the gate need.
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
