@@ -1,6 +1,6 @@
 //! The request pipeline, top to bottom: the one place that knows the order of the rooms.
 //!
-//! credentials → identities → route → rule → resources → decision → log. Everything that is not granted here is refused.
+//! route → credentials → identities → rule → resources → decision → log. Everything that is not granted here is refused.
 //! What "decision 3" and its like mean in comments is in `docs/decisions.md`.
 #![forbid(unsafe_code)]
 
@@ -66,7 +66,7 @@ pub struct Gate {
     pub standing: Standing,
 }
 
-/// The whole outcome of a decision: what the log, the handlers behind the gate, and an explanation need.
+/// The whole outcome of a decision: what the log and the handlers behind the gate need.
 #[derive(Debug)]
 pub struct Outcome {
     /// The identities that were granted, in the order of their credentials. For a search all of them, as they are
@@ -134,9 +134,15 @@ impl Gate {
     pub fn cookie_counts(&self, request: &Request<'_>, row: &Row) -> bool {
         match browser::cookie_counts(request, self.places.origin.as_deref()) {
             CookieCounts::Yes => true,
-            CookieCounts::AsPage => row.may_be_a_page(),
+            CookieCounts::AsPage => row.may_be_a_page() && !self.is_told_of_a_resource(request, row),
             CookieCounts::No => false,
         }
+    }
+
+    /// Whether a route that we do not know touches a resource by the site's own rule: then it holds patient data.
+    fn is_told_of_a_resource(&self, request: &Request<'_>, row: &Row) -> bool {
+        let rule = (row.handling == Handling::Unknown).then(|| self.rules.first_match(request.method, request.path));
+        matches!(rule.flatten().and_then(|rule| rule.touches.as_ref()), Some(RuleTouches::Resource { .. }))
     }
 
     /// Decides one request.

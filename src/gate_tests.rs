@@ -280,6 +280,48 @@ fn a_body_that_is_looked_into_is_short() {
     }
 }
 
+/// A link in a mail opens a page with the session's cookie: what a site's own rule says of patient data is no page.
+#[test]
+fn a_sites_own_route_with_patient_data_is_no_page() {
+    let section = json!({
+        "Login": {"Enable": true},
+        "ExtraPermissions": [
+            ["get", "^/my-plugin/open$", "view", {"PatientData": false}],
+            ["get", "^/my-plugin/blind$", "view"],
+            ["get", "^/my-plugin/study/([^/]+)$", "view", {"Resource": {"Level": "study", "Group": 1}}],
+            ["get", "^/my-plugin/study/.*$", "view", {"PatientData": false}],
+        ],
+    });
+    let roles = json!({"roles": {"every": {"permissions": ["view"], "authorized-labels": ["*"]}}});
+    let bed = Bed::new(json!({"Authorization": section}), &json!({"every": ["every"]}), &roles, world());
+    let verifiers = bed.verifiers();
+    let login = crate::identity::session::Login::local("every", verifiers.local.password_mark("every"));
+    let (text, _) = verifiers.sessions.as_ref().unwrap().open(login, NOW).unwrap();
+    let cookie = format!("gatehouse-session={}", text.expose());
+    let study = format!("/my-plugin/study/{}", id("a1"));
+    for (path, is_page) in
+        [("/my-plugin/open", true), ("/my-plugin/blind", true), (&study, false), (&format!("{study}/"), false)]
+    {
+        for (site, mode, counts) in [
+            ("cross-site", "navigate", is_page),
+            ("none", "navigate", is_page),
+            ("same-origin", "navigate", is_page),
+            ("same-origin", "cors", true),
+            ("cross-site", "cors", false),
+        ] {
+            let headers = vec![
+                ("cookie", cookie.as_str()),
+                ("sec-fetch-site", site),
+                ("sec-fetch-mode", mode),
+                ("sec-fetch-dest", "document"),
+            ];
+            let request = Request { method: Method::Get, path, remote: "192.0.2.1", headers, arguments: Vec::new() };
+            let rejected = bed.gate.decide(&request, NOW).rejected;
+            assert_eq!(rejected.is_empty(), counts, "{path} {site} {mode}: {rejected:?}");
+        }
+    }
+}
+
 /// Calls something when the server has given so many answers more.
 fn after(answers: usize, host: &Arc<crate::testing::FakeHost>, then: impl FnOnce() + Send + 'static) {
     let own = Arc::clone(host);

@@ -1,9 +1,9 @@
 //! Gatehouse: the authorization plugin that Orthanc loads. This file is the crate's map and its lint gates, nothing
 //! else.
 //!
-//! A request walks from left to right: `orthanc` (C to Rust values) → `credential` → `identity` → `route` → `resource` →
-//! `policy` → back out. Only `gate` knows that order: rooms to the right never import rooms to the left, but for a
-//! credential's type, and `tests/rooms.rs` holds that.
+//! A request comes in by `orthanc` (C to Rust values), and `gate` asks `route`, `credential`, `identity`, `resource` and
+//! `policy` about it. Only `gate` knows in which order; what each of them may import, `tests/rooms.rs` lists and holds.
+//! `docs/architecture.md` has the map of all rooms.
 //!
 //! Comments name two lists by their numbers: an "invariant" is one of `docs/architecture.md`, a "decision" one of
 //! `docs/decisions.md`.

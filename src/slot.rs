@@ -70,6 +70,12 @@ impl Slot {
         self.epoch != identities.epoch() || self.verified.iter().any(has_ended)
     }
 
+    /// Whether the path ended with a slash, which the callback is not given.
+    #[must_use]
+    pub fn ended_with_slash(&self) -> bool {
+        self.path.ends_with('/')
+    }
+
     /// Whether all credentials of a call are the request's, as far as these have to tell whose call it is.
     fn has_shown(&self, call: &Request<'_>, places: &Places) -> bool {
         self.credentials.as_ref().is_none_or(|credentials| shown(call, places).all(|one| credentials.contains(&one)))

@@ -256,7 +256,7 @@ fn child_on_a_small_disk() {
     };
     assert!(matches!(error, StoreError::DiskFull { .. }), "{error}");
     assert!(stored > 0);
-    let complete = |store: &dyn Store| {
+    let complete = |store: &SqliteStore| {
         assert_eq!(store.shares(&ShareFilter::default()).unwrap().len(), stored);
         store.check().unwrap();
     };
@@ -266,7 +266,7 @@ fn child_on_a_small_disk() {
     stored += 1;
     drop(store);
 
-    let complete = |store: &dyn Store| {
+    let complete = |store: &SqliteStore| {
         assert_eq!(store.shares(&ShareFilter::default()).unwrap().len(), stored);
         store.check().unwrap();
     };

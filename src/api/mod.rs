@@ -78,6 +78,8 @@ struct Call<'a> {
     remote: String,
     /// Whether a trusted proxy brought it.
     by_proxy: bool,
+    /// Whether the browser sees the answer below our path: it asked with a slash at its end.
+    below: bool,
     now: UnixTime,
 }
 
@@ -155,21 +157,23 @@ impl Api {
                     slot.verified = self.gate.identify(&slot.whole(request), &row, now).0;
                     slot.epoch = epoch;
                 }
-                Call { direct: true, ..self.on_behalf(rest, slot, now) }
+                let below = slot.ended_with_slash();
+                Call { direct: true, below, ..self.on_behalf(rest, slot, now) }
             }
             Caller::OnBehalf(slot) => self.on_behalf(rest, slot, now),
             Caller::Internal => {
                 let row = self.gate.routes.find(request.method, request.path);
                 let verified = self.gate.identify(request, &row, now).0;
                 let remote = request.remote.to_owned();
-                Call { api: self, rest, verified, epoch, direct: false, internal: true, remote, by_proxy: false, now }
+                let (by_proxy, below) = (false, false);
+                Call { api: self, rest, verified, epoch, direct: false, internal: true, remote, by_proxy, below, now }
             }
         }
     }
 
     fn on_behalf<'a>(&'a self, rest: &'a RestRequest<'a>, slot: Slot, now: UnixTime) -> Call<'a> {
         let Slot { verified, epoch, remote, by_proxy, .. } = slot;
-        Call { api: self, rest, verified, epoch, direct: false, internal: false, remote, by_proxy, now }
+        Call { api: self, rest, verified, epoch, direct: false, internal: false, remote, by_proxy, below: false, now }
     }
 }
 
@@ -188,24 +192,33 @@ impl Call<'_> {
             (Some("shares"), None, None) => self.only("GET", shares::list),
             (Some("shares"), Some(id), None) => self.only("GET,DELETE", |call| shares::one(call, id)),
             (Some("shares"), Some(id), Some("qr")) => self.only("GET", |call| qr::get(call, id)),
-            (Some("links"), Some(code), None) => self.only("GET,POST", |call| links::open(call, code)),
+            (Some("links"), Some(code), None) => self.page("GET,POST", |call| links::open(call, code)),
             (Some("sessions"), None, None) => self.only("GET,DELETE", sessions::collection),
             (Some("sessions"), Some(id), None) => self.only("DELETE", |call| sessions::one(call, id)),
             (Some("sessions"), Some("user"), Some(user)) => self.only("DELETE", |call| sessions::of_user(call, user)),
             (Some("emails"), Some("templates"), None) => self.only("GET", emails::templates),
             (Some("emails"), Some("templates"), Some(name)) => self.only("GET", |call| emails::template(call, name)),
             (Some("emails"), Some("send"), None) => self.only("POST", emails::send),
-            (Some("login"), None, None) => self.only("GET,POST", login::login),
-            (Some("callback"), None, None) => self.only("GET", login::callback),
-            (Some("logout"), None, None) => self.only("GET,POST", login::logout),
+            (Some("login"), None, None) => self.page("GET,POST", login::login),
+            (Some("callback"), None, None) => self.page("GET", login::callback),
+            (Some("logout"), None, None) => self.page("GET,POST", login::logout),
             (Some("oidc"), Some(".well-known"), Some("openid-configuration")) => self.only("GET", oidc::discovery),
             (Some("oidc"), Some("jwks"), None) => self.only("GET", oidc::jwks),
-            (Some("oidc"), Some("authorize"), None) => self.only("GET", oidc::authorize),
+            (Some("oidc"), Some("authorize"), None) => self.page("GET", oidc::authorize),
             (Some("oidc"), Some("token"), None) => self.only("POST", oidc::token),
             (Some("backchannel-logout"), None, None) => self.only("POST", login::backchannel_logout),
             (Some("doctor"), None, None) => self.only("GET", doctor::get),
             _ => Err(ApiError::new(404, "there is no such route")),
         }
+    }
+
+    /// As [`Self::only`], for what people see: the targets of forms and links are relative, so that a path prefix survives,
+    /// and from below the page they lead elsewhere.
+    fn page(&self, methods: &'static str, handler: impl FnOnce(&Self) -> Answer) -> Answer {
+        if self.below {
+            return Err(ApiError::new(404, "there is no such page; without the slash at the end there is"));
+        }
+        self.only(methods, handler)
     }
 
     /// Answers by one of these methods, which are written as the header `Allow` has them; 405 to any other.

@@ -125,6 +125,20 @@ fn the_profile_is_that_of_whoever_the_browser_shows() {
     }
 }
 
+/// The server gives the callback the path without the slash.
+#[test]
+fn what_people_see_is_not_below_itself() {
+    let bed = bed();
+    let text = "/auth/links/0123";
+    for path in ["/auth/login", "/auth/logout", "/auth/callback", "/auth/oidc/authorize", text] {
+        let (status, error) = ask(&bed, &format!("{path}/"), path, None);
+        assert_eq!((status, &error["HttpError"]), (404, &json!("Not Found")), "{path}");
+        assert!(error["Details"].as_str().unwrap().contains("without the slash"), "{path} {error}");
+    }
+    // Scripts find the rest with a slash and without.
+    assert_eq!(ask(&bed, "/auth/user/profile/", "/auth/user/profile", None).0, 200);
+}
+
 #[test]
 fn a_display_name_stands_in_nobodys_way() {
     let bed = bed();
@@ -141,7 +155,12 @@ fn a_display_name_stands_in_nobodys_way() {
         let path = format!("/auth/sessions/user/{user}");
         send(&bed, Method::Delete, &path, &path, Some("admin")).0
     };
-    let ended = || -> Vec<Person> { store.all_not_before().unwrap().into_iter().map(|(person, _)| person).collect() };
+    let mut all: Vec<Person> = ["17", "18", "19"].into_iter().map(|subject| person("one", subject)).collect();
+    all.extend([person("two", "20"), person("two", "ext")]);
+    all.extend(["ext", "17", "Anna"].map(Person::local));
+    let ended = || -> Vec<Person> {
+        all.iter().filter(|person| store.not_before(person).unwrap().is_some()).cloned().collect()
+    };
     seen(person("one", "17"), "ext");
     seen(person("one", "18"), "17");
     assert_eq!((end("ext"), ended()), (200, vec![Person::local("ext")]));
@@ -252,6 +271,25 @@ fn what_was_just_made_is_known_until_something_is_taken_from_somebody() {
     assert!(!identities.knows(&later));
     identities.forget();
     assert!(!made.iter().any(|text| identities.knows(text)));
+}
+
+#[test]
+fn a_pin_is_hashed_in_its_turn_or_not_at_all() {
+    let bed = bed();
+    let path = "/auth/tokens/stone-viewer-publication";
+    let make = || {
+        let body = json!({"Resources": [{"OrthancId": id("a1"), "Level": "study"}], "Pin": true}).to_string();
+        send_body(&bed, Method::Put, path, path, Some("admin"), body.as_bytes())
+    };
+    // Whose password was checked takes no slot for a while.
+    assert_eq!(ask(&bed, ROLES, ROLES, Some("admin")).0, 200);
+    let slots = bed.verifiers().links.pins.occupy();
+    let (status, error) = make();
+    assert_eq!((status, &error["HttpError"]), (503, &json!("Service Unavailable")), "{error}");
+    assert!(bed.verifiers().store.shares(&crate::store::ShareFilter::default()).unwrap().is_empty());
+    drop(slots);
+    let (status, made) = make();
+    assert_eq!((status, made["Pin"].as_str().map(str::len)), (200, Some(6)), "{made}");
 }
 
 #[test]

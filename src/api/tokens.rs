@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Answer, ApiError, Call, ok};
 use crate::bytes::{hex, random};
 use crate::clock::UnixTime;
-use crate::identity::local::hash_password;
+use crate::identity::local::LocalUsersError;
 use crate::identity::{Identity, IdentityKind};
 use crate::pieces::facts;
 use crate::policy::decision::{self, Refusal};
@@ -235,7 +235,11 @@ fn options(
             (Some(pin.clone()), Some(pin))
         }
     };
-    let pin_hash = typed.map(|pin| hash_password(pin.expose().as_bytes())).transpose();
+    let pins = &call.api.gate.identities.verifiers().links.pins;
+    let pin_hash = typed.map(|pin| pins.hash(pin.expose())).transpose().map_err(|error| match error {
+        LocalUsersError::Busy => ApiError::new(503, "too many passwords and PINs at once, try again in a moment"),
+        error => ApiError::internal(&error),
+    })?;
     let recipient = match &request.recipient {
         None => None,
         Some(name) => Some(super::sessions::person_called(call, name)?.into()),
@@ -243,7 +247,7 @@ fn options(
     let options = LinkOptions {
         signed_by: call.api.gate.identities.verifiers().links.signs_with().cloned(),
         api_key: maker.id.clone().filter(|_| maker.kind == IdentityKind::ApiKey),
-        pin_hash: pin_hash.map_err(|error| ApiError::internal(&error))?,
+        pin_hash,
         max_openings: request.max_openings,
         recipient,
         no_download: request.download == Some(false),

@@ -103,10 +103,8 @@ faulty! {
     people_called(name: &str) -> Vec<PersonRecord>;
     set_not_before(person: &Person, at: UnixTime) -> ();
     not_before(person: &Person) -> Option<UnixTime>;
-    all_not_before() -> Vec<(Person, UnixTime)>;
     secret(name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Vec<u8>;
     put_setting(name: &str, text: &str) -> ();
-    setting(name: &str) -> Option<String>;
     keep_created_study(study: &CreatedStudy) -> ();
     claim_created_study(study: &CreatedStudy, over: Option<&CreatedStudy>) -> Option<CreatedStudy>;
     created_study(uid: &str) -> Option<CreatedStudy>;
@@ -115,5 +113,4 @@ faulty! {
     forget_created_studies(before: UnixTime, after: UnixTime) -> ();
     created_studies() -> Vec<CreatedStudy>;
     changes() -> u64;
-    check() -> ();
 }

@@ -329,7 +329,8 @@ pub trait Store: Send + Sync {
     fn record_uses(&self, uses: &[UseRecord]) -> Result<(), StoreError>;
 
     /// Keeps what is known of a person, unless something newer by `seen_at` is stored, which a clock that was ahead did not
-    /// make so; says whether somebody who was known has other roles by that. Costs no write when nothing changes.
+    /// make so; of two words of the same second the roles that both say. Says whether somebody who was known has other roles
+    /// by that. Costs no write when nothing changes.
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError>;
     /// What is known of a person.
     fn person(&self, person: &Person) -> Result<Option<PersonRecord>, StoreError>;
@@ -340,16 +341,12 @@ pub trait Store: Send + Sync {
     fn set_not_before(&self, person: &Person, at: UnixTime) -> Result<(), StoreError>;
     /// The person's not-before.
     fn not_before(&self, person: &Person) -> Result<Option<UnixTime>, StoreError>;
-    /// All not-befores.
-    fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError>;
 
     /// The secret of this name; if there is none, what `generate` makes becomes it. All who ask, in whatever process,
     /// get the same one. [`StoreError::Secret`] if it has fewer than [`SHORTEST_SECRET`] bytes, or none can be made.
     fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError>;
-    /// Stores a text under a name, replacing what was there.
+    /// Stores a text under a name, replacing what was there: for people, who find it by the command in the docs.
     fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError>;
-    /// The text under this name.
-    fn setting(&self, name: &str) -> Result<Option<String>, StoreError>;
 
     /// Keeps who creates a study, replacing what was kept of this UID.
     fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError>;
@@ -375,8 +372,6 @@ pub trait Store: Send + Sync {
     /// Another number after each revocation, and after each change of the roles of somebody who was known, by whatever
     /// process: what was verified before that may not be so any more.
     fn changes(&self) -> Result<u64, StoreError>;
-    /// Whether the state is sound, for a doctor; reads everything, so it takes a while.
-    fn check(&self) -> Result<(), StoreError>;
     /// Set when a backup was restored: revocations since then are lost, and nothing is issued until an administrator
     /// has removed the epoch file, and the state is opened again.
     fn rolled_back(&self) -> Option<Rollback>;

@@ -83,6 +83,32 @@ impl SqliteStore {
         self.issue(|transaction| shares::insert_all(transaction, shares))
     }
 
+    /// Whether the state is sound. Reads everything, so it takes a while: for `tests/durability.rs`.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] says what is not.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let found: Vec<String> = self.read_long(|connection| {
+            let mut faults: Vec<String> = connection
+                .prepare("PRAGMA quick_check(10)")?
+                .query_map((), |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            faults.retain(|fault| fault != "ok");
+            connection
+                .prepare("PRAGMA foreign_key_check")?
+                .query_map((), |row| row.get::<_, String>(0))?
+                .try_for_each(|table| {
+                    faults.push(format!("a row of {} refers to nothing", table?));
+                    Ok::<_, rusqlite::Error>(())
+                })?;
+            Ok(faults)
+        })?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt { place: self.place.clone(), source: found.join("; ").into() })
+    }
+
     /// At start: is the database older than what was acknowledged?
     fn compare_epochs(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
@@ -344,8 +370,7 @@ impl Store for SqliteStore {
     fn remember_person(&self, record: &PersonRecord) -> Result<bool, StoreError> {
         let known = self.person(&record.person)?;
         let latest = clock::now().plus(AHEAD);
-        let is_newer = |known: &PersonRecord| known.seen_at > record.seen_at && known.seen_at <= latest;
-        if known.is_some_and(|known| is_newer(&known) || known == *record) {
+        if people::to_keep(known.as_ref(), record, latest).is_none() {
             return Ok(false);
         }
         self.write(|transaction| {
@@ -373,10 +398,6 @@ impl Store for SqliteStore {
         self.read(|connection| people::not_before(connection, person))
     }
 
-    fn all_not_before(&self) -> Result<Vec<(Person, UnixTime)>, StoreError> {
-        self.read_long(people::all_not_before)
-    }
-
     fn secret(&self, name: &str, generate: &dyn Fn() -> Result<Vec<u8>, Cause>) -> Result<Vec<u8>, StoreError> {
         let refuse = |source| StoreError::Secret { place: self.place.clone(), name: name.to_owned(), source };
         let long_enough = |secret: Vec<u8>| {
@@ -394,10 +415,6 @@ impl Store for SqliteStore {
 
     fn put_setting(&self, name: &str, text: &str) -> Result<(), StoreError> {
         self.write(|transaction| self.sql(people::put_setting(transaction, name, text)))
-    }
-
-    fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        self.read(|connection| people::setting(connection, name))
     }
 
     fn keep_created_study(&self, study: &CreatedStudy) -> Result<(), StoreError> {
@@ -442,28 +459,6 @@ impl Store for SqliteStore {
             let sql = "SELECT changes FROM state";
             connection.prepare_cached(sql)?.query_row((), |row| row.get(0)).map(row::count)
         })
-    }
-
-    fn check(&self) -> Result<(), StoreError> {
-        let found: Vec<String> = self.read_long(|connection| {
-            let mut faults: Vec<String> = connection
-                .prepare("PRAGMA quick_check(10)")?
-                .query_map((), |row| row.get(0))?
-                .collect::<rusqlite::Result<_>>()?;
-            faults.retain(|fault| fault != "ok");
-            connection
-                .prepare("PRAGMA foreign_key_check")?
-                .query_map((), |row| row.get::<_, String>(0))?
-                .try_for_each(|table| {
-                    faults.push(format!("a row of {} refers to nothing", table?));
-                    Ok::<_, rusqlite::Error>(())
-                })?;
-            Ok(faults)
-        })?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        Err(StoreError::Corrupt { place: self.place.clone(), source: found.join("; ").into() })
     }
 
     fn rolled_back(&self) -> Option<Rollback> {

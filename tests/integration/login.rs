@@ -91,6 +91,11 @@ fn pages_are_sent_to_log_in_and_everything_else_gets_401() {
         assert_eq!(send(&site, Request::get("/auth/user/profile")).status, 200);
         assert_eq!(send(&site, Request::get("/auth/settings/permissions")).status, 403);
         assert_eq!(send(&site, page("/auth/nothing")).status, 403);
+        // The targets of our pages are relative: there is none below itself.
+        for (path, status) in [("/auth/login", 200), ("/auth/logout", 200), ("/auth/links/0123", 200)] {
+            assert_eq!(send(&site, page(path)).status, status, "{version:?} {path}");
+            assert_eq!(send(&site, page(&format!("{path}/"))).status, 404, "{version:?} {path}/");
+        }
         // Another credential that does not hold is refused as without the gate: clients with tokens know no other
         // answer.
         assert_eq!(site.get(&Who::token("rubbish"), "/studies").status, 403);

@@ -1,6 +1,7 @@
 //! Local accounts: a user name and a password against argon2id hashes, for sites without an identity provider.
 //!
-//! Guessing is limited by refusing early (`attempts`), hashing by a small number of slots (`slots`): nobody sleeps.
+//! Guessing is limited by refusing early (`attempts`), hashing by a small number of slots (`slots`), for which a few wait,
+//! half a second at most.
 //! Knows nothing of HTTP, of what roles may do, or of the cache that spares a client that comes again the hash.
 
 mod attempts;
@@ -47,6 +48,9 @@ pub enum LocalUsersError {
     /// No random bytes, or no memory.
     #[error("cannot hash the password: {0}")]
     Hashing(String),
+    /// Too many checks at the same time.
+    #[error("too many password checks at once")]
+    Busy,
 }
 
 /// Why a password was not accepted.
@@ -148,11 +152,12 @@ impl LocalUsers {
     }
 }
 
-/// Hashes a password with a fresh salt: the PHC string for `PasswordHash` in the configuration.
+/// Hashes a password with a fresh salt: the PHC string for `PasswordHash` in the configuration. Takes as much memory as a
+/// check of it: whoever does so for a request takes a slot first.
 ///
 /// # Errors
 /// No random bytes, or no memory.
-pub fn hash_password(password: &[u8]) -> Result<String, LocalUsersError> {
+pub(in crate::identity) fn hash_password(password: &[u8]) -> Result<String, LocalUsersError> {
     let params = Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(hashing)?;
     Ok(hash_with(params, password)?.to_string())
 }

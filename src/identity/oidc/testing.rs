@@ -236,6 +236,11 @@ impl FakeProvider {
         self.pages.lock().insert(format!("/realms/orthanc{path}"), (status, body.to_owned()));
     }
 
+    /// Answers nobody as long as what is returned is there.
+    pub(in crate::identity) fn hang(&self) -> impl Drop + '_ {
+        self.pages.lock()
+    }
+
     /// Keys where Keycloak has them.
     pub(in crate::identity) fn keys(&self, keys: &[Value]) {
         self.answer(CERTS, 200, &key_set(keys));

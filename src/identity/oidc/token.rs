@@ -54,8 +54,8 @@ pub struct VerifiedToken {
     pub session: Option<String>,
 }
 
-/// Why a token is refused. For our log and for `explain`: shows no part of the token but `iss` and `kid`, made
-/// printable and short.
+/// Why a token is refused. For our log, for the doctor, and for a provider whose logout token it is: shows no part of the
+/// token but `iss` and `kid`, made printable and short.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// No JWT: not three parts of base64url, or no JSON object in one of them.

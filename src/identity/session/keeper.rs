@@ -16,6 +16,7 @@ use crate::identity::oidc::Oidc;
 use crate::identity::oidc::client::{GrantError, Granted};
 use crate::panics::supervised;
 use crate::seal::SealKey;
+use crate::seats::Seats;
 use crate::store::{PersonRecord, SessionRecord, SessionRenewal, Store, WhichSessions};
 use crate::worker::Worker;
 
@@ -31,6 +32,9 @@ const RETRY: i64 = 5;
 const AHEAD: i64 = 60;
 /// More sessions than this are not kept in memory; the thread does not renew them, their next request does.
 pub(super) const MOST: usize = 50_000;
+/// So many requests wait for a renewal at a time; whoever comes beyond is answered at once. A provider that hangs would
+/// otherwise hold all threads of the server with the browsers of its users: there are 50 if nobody says otherwise.
+pub(super) const MOST_WAITING: usize = 8;
 /// How often sessions that are over are forgotten, in turns.
 const FORGET: u32 = 600;
 
@@ -75,6 +79,7 @@ struct Shared {
 /// The keeper and its thread.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
+    waiting: Seats,
     worker: Worker,
 }
 
@@ -88,7 +93,7 @@ impl Keeper {
             told.changed.notify_all();
         };
         let worker = Worker::start("gatehouse-renew", move || run(&works), tell)?;
-        Ok(Self { shared, worker })
+        Ok(Self { shared, waiting: Seats::new(MOST_WAITING), worker })
     }
 
     /// Whether this issuer's sessions can be kept alive at all: its provider may have left the configuration.
@@ -104,8 +109,16 @@ impl Keeper {
         }
     }
 
-    /// Renews a session and waits until that has ended, at most `patience`, whoever does it.
+    /// How many wait for a renewal at this moment.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.taken()
+    }
+
+    /// Renews a session and waits until that has ended, at most `patience`, whoever does it. While [`MOST_WAITING`] do so
+    /// it is left to the thread, and nobody waits for it.
     pub(super) fn renew_now(&self, record: &SessionRecord, key: SealKey, patience: Duration, now: UnixTime) {
+        let Some(_seat) = Seats::take(&self.waiting) else { return self.keep(record, key, now) };
         let until = monotonic() + patience;
         let mut book = self.shared.book.lock();
         // Also without room for it, so that one at a time asks for it: it stays until it is renewed.

@@ -179,7 +179,7 @@ impl Sessions {
     }
 
     /// The session of a browser's text, while it counts. One whose last word from the provider is over is renewed
-    /// first; the caller waits for that, at most some seconds.
+    /// first; the caller waits for that, at most some seconds. While too many wait, it counts as over.
     ///
     /// # Errors
     /// Why it does not count.

@@ -261,6 +261,34 @@ fn a_provider_that_is_away_costs_the_time_that_it_is_away() {
 }
 
 #[test]
+fn a_provider_that_hangs_holds_few_requests_and_the_others_are_answered_at_once() {
+    let bed = Bed::new();
+    bed.gives(&bed.token("Bearer", 900, json!({})), "refresh-2");
+    let sessions = bed.sessions();
+    let now = clock::now();
+    let hanging = bed.provider.hang();
+    let (busy, _) = sessions.open(bed.login(now), now).unwrap();
+    let (other, _) = sessions.open(bed.login(now), now).unwrap();
+    let waiting = || sessions.keeper.as_ref().unwrap().waiting();
+    std::thread::scope(|scope| {
+        for _ in 0..keeper::MOST_WAITING {
+            scope.spawn(|| sessions.find(busy.expose(), now));
+        }
+        eventually("they wait", || waiting() == keeper::MOST_WAITING);
+        for text in [&busy, &other] {
+            assert!(matches!(sessions.find(text.expose(), now), Err(Rejection::Expired)));
+        }
+        assert_eq!(waiting(), keeper::MOST_WAITING, "nobody has waited for a seat");
+        drop(hanging);
+    });
+    assert_eq!(waiting(), 0);
+    for text in [&busy, &other] {
+        eventually("it counts again", || sessions.find(text.expose(), clock::now()).is_ok());
+    }
+    sessions.stop();
+}
+
+#[test]
 fn a_renewal_for_somebody_else_ends_the_session() {
     let bed = Bed::new();
     bed.gives(&bed.token("Bearer", 300, json!({"sub": "another"})), "refresh-2");

@@ -7,24 +7,35 @@ use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::store::PersonRecord;
 
-/// Says whether somebody who was known has other roles by that. What is from later than `latest` was seen while the clock
-/// was ahead, and is newer than nothing.
+/// What is to be kept of somebody by a new word of them; `None`: what is there stays. The newer word counts, and of two of
+/// the same second only the roles that both say: nobody knows which was later, and by turns each would end what was verified
+/// by the other. What is from later than `latest` was seen while the clock was ahead, and is newer than nothing.
+pub(super) fn to_keep(known: Option<&PersonRecord>, record: &PersonRecord, latest: UnixTime) -> Option<PersonRecord> {
+    let Some(known) = known else { return Some(record.clone()) };
+    if record.seen_at == known.seen_at {
+        let roles: Vec<String> = known.roles.iter().filter(|role| record.roles.contains(role)).cloned().collect();
+        return (roles != known.roles).then(|| PersonRecord { roles, ..known.clone() });
+    }
+    let is_newer = record.seen_at > known.seen_at || (known.seen_at > latest && record.seen_at <= latest);
+    is_newer.then(|| record.clone())
+}
+
+/// Says whether somebody who was known has other roles by that; see [`to_keep`].
 pub(super) fn remember(connection: &Connection, record: &PersonRecord, latest: UnixTime) -> rusqlite::Result<bool> {
     let before = by_name(connection, &record.person)?;
+    let Some(kept) = to_keep(before.as_ref(), record, latest) else { return Ok(false) };
     let sql = "INSERT INTO people (issuer, subject, name, groups, roles, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
                ON CONFLICT (issuer, subject) DO UPDATE SET name = excluded.name, groups = excluded.groups, \
-               roles = excluded.roles, seen_at = excluded.seen_at \
-               WHERE excluded.seen_at >= people.seen_at OR people.seen_at > ?7";
-    let kept = connection.prepare_cached(sql)?.execute(params![
-        record.person.issuer,
-        record.person.subject,
-        record.name,
-        texts(&record.groups),
-        texts(&record.roles),
-        record.seen_at,
-        latest,
+               roles = excluded.roles, seen_at = excluded.seen_at";
+    connection.prepare_cached(sql)?.execute(params![
+        kept.person.issuer,
+        kept.person.subject,
+        kept.name,
+        texts(&kept.groups),
+        texts(&kept.roles),
+        kept.seen_at,
     ])?;
-    Ok(kept > 0 && before.is_some_and(|before| before.roles != record.roles))
+    Ok(before.is_some_and(|before| before.roles != kept.roles))
 }
 
 pub(super) fn by_name(connection: &Connection, person: &Person) -> rusqlite::Result<Option<PersonRecord>> {
@@ -77,12 +88,6 @@ pub(super) fn not_before(connection: &Connection, person: &Person) -> rusqlite::
     connection.prepare_cached(sql)?.query_row([&person.issuer, &person.subject], |row| row.get(0)).optional()
 }
 
-pub(super) fn all_not_before(connection: &Connection) -> rusqlite::Result<Vec<(Person, UnixTime)>> {
-    let sql = "SELECT issuer, subject, at FROM not_before ORDER BY issuer, subject";
-    let row = |row: &rusqlite::Row<'_>| Ok((Person { issuer: row.get(0)?, subject: row.get(1)? }, row.get(2)?));
-    connection.prepare_cached(sql)?.query_map((), row)?.collect()
-}
-
 pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Option<Vec<u8>>> {
     connection
         .prepare_cached("SELECT value FROM secrets WHERE name = ?1")?
@@ -93,13 +98,6 @@ pub(super) fn secret(connection: &Connection, name: &str) -> rusqlite::Result<Op
 pub(super) fn keep_secret(connection: &Connection, name: &str, value: &[u8]) -> rusqlite::Result<()> {
     let sql = "INSERT INTO secrets (name, value) VALUES (?1, ?2)";
     connection.prepare_cached(sql)?.execute(params![name, value]).map(drop)
-}
-
-pub(super) fn setting(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
-    connection
-        .prepare_cached("SELECT text FROM settings WHERE name = ?1")?
-        .query_row([name], |row| row.get(0))
-        .optional()
 }
 
 pub(super) fn put_setting(connection: &Connection, name: &str, text: &str) -> rusqlite::Result<()> {

@@ -1,5 +1,5 @@
 //! What only a file can do: be damaged, foreign, newer, full or locked. What needs a process of its own is
-//! in `tests/durability.rs` and `tests/store_faults.rs`.
+//! in `tests/durability.rs`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -271,8 +271,22 @@ fn damage_inside_the_file_is_found() {
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }
 
+/// `docs/operations.md` tells people this statement.
 #[test]
-fn a_doctor_finds_a_damaged_page_that_nobody_reads() {
+fn settings_are_replaced_and_found_by_people() {
+    let (_directory, store) = fresh();
+    let statement = "SELECT text FROM settings WHERE name = 'previous-roles-file'";
+    let text = || store.reader.lock().query_row(statement, (), |row| row.get::<_, String>(0)).ok();
+    assert_eq!(text(), None);
+    for new in ["old", "new", ""] {
+        store.put_setting("previous-roles-file", new).unwrap();
+        store.put_setting("another", "text").unwrap();
+        assert_eq!(text().as_deref(), Some(new));
+    }
+}
+
+#[test]
+fn a_damaged_page_that_nobody_reads_is_found() {
     let (directory, store) = fresh();
     store.put_setting("roles", &"x".repeat(100_000)).unwrap();
     store.check().unwrap();
@@ -280,7 +294,7 @@ fn a_doctor_finds_a_damaged_page_that_nobody_reads() {
     let path = directory.path().join("authorization.db");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..bytes.len() - 20_000]).unwrap();
-    // Depending on which page is missing it shows at once or to the doctor; never is it taken for sound.
+    // Depending on which page is missing it shows at once or when all are read; never is it taken for sound.
     let error = SqliteStore::open(&path).and_then(|store| store.check()).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
 }
