@@ -114,6 +114,8 @@ impl Index {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::host::HostError;
     use crate::testing::FakeHost;
@@ -137,12 +139,22 @@ mod tests {
     #[test]
     fn threads_that_need_a_name_at_once_get_the_same() {
         let host = FakeHost::new(Vec::new());
-        let index = index(&host);
-        let names: Vec<_> = std::thread::scope(|scope| {
-            let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| index.named().unwrap())).collect();
-            asking.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(names.iter().all(|name| *name == names[0]), "{names:?}");
+        let index = Arc::new(index(&host));
+        let (answer, of_the_other) = std::sync::mpsc::channel();
+        let other = Arc::clone(&index);
+        // Once the first has read that there is none, and before it makes one.
+        *host.meanwhile.lock() = Some(Box::new(move || {
+            let (done, is_done) = std::sync::mpsc::channel::<()>();
+            std::thread::spawn(move || {
+                answer.send(other.named()).unwrap();
+                drop(done);
+            });
+            // It has to wait for the first, which waits for it no longer than this.
+            let _late = is_done.recv_timeout(Duration::from_millis(200));
+        }));
+        let name = index.named();
+        assert!(name.is_some());
+        assert_eq!(of_the_other.recv().unwrap(), name);
     }
 
     #[test]

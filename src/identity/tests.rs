@@ -529,7 +529,9 @@ fn what_arrives_costs_nothing_where_no_link_was_made() {
 fn a_link_stays_closed_for_what_went_unseen_when_it_arrives_again() {
     let store = Arc::new(FaultyStore::new());
     let users = json!({"doctor": ["doctor-role"]});
-    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, json!({}), &users, &roles(doctor()), Vec::new());
+    // Which the study is told by too.
+    let labelled = json!({"Authorization": {"UploadLabels": {"aet:CT": ["ct"]}}});
+    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, labelled, &users, &roles(doctor()), Vec::new());
     let index = Index::new(Arc::clone(&bed.host) as Arc<dyn crate::host::Host>).named().unwrap();
     let here = link_to_what_arrives(&bed, "here", Some(&index));
     let others = [("elsewhere", Some("another index")), ("before", None)]

@@ -337,7 +337,12 @@ impl Host for FakeHost {
         if let Some(failure) = *self.failure.lock() {
             return Err(failure);
         }
-        Ok(self.properties.lock().get(&number).cloned().unwrap_or_default())
+        let kept = self.properties.lock().get(&number).cloned().unwrap_or_default();
+        let hook = self.meanwhile.lock().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        Ok(kept)
     }
     fn keep_property(&self, number: i32, text: &str) -> Result<(), HostError> {
         self.properties.lock().insert(number, text.to_owned());
