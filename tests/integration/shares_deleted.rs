@@ -55,6 +55,13 @@ fn a_link_stays_closed_when_its_study_was_deleted_while_nobody_watched() {
         assert_eq!(bare.client().delete(&study.fill("/studies/{study}")).unwrap().status, 200, "{version:?}");
         bare.stop().unwrap();
         site.start_again();
+        // What would open the link, and cannot end it, is not taken.
+        let held = Connection::open(site.folder.join("index/authorization.db")).unwrap();
+        held.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = site.send(&site.admin(), Request::post("/instances", instance.to_bytes()));
+        assert_eq!(refused.status, 500, "{version:?}: {}", refused.text());
+        assert_eq!(opens(&site, &Who::user("doctor"), &study), 404, "{version:?}");
+        held.execute_batch("COMMIT").unwrap();
         send(&site, &instance);
         // One more of what was there all the time.
         send(&site, &Instance::named("kept", "study", "series", "second image"));
