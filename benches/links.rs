@@ -148,6 +148,7 @@ fn fill(state: &Path, links: usize) -> anyhow::Result<String> {
                 resources_json: json!([{"OrthancId": study, "DicomUid": uid, "Level": "study"}]).to_string(),
                 resource_ids: vec![study, uid],
                 deleted: Vec::new(),
+                index: None,
                 code_hash: Some(code::hash(&id)),
                 id,
                 kind: "stone-viewer-publication".to_owned(),

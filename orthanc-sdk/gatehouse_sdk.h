@@ -88,6 +88,8 @@ enum {
   gh_service_log_error = 3,
   gh_service_set_plugin_property = 7,
   gh_service_get_configuration_path = 6,
+  gh_service_get_global_property = 8,
+  gh_service_set_global_property = 9,
   gh_service_get_configuration = 13,
   gh_service_create_memory_buffer = 38,      /* 1.7.0 */
   gh_service_create_memory_buffer64 = 40,    /* 1.9.0 */
@@ -203,6 +205,12 @@ typedef struct {
   gh_property property;
   const char* value;
 } gh_params_property;
+
+typedef struct {
+  char** result;
+  int32_t property;
+  const char* value;
+} gh_params_global_property;
 
 typedef struct {
   gh_buffer* target;

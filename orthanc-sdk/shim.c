@@ -75,6 +75,22 @@ gh_error gh_get_configuration_path(gh_context* context, char** result) {
   return get_text(context, gh_service_get_configuration_path, result);
 }
 
+gh_error gh_get_global_property(gh_context* context, int32_t property, const char* otherwise, char** result) {
+  gh_params_global_property params = {0};
+  *result = NULL;
+  params.result = result;
+  params.property = property;
+  params.value = otherwise;
+  return gh_invoke(context, gh_service_get_global_property, &params);
+}
+
+gh_error gh_set_global_property(gh_context* context, int32_t property, const char* value) {
+  gh_params_global_property params = {0};
+  params.property = property;
+  params.value = value;
+  return gh_invoke(context, gh_service_set_global_property, &params);
+}
+
 gh_error gh_register_rest(gh_context* context, const char* pattern, gh_rest_callback callback) {
   gh_params_rest_callback params = {0};
   params.pattern = pattern;

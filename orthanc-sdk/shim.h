@@ -36,6 +36,10 @@ void gh_set_description(gh_context* context, const char* plugin, const char* des
 gh_error gh_get_configuration(gh_context* context, char** result);
 gh_error gh_get_configuration_path(gh_context* context, char** result);
 
+/* A text that the host's index keeps under a number from 1024 on; `otherwise` when it keeps none. */
+gh_error gh_get_global_property(gh_context* context, int32_t property, const char* otherwise, char** result);
+gh_error gh_set_global_property(gh_context* context, int32_t property, const char* value);
+
 gh_error gh_register_rest(gh_context* context, const char* pattern, gh_rest_callback callback);
 gh_error gh_register_filter(gh_context* context, gh_http_filter callback);
 /* Hosts since 1.12.9. */

@@ -133,4 +133,9 @@ pub trait Host: Send + Sync {
     /// Whether our own REST callback is the one that the server calls for this path: of several plugins that registered
     /// for it, it calls the first. Tried with a GET, of which our callback does nothing but notice it.
     fn calls_us(&self, path: &str) -> bool;
+    /// The text that the server's index keeps for plugins under a number; empty when there is none. Each server has its own,
+    /// also of several on one index.
+    fn property(&self, number: i32) -> Result<String, HostError>;
+    /// Keeps a text there, in place of the one before.
+    fn keep_property(&self, number: i32, text: &str) -> Result<(), HostError>;
 }

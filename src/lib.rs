@@ -32,6 +32,7 @@ pub mod errands;
 pub mod gate;
 pub mod host;
 pub mod identity;
+pub mod index;
 pub mod json;
 pub mod launch;
 pub mod level;

@@ -17,7 +17,7 @@ use crate::doctor::Doctor;
 use crate::gate::{Gate, Unchecked};
 use crate::host::{Host, HostVersion};
 use crate::identity::api_key::Hasher;
-use crate::identity::deleted::Deletions;
+use crate::identity::deleted::{Deletions, Unwritten};
 use crate::identity::directory::Directories;
 use crate::identity::known_links::KnownLinks;
 use crate::identity::local::LocalUsers;
@@ -28,6 +28,7 @@ use crate::identity::recorder::Recorder;
 use crate::identity::roles_book::RolesBook;
 use crate::identity::session::Sessions;
 use crate::identity::{Epoch, Identities, Identity, InboxPolicy, LinkPolicy, Verifiers};
+use crate::index::Index;
 use crate::launch::{IdTokenError, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, Login};
 use crate::mail::Mail;
@@ -155,11 +156,16 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let provider = provider(&config, store.as_ref())?;
     let epoch = Epoch::default();
-    let deletions = config.shares.end_with_study.then(|| Deletions::new(Arc::clone(&store), epoch.clone()));
-    let gate = Arc::new(gate(&host, &config, &front, store, epoch, (rules, routes))?);
+    let unwritten = Unwritten::default();
+    let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone());
+    let deletions = config.shares.end_with_study.then(deletions);
+    let index = Arc::new(Index::new(Arc::clone(&host)));
+    let state = State { store, epoch, unwritten };
+    let gate = Arc::new(gate(&host, &config, &front, state, (rules, routes))?);
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
     let api = Api {
+        index: Arc::clone(&index),
         doctor: doctor(&config, &gate),
         gate: Arc::clone(&gate),
         shares: config.shares,
@@ -178,6 +184,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         login,
         uploads,
         deletions,
+        index,
         results: Results::default(),
         dicom_port: config.dicom_server_enabled.then_some(config.dicom_port),
         staleness,
@@ -202,12 +209,18 @@ fn log_state(store: &dyn Store) {
     }
 }
 
+/// What is known of those who come, and when that is not so any more.
+struct State {
+    store: Arc<dyn Store>,
+    epoch: Epoch,
+    unwritten: Unwritten,
+}
+
 fn gate(
     host: &Arc<dyn Host>,
     config: &Config,
     front: &Front,
-    store: Arc<dyn Store>,
-    epoch: Epoch,
+    state: State,
     (rules, routes): (Rules, RouteModel),
 ) -> Result<Gate, StartError> {
     Ok(Gate {
@@ -218,7 +231,7 @@ fn gate(
             links_cookie: front.cookies.links_name().to_owned(),
             origin: config.public_url.as_deref().and_then(browser::origin_of),
         },
-        identities: Identities::new(verifiers(config, &rules, store, &epoch)?, epoch),
+        identities: Identities::new(verifiers(config, &rules, &state)?, state.epoch),
         anonymous: Arc::new(Identity::anonymous(&config.anonymous)),
         routes,
         rules,
@@ -297,12 +310,13 @@ fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, Star
     Ok(Some(Provider { id_tokens, subjects }))
 }
 
-fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoch) -> Result<Verifiers, StartError> {
+fn verifiers(config: &Config, rules: &Rules, state: &State) -> Result<Verifiers, StartError> {
+    let State { store, epoch, unwritten } = state;
     let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
     let local = LocalUsers::new(config.users.clone())?;
     let links = link_policy(&config.shares, store.as_ref(), local.pins())?;
     let roles = RolesBook::start(&config.roles, rules.permission_names(), epoch.clone())?;
-    let recorder = Recorder::start(Arc::clone(&store), epoch.clone()).map_err(StartError::Thread)?;
+    let recorder = Recorder::start(Arc::clone(store), epoch.clone()).map_err(StartError::Thread)?;
     let oidc = if config.providers.is_empty() {
         None
     } else {
@@ -312,7 +326,7 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
     let sessions = config
         .login
         .as_ref()
-        .map(|login| Sessions::start(Arc::clone(&store), oidc.clone(), epoch.clone(), login.session_duration));
+        .map(|login| Sessions::start(Arc::clone(store), oidc.clone(), epoch.clone(), login.session_duration));
     let sessions = sessions.transpose().map_err(StartError::Thread)?;
     let directories = oidc.as_ref().map(|oidc| Directories::new(&config.providers, oidc)).unwrap_or_default();
     Ok(Verifiers {
@@ -320,9 +334,10 @@ fn verifiers(config: &Config, rules: &Rules, store: Arc<dyn Store>, epoch: &Epoc
         directories,
         sessions,
         local,
-        makers: Makers::new(Arc::clone(&store), epoch.clone()),
+        makers: Makers::new(Arc::clone(store), epoch.clone()),
         known_links: KnownLinks::new(epoch.clone()),
-        store,
+        store: Arc::clone(store),
+        unwritten: unwritten.clone(),
         hasher,
         links,
         roles,

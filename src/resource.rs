@@ -233,6 +233,12 @@ impl Resources {
         levels.any(|level| self.describe(level, id).is_ok())
     }
 
+    /// Whether the server says that no resource of this level has this Orthanc identifier at this moment. What it cannot say
+    /// may be there.
+    pub fn is_gone(&self, level: Level, id: &str) -> bool {
+        matches!(self.describe(level, id), Err(ResourceError::Unknown))
+    }
+
     /// The study of an instance that has just come in, by Orthanc identifiers.
     pub fn study_of_instance(&self, instance: &str) -> Result<Arc<str>, ResourceError> {
         let description = parse(&self.host.get(&format!("/instances/{instance}/study"))?)?;

@@ -159,6 +159,7 @@ impl Bed {
             resources_json: ShareResource::write_all(&resources),
             resource_ids: Vec::new(),
             deleted: Vec::new(),
+            index: None,
             owner: Person::local(maker.unwrap_or_default()),
             owner_name: String::new(),
             created_at: NOW,

@@ -52,6 +52,7 @@ fn link(id: &str) -> ShareRecord {
         resources_json: "[]".to_owned(),
         resource_ids: vec!["1.2.3".to_owned(), format!("study of {id}")],
         deleted: Vec::new(),
+        index: None,
         owner: Person::local("anna"),
         owner_name: String::new(),
         created_at: UnixTime(0),

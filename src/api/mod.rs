@@ -27,6 +27,7 @@ use crate::config::Shares;
 use crate::doctor::Doctor;
 use crate::gate::Gate;
 use crate::identity::{Identity, IdentityList};
+use crate::index::Index;
 use crate::launch::Provider;
 use crate::login::{Front, Login};
 use crate::mail::Mail;
@@ -42,6 +43,8 @@ pub const PATTERN: &str = "/auth/.*";
 pub struct Api {
     /// The rooms behind the gate.
     pub gate: Arc<Gate>,
+    /// What links are made on.
+    pub index: Arc<Index>,
     /// What is wrong with the set-up.
     pub doctor: Arc<Doctor>,
     /// How links are made.

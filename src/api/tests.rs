@@ -19,6 +19,7 @@ fn api(bed: &Bed) -> Api {
     let config = crate::config::read(&text, environment).unwrap().unwrap();
     let doctor = Arc::new(Doctor::new(&config, Arc::clone(&bed.gate)));
     Api {
+        index: Arc::new(Index::new(Arc::clone(&bed.host) as Arc<dyn crate::host::Host>)),
         gate: Arc::clone(&bed.gate),
         doctor,
         shares: config.shares,

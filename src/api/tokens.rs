@@ -376,6 +376,7 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         resources_json: ShareResource::write_all(resources),
         resource_ids: ids.collect(),
         deleted: Vec::new(),
+        index: call.api.index.named().as_deref().map(str::to_owned),
         owner,
         owner_name: maker.name.clone(),
         created_at: call.now,

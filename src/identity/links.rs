@@ -373,8 +373,8 @@ impl Verifiers {
             return Err(LinkFault::KeyNotUsed.into());
         }
         let is_deleted = |resource: &&ShareResource| {
-            let id = resource.orthanc_id.as_ref();
-            id.is_some_and(|id| record.as_ref().is_some_and(|record| record.deleted.contains(id)))
+            let (Some(id), Some(record)) = (&resource.orthanc_id, &record) else { return false };
+            record.deleted.contains(id) || self.unwritten.closes(id, record.index.as_deref())
         };
         if !resources.is_empty() && resources.iter().all(|resource| is_deleted(&resource)) {
             return Err(LinkFault::Deleted.into());

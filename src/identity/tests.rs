@@ -6,11 +6,15 @@ use super::oidc::testing::{FakeProvider, P256, claims_with, eventually};
 use super::roles_book::RolesBookError;
 use super::*;
 use crate::credential::Source;
+use crate::index::Index;
 use crate::policy::roles::Roles;
+use crate::request::{Change, Origin, ReceivedInstance};
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
-use crate::store::{ApiKeyRecord, ShareRecord};
+use crate::store::faulty::{Fault, FaultyStore};
+use crate::store::{ApiKeyRecord, ShareRecord, Store};
 use crate::testing::{Bed, NOW, basic, id};
+use crate::uploads::Verdict;
 
 fn roles(doctor: Value) -> Value {
     json!({"roles": {
@@ -490,6 +494,70 @@ fn a_link_stays_closed_for_what_of_it_was_deleted() {
     let bed = bed_on(&bed, &json!({"doctor": ["doctor-role"]}), json!({"Shares": {"EndWithStudy": false}}));
     bed.callbacks.change(crate::request::Change::Deleted(id("b")));
     assert_eq!(verify(&bed, &both, NOW).unwrap().link.as_ref().unwrap().resources.len(), 1, "as the site says");
+}
+
+/// A link to the study that an instance of the patient `P` names, made on the index of the bed's server or on another.
+fn link_to_what_arrives(bed: &Bed, name: &str, index: Option<&str>) -> String {
+    // `printf 'P|1.2' | sha1sum`
+    let id = "38213a87-6c701570-228f8693-27cc2a0f-f5f6ede7".to_owned();
+    let level = crate::level::Level::Study;
+    let study = crate::share::ShareResource { level, orthanc_id: Some(id.clone()), dicom_uid: None, url: None };
+    bed.make_link(name, Some("doctor"), LinkType::Stone, vec![study], |record| {
+        record.resource_ids = vec![id];
+        record.index = index.map(str::to_owned);
+    })
+}
+
+fn arrive(bed: &Bed, tags: &dyn Fn() -> Result<String, crate::host::HostError>) -> Verdict {
+    bed.callbacks.receive(&ReceivedInstance { origin: Origin::Dicom, remote_aet: "CT", size: 1, tags })
+}
+
+fn tags() -> Result<String, crate::host::HostError> {
+    let tags =
+        json!({"PatientID": "P", "StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.3", "SOPInstanceUID": "1.4"});
+    Ok(tags.to_string())
+}
+
+#[test]
+fn what_arrives_costs_nothing_where_no_link_was_made() {
+    let bed = bed();
+    assert_eq!(arrive(&bed, &|| panic!("nobody reads its tags")), Verdict::Taken);
+}
+
+/// The server here has no study at all.
+#[test]
+fn a_link_stays_closed_for_what_went_unseen_when_it_arrives_again() {
+    let store = Arc::new(FaultyStore::new());
+    let users = json!({"doctor": ["doctor-role"]});
+    // Which the study is told by too.
+    let labelled = json!({"Authorization": {"UploadLabels": {"aet:CT": ["ct"]}}});
+    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, labelled, &users, &roles(doctor()), Vec::new());
+    let index = Index::new(Arc::clone(&bed.host) as Arc<dyn crate::host::Host>).named().unwrap();
+    let here = link_to_what_arrives(&bed, "here", Some(&index));
+    let others = [("elsewhere", Some("another index")), ("before", None)]
+        .map(|(name, index)| link_to_what_arrives(&bed, name, index));
+    let opens = |link: &str| verify(&bed, link, NOW).is_ok();
+    let deleted = |name: &str| !store.share(name).unwrap().unwrap().deleted.is_empty();
+    assert!(opens(&here));
+    store.fail("linked", Fault::Error);
+    assert_eq!(arrive(&bed, &tags), Verdict::Taken);
+    assert!(!opens(&here) && !deleted("here"), "until it can be written, that is known here");
+    bed.callbacks.change(Change::Other);
+    assert!(!opens(&here) && deleted("here"));
+
+    let again = link_to_what_arrives(&bed, "again", Some(&index));
+    assert!(opens(&again));
+    store.fail("resource_deleted", Fault::Error);
+    assert_eq!(arrive(&bed, &tags), Verdict::Failed, "it would open it");
+    let read = std::cell::Cell::new(0);
+    let counted = || {
+        read.set(read.get() + 1);
+        tags()
+    };
+    assert_eq!(arrive(&bed, &counted), Verdict::Taken);
+    assert!(!opens(&again) && deleted("again"));
+    assert_eq!(read.get(), 1, "the server makes their text anew each time");
+    assert!(others.iter().all(|link| opens(link)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::api_key;
+use super::deleted::Unwritten;
 use super::directory::{Directories, DirectoryError, Nobody};
 use super::known_links::KnownLinks;
 use super::launched;
@@ -84,6 +85,8 @@ pub struct Verifiers {
     pub local: LocalUsers,
     /// Keys, links and people.
     pub store: Arc<dyn Store>,
+    /// What was deleted, and could not be written yet.
+    pub unwritten: Unwritten,
     /// Those who made keys and links.
     pub makers: Makers,
     /// What links give.

@@ -315,6 +315,17 @@ impl Host for OrthancHost {
         });
         AWAITED.take().is_none()
     }
+
+    fn property(&self, number: i32) -> Result<String, HostError> {
+        // SAFETY: the context promise; both texts outlive the call.
+        self.text_of(|context, text| unsafe { sdk::gh_get_global_property(context, number, c"".as_ptr(), text) })
+    }
+
+    fn keep_property(&self, number: i32, text: &str) -> Result<(), HostError> {
+        let text = c_text(text)?;
+        // SAFETY: the context promise; the text outlives the call.
+        self.with(|context| check(unsafe { sdk::gh_set_global_property(context, number, text.as_ptr()) }))
+    }
 }
 
 thread_local! {

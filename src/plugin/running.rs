@@ -1,6 +1,7 @@
 //! The running plugin: what it does in each of the server's callbacks, and the order in which it stops.
 #![forbid(unsafe_code)]
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -15,6 +16,7 @@ use crate::gate::{self, Gate, Permit};
 use crate::host::Host;
 use crate::identity::IdentityList;
 use crate::identity::deleted::Deletions;
+use crate::index::Index;
 use crate::login::Login;
 use crate::nesting;
 use crate::overrides::{self, Results};
@@ -23,7 +25,7 @@ use crate::policy::decision::Refusal;
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::route::UnknownRoutes;
 use crate::slot::{self, Staleness};
-use crate::uploads::Uploads;
+use crate::uploads::{self, Uploads};
 use crate::worker::Worker;
 
 use super::read_ahead;
@@ -36,6 +38,7 @@ pub(crate) struct Plugin {
     pub(super) login: Option<Arc<Login>>,
     pub(super) uploads: Uploads,
     pub(super) deletions: Option<Deletions>,
+    pub(super) index: Arc<Index>,
     pub(super) results: Results,
     pub(super) dicom_port: Option<u16>,
     pub(super) staleness: Staleness,
@@ -56,6 +59,20 @@ impl Plugin {
             outcome
         });
         slot::granted()
+    }
+
+    /// Whether an instance may be stored without opening a link again that was made for what was here before.
+    fn opens_no_link_again(&self, instance: &ReceivedInstance<'_>) -> bool {
+        let Some(deletions) = &self.deletions else { return true };
+        // Without a name no link is known to be of this index: no tags are read, nor the state.
+        let Some(index) = self.index.name() else { return true };
+        let Some(resources) = uploads::resources_of(instance) else { return true };
+        let ids = resources.each_ref().map(|(_, id)| id.as_str());
+        let is_gone = |id: &str| {
+            let level = resources.iter().find(|(_, own)| own == id).map(|(level, _)| *level);
+            level.is_some_and(|level| self.gate.resources.is_gone(level, id))
+        };
+        deletions.arrives(&index, &ids, is_gone).is_ok()
     }
 }
 
@@ -142,6 +159,13 @@ impl Callbacks for Plugin {
         #[cfg(feature = "fault-injection")]
         if crate::unguarded::is_unguarded(crate::host::Method::Post, "/instances") {
             return Verdict::Taken;
+        }
+        // The server makes the text of the tags anew each time.
+        let text = OnceCell::new();
+        let tags = || text.get_or_init(|| (instance.tags)()).clone();
+        let instance = &ReceivedInstance { tags: &tags, ..*instance };
+        if !self.opens_no_link_again(instance) {
+            return Verdict::Failed;
         }
         self.uploads.receive(&self.gate.resources, instance, self.uploaders().as_deref(), clock::now())
     }

@@ -177,6 +177,12 @@ impl Host for Odd {
     fn calls_us(&self, _: &str) -> bool {
         true
     }
+    fn property(&self, _: i32) -> Result<String, HostError> {
+        Ok(String::new())
+    }
+    fn keep_property(&self, _: i32, _: &str) -> Result<(), HostError> {
+        Err(HostError::PLUGIN)
+    }
     fn version(&self) -> crate::host::HostVersion {
         crate::host::HostVersion::new(1, 12, 7)
     }

@@ -83,8 +83,8 @@ faulty! {
     uploaded(id: &str) -> Uploaded;
     shares(filter: &ShareFilter) -> Vec<ShareRecord>;
     revoke_share(id: &str, owner: Option<&Person>, at: UnixTime) -> bool;
-    is_linked(id: &str) -> bool;
-    resource_deleted(id: &str) -> bool;
+    linked(ids: &[&str], index: Option<&str>) -> Vec<String>;
+    resource_deleted(id: &str, index: Option<&str>) -> bool;
     insert_session(session: &SessionRecord) -> ();
     session_by_hash(hash: &[u8; 32]) -> Option<SessionRecord>;
     sessions(person: Option<&Person>) -> Vec<SessionRecord>;

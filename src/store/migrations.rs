@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     LAUNCHES_BY_LINK,
     DELETED,
     CREATED_BY_STUDY,
+    INDEX_OF_LINK,
 ];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
@@ -199,6 +200,11 @@ ALTER TABLE shares ADD COLUMN deleted TEXT;
 /// Whatever is deleted is looked for there.
 const CREATED_BY_STUDY: &str = "
 CREATE INDEX created_studies_by_study ON created_studies (study);
+";
+
+/// The name of Orthanc's index that a link was made on; NULL: not known.
+const INDEX_OF_LINK: &str = "
+ALTER TABLE shares ADD COLUMN index_name TEXT;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -68,6 +68,8 @@ pub struct ShareRecord {
     pub resource_ids: Vec<String>,
     /// Of these the Orthanc identifiers that were deleted from the server since the link was made.
     pub deleted: Vec<String>,
+    /// The name of the index that they were in when it was made; `None`: not known.
+    pub index: Option<String>,
     /// Its maker, whose rights today bound it.
     pub owner: Person,
     /// How the maker is shown.
@@ -289,11 +291,12 @@ pub trait Store: Send + Sync {
     /// first date. Advances the epoch.
     fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError>;
 
-    /// Whether there is a link to the resource with this Orthanc identifier, made since that was last deleted.
-    fn is_linked(&self, id: &str) -> Result<bool, StoreError>;
-    /// Keeps in all links to it that the resource with this Orthanc identifier was deleted; says whether there are any of
-    /// which that was not known. Advances the epoch.
-    fn resource_deleted(&self, id: &str) -> Result<bool, StoreError>;
+    /// Of the resources with these Orthanc identifiers those that there are links to, made since they were last deleted;
+    /// with `index` only links that were made on the index of this name.
+    fn linked(&self, ids: &[&str], index: Option<&str>) -> Result<Vec<String>, StoreError>;
+    /// Keeps in all links to it that the resource with this Orthanc identifier was deleted, with `index` only in those that
+    /// were made on the index of this name; says whether there are any of which that was not known. Advances the epoch.
+    fn resource_deleted(&self, id: &str, index: Option<&str>) -> Result<bool, StoreError>;
 
     /// Stores a new session. Refused while a rollback is unacknowledged: it might revive what a restored backup forgot.
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError>;

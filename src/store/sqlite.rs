@@ -281,12 +281,12 @@ impl Store for SqliteStore {
         self.revoke(|transaction| shares::revoke(transaction, id, owner, at))
     }
 
-    fn is_linked(&self, id: &str) -> Result<bool, StoreError> {
-        self.read_long(|connection| shares::is_linked(connection, id))
+    fn linked(&self, ids: &[&str], index: Option<&str>) -> Result<Vec<String>, StoreError> {
+        self.read_long(|connection| shares::linked(connection, ids, index))
     }
 
-    fn resource_deleted(&self, id: &str) -> Result<bool, StoreError> {
-        self.revoke(|transaction| shares::resource_deleted(transaction, id))
+    fn resource_deleted(&self, id: &str, index: Option<&str>) -> Result<bool, StoreError> {
+        self.revoke(|transaction| shares::resource_deleted(transaction, id, index))
     }
 
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

@@ -28,6 +28,7 @@ macro_rules! store_suite {
             only_the_owner_revokes_a_share
             the_first_date_of_revocation_stays
             links_keep_what_of_them_was_deleted
+            links_of_one_index_are_told_from_those_of_another
             a_session_comes_back_as_it_was_stored_and_renewed
             sessions_are_ended_alone_by_person_and_by_the_providers_session
             sessions_that_are_over_are_forgotten
@@ -91,6 +92,7 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         resources_json: "[]".to_owned(),
         resource_ids: Vec::new(),
         deleted: Vec::new(),
+        index: None,
         owner: anna(),
         owner_name: "Anna".to_owned(),
         created_at: UnixTime(2000),
@@ -196,6 +198,7 @@ pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
     let full = ShareRecord {
         resources_json: r#"[ {"DicomUid": "1.2.3"} ]"#.to_owned(),
         resource_ids: texts(&["z", "1.2.3", "z"]),
+        index: Some("an index".to_owned()),
         not_before: Some(UnixTime(5)),
         expires_at: Some(UnixTime(6)),
         options_json: r#"{"Download":false}"#.to_owned(),
@@ -307,20 +310,43 @@ pub(crate) fn links_keep_what_of_them_was_deleted(store: &dyn Store) {
     store.insert_share(&ShareRecord { resource_ids: texts(&["x", "1.2", "y"]), ..link("both") }).unwrap();
     store.insert_share(&ShareRecord { resource_ids: texts(&["y"]), ..link("one") }).unwrap();
     let deleted = |id: &str| store.share(id).unwrap().unwrap().deleted;
-    assert!(store.is_linked("x").unwrap() && store.is_linked("y").unwrap());
-    assert!(!store.is_linked("z").unwrap() && !store.resource_deleted("z").unwrap());
+    let is_linked = |id: &str| store.linked(&[id], None).unwrap() == [id];
+    assert!(is_linked("x") && is_linked("y"));
+    assert!(!is_linked("z") && !store.resource_deleted("z", None).unwrap());
     let before = store.changes().unwrap();
-    assert!(store.resource_deleted("y").unwrap());
+    assert!(store.resource_deleted("y", None).unwrap());
     assert_ne!(store.changes().unwrap(), before, "others have to notice");
     assert_eq!((deleted("both"), deleted("one")), (texts(&["y"]), texts(&["y"])));
-    assert!(!store.is_linked("y").unwrap() && !store.resource_deleted("y").unwrap(), "that is known");
+    assert!(!is_linked("y") && !store.resource_deleted("y", None).unwrap(), "that is known");
     // Made after that: of what was stored again.
     store.insert_share(&ShareRecord { resource_ids: texts(&["y"]), ..link("later") }).unwrap();
-    assert!(deleted("later").is_empty() && store.is_linked("y").unwrap());
-    assert!(store.resource_deleted("y").unwrap() && store.resource_deleted("x").unwrap());
+    assert!(deleted("later").is_empty() && is_linked("y"));
+    assert!(store.resource_deleted("y", None).unwrap() && store.resource_deleted("x", None).unwrap());
     assert_eq!((deleted("both"), deleted("one"), deleted("later")), (texts(&["y", "x"]), texts(&["y"]), texts(&["y"])));
     let all = store.shares(&ShareFilter { resource: Some("y".to_owned()), ..ShareFilter::default() }).unwrap();
     assert_eq!(all.iter().map(|share| share.deleted.len()).collect::<Vec<_>>(), [1, 1, 2], "they are listed as before");
+}
+
+pub(crate) fn links_of_one_index_are_told_from_those_of_another(store: &dyn Store) {
+    let made_on = |id: &str, index: Option<&str>| {
+        let index = index.map(str::to_owned);
+        store.insert_share(&ShareRecord { resource_ids: texts(&["x", "y"]), index, ..link(id) }).unwrap();
+    };
+    made_on("a", Some("index a"));
+    made_on("b", Some("index b"));
+    made_on("before", None);
+    assert_eq!(store.share("a").unwrap().unwrap().index.as_deref(), Some("index a"));
+    let deleted = || ["a", "b", "before"].map(|id| store.share(id).unwrap().unwrap().deleted);
+    assert_eq!(store.linked(&["z", "y", "x"], Some("index a")).unwrap(), ["y", "x"]);
+    assert_eq!(store.linked(&["x"], Some("index c")).unwrap(), texts(&[]));
+    assert!(!store.resource_deleted("x", Some("index c")).unwrap());
+    assert!(store.resource_deleted("x", Some("index a")).unwrap());
+    assert_eq!(deleted(), [texts(&["x"]), texts(&[]), texts(&[])]);
+    assert_eq!(store.linked(&["x", "y"], Some("index a")).unwrap(), ["y"], "that is known");
+    assert_eq!(store.linked(&["x", "y"], Some("index b")).unwrap(), ["x", "y"]);
+    assert!(store.resource_deleted("x", None).unwrap(), "of all the others");
+    assert_eq!(deleted(), ["x"; 3].map(|id| texts(&[id])));
+    assert!(store.linked(&["x"], None).unwrap().is_empty() && !store.resource_deleted("x", None).unwrap());
 }
 
 pub(crate) fn uses_add_up_and_the_newest_counts(store: &dyn Store) {

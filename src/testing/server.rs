@@ -1,7 +1,7 @@
 //! A server in memory. It knows of the REST API what this library asks of it, written from Orthanc's documentation and not
 //! from the code under test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -23,6 +23,8 @@ pub struct FakeHost {
     pub failure: Mutex<Option<HostError>>,
     /// So many calls from now, one fails.
     pub fails_at: Mutex<Option<usize>>,
+    /// What the index keeps for plugins.
+    pub properties: Mutex<BTreeMap<i32, String>>,
     /// Paths for which the server calls another plugin before ours.
     pub taken: Mutex<Vec<String>>,
     /// Called once, after the next answer was made and before it is given.
@@ -330,5 +332,20 @@ impl Host for FakeHost {
     }
     fn calls_us(&self, path: &str) -> bool {
         !self.taken.lock().iter().any(|taken| taken == path)
+    }
+    fn property(&self, number: i32) -> Result<String, HostError> {
+        if let Some(failure) = *self.failure.lock() {
+            return Err(failure);
+        }
+        let kept = self.properties.lock().get(&number).cloned().unwrap_or_default();
+        let hook = self.meanwhile.lock().take();
+        if let Some(hook) = hook {
+            hook();
+        }
+        Ok(kept)
+    }
+    fn keep_property(&self, number: i32, text: &str) -> Result<(), HostError> {
+        self.properties.lock().insert(number, text.to_owned());
+        Ok(())
     }
 }

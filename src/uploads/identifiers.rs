@@ -8,7 +8,7 @@ use aws_lc_rs::digest;
 
 use crate::bytes::hex;
 use crate::request::ReceivedInstance;
-use crate::resource::{may_be_a_study, trimmed};
+use crate::resource::{Level, may_be_a_study, trimmed};
 use crate::route::is_uid;
 use crate::top_level;
 
@@ -67,6 +67,11 @@ impl Identifiers {
             modality: modality.map(|modality| trimmed(&modality).to_owned()).unwrap_or_default(),
             has_content: has_waves || content.iter().any(Option::is_some),
         })
+    }
+
+    /// Study, series and instance, by Orthanc identifiers.
+    pub(super) fn resources(self) -> [(Level, String); 3] {
+        [(Level::Study, self.study), (Level::Series, self.series), (Level::Instance, self.instance)]
     }
 
     /// Whether it is an annotation: a structured report, a segmentation or a presentation state, by its SOP class and

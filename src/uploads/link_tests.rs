@@ -120,6 +120,12 @@ impl Host for Server {
     fn calls_us(&self, _: &str) -> bool {
         true
     }
+    fn property(&self, _: i32) -> Result<String, HostError> {
+        Ok(String::new())
+    }
+    fn keep_property(&self, _: i32, _: &str) -> Result<(), HostError> {
+        Err(HostError::PLUGIN)
+    }
     fn version(&self) -> HostVersion {
         HostVersion::new(1, 13, 0)
     }

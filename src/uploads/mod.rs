@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use claims::{Claimed, Claims};
+use identifiers::Identifiers;
 use links::Step;
 
 use crate::clock::UnixTime;
@@ -29,7 +30,7 @@ use crate::person::Person;
 use crate::pieces::facts;
 use crate::policy::decision;
 use crate::request::{Origin, ReceivedInstance};
-use crate::resource::{self, Located, ResourceError, Resources, Study};
+use crate::resource::{self, Level, Located, ResourceError, Resources, Study};
 use crate::route::is_uid;
 use crate::store::{CreatedStudy, Store, StoreError};
 use crate::top_level;
@@ -341,6 +342,13 @@ impl Uploads {
             self.labels.iter().filter(|(uploader, _)| stands_for(uploader)).flat_map(|(_, labels)| labels).collect();
         labels.into_iter().cloned().collect()
     }
+}
+
+/// What an instance belongs to and is itself, by the Orthanc identifiers that it is going to have; `None` when they are not
+/// sure.
+#[must_use]
+pub fn resources_of(instance: &ReceivedInstance<'_>) -> Option<[(Level, String); 3]> {
+    Identifiers::read(instance).map(Identifiers::resources)
 }
 
 fn log_refusal(identities: &[Arc<Identity>], instance: &ReceivedInstance<'_>, refusal: &Refusal) {

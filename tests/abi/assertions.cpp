@@ -144,6 +144,8 @@ VALUE(gh_service_log_info, _OrthancPluginService_LogInfo);
 VALUE(gh_service_log_warning, _OrthancPluginService_LogWarning);
 VALUE(gh_service_log_error, _OrthancPluginService_LogError);
 VALUE(gh_service_set_plugin_property, _OrthancPluginService_SetPluginProperty);
+VALUE(gh_service_get_global_property, _OrthancPluginService_GetGlobalProperty);
+VALUE(gh_service_set_global_property, _OrthancPluginService_SetGlobalProperty);
 VALUE(gh_service_get_configuration_path, _OrthancPluginService_GetConfigurationPath);
 VALUE(gh_service_get_configuration, _OrthancPluginService_GetConfiguration);
 VALUE(gh_service_log_message, _OrthancPluginService_LogMessage);
@@ -205,6 +207,11 @@ SIZE(gh_params_property, _OrthancPluginSetPluginProperty);
 FIELD(gh_params_property, _OrthancPluginSetPluginProperty, plugin, plugin);
 FIELD(gh_params_property, _OrthancPluginSetPluginProperty, property, property);
 FIELD(gh_params_property, _OrthancPluginSetPluginProperty, value, value);
+
+SIZE(gh_params_global_property, _OrthancPluginGlobalProperty);
+FIELD(gh_params_global_property, _OrthancPluginGlobalProperty, result, result);
+FIELD(gh_params_global_property, _OrthancPluginGlobalProperty, property, property);
+FIELD(gh_params_global_property, _OrthancPluginGlobalProperty, value, value);
 
 SIZE(gh_params_create_buffer, _OrthancPluginCreateMemoryBuffer);
 FIELD(gh_params_create_buffer, _OrthancPluginCreateMemoryBuffer, target, target);

@@ -29,6 +29,7 @@ mod roles;
 mod search;
 mod shared_state;
 mod shares;
+mod shares_deleted;
 mod short_links;
 mod short_links_attacked;
 mod site;

@@ -11,6 +11,7 @@ use crate::doctor::Doctor;
 use crate::host::Method;
 use crate::identity::session::Login;
 use crate::identity::{Opened, Rejection};
+use crate::index::Index;
 use crate::launch::{CODE_LIFE, IdTokenKey, IdTokenSubject, Provider};
 use crate::login::{Front, LINKS, code_challenge};
 use crate::request::{Reply, Request, RestRequest};
@@ -47,6 +48,7 @@ impl Scene {
         let read = config::read(&text, environment).unwrap().unwrap();
         assert_eq!(read.shares.viewers.redirect_uris, [CALLBACK], "the default address");
         let api = Api {
+            index: Arc::new(Index::new(Arc::clone(&bed.host) as Arc<dyn crate::host::Host>)),
             gate: Arc::clone(&bed.gate),
             doctor: Arc::new(Doctor::new(&read, Arc::clone(&bed.gate))),
             shares: read.shares,

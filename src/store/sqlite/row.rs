@@ -26,8 +26,9 @@ impl FromSql for Texts {
 }
 
 /// The JSON array of a list of texts.
-pub(super) fn texts(list: &[String]) -> String {
-    serde_json::Value::from(list).to_string()
+pub(super) fn texts(list: &[impl AsRef<str>]) -> String {
+    let list: serde_json::Value = list.iter().map(AsRef::as_ref).collect();
+    list.to_string()
 }
 
 /// A number as SQLite holds it; what does not fit is as many as fit.

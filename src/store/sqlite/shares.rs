@@ -12,7 +12,7 @@ use crate::store::{ShareFilter, ShareRecord, UploadLimits, Uploaded};
 macro_rules! columns {
     () => {
         "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
-         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted"
+         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted, index_name"
     };
 }
 
@@ -24,7 +24,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     let sql = concat!(
         "INSERT INTO shares (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
     );
     connection.prepare_cached(sql)?.execute(params![
         share.id,
@@ -43,6 +43,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
         share.code_hash,
         number(share.openings),
         (!share.deleted.is_empty()).then(|| texts(&share.deleted)),
+        share.index,
     ])?;
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
@@ -181,25 +182,39 @@ pub(super) fn revoke(
     Ok(changed > 0)
 }
 
-/// The links to a resource that do not know yet that it was deleted. A macro as above.
+/// A link that may be asked about, and does not know yet that the resource was deleted; with the columns of both tables at hand. A macro as above.
 macro_rules! unaware {
-    () => {
-        "number IN (SELECT share FROM share_resources WHERE resource = ?1) \
-         AND NOT EXISTS (SELECT 1 FROM json_each(ifnull(shares.deleted, '[]')) WHERE value = ?1)"
+    ($resource:literal) => {
+        concat!(
+            "(?2 IS NULL OR shares.index_name = ?2) \
+             AND NOT EXISTS (SELECT 1 FROM json_each(ifnull(shares.deleted, '[]')) WHERE value = ",
+            $resource,
+            ")"
+        )
     };
 }
 
-pub(super) const IS_LINKED: &str = concat!("SELECT EXISTS (SELECT 1 FROM shares WHERE ", unaware!(), ")");
+/// CROSS JOIN as in [`list_sql`].
+pub(super) const LINKED: &str = concat!(
+    "SELECT value FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM share_resources \
+     CROSS JOIN shares ON shares.number = share_resources.share WHERE share_resources.resource = json_each.value AND ",
+    unaware!("share_resources.resource"),
+    ")"
+);
 
-pub(super) const RESOURCE_DELETED: &str =
-    concat!("UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) WHERE ", unaware!());
+pub(super) const RESOURCE_DELETED: &str = concat!(
+    "UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) \
+     WHERE number IN (SELECT share FROM share_resources WHERE resource = ?1) AND ",
+    unaware!("?1")
+);
 
-pub(super) fn is_linked(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
-    connection.prepare_cached(IS_LINKED)?.query_row([id], |row| row.get(0))
+pub(super) fn linked(connection: &Connection, ids: &[&str], index: Option<&str>) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(LINKED)?;
+    statement.query_map(params![texts(ids), index], |row| row.get(0))?.collect()
 }
 
-pub(super) fn resource_deleted(connection: &Connection, id: &str) -> rusqlite::Result<bool> {
-    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute([id])? > 0)
+pub(super) fn resource_deleted(connection: &Connection, id: &str, index: Option<&str>) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index])? > 0)
 }
 
 /// A batch may arrive late: the newest use counts.
@@ -226,10 +241,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         code_hash: row.get(13)?,
         openings: count(row.get(14)?),
         deleted: row.get::<_, Option<Texts>>(15)?.map(|Texts(ids)| ids).unwrap_or_default(),
+        index: row.get(16)?,
         resource_ids: Vec::new(),
     })
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
-    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(16)?.0, ..record(row)? })
+    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(17)?.0, ..record(row)? })
 }

@@ -1,0 +1,180 @@
+//! What this server's index is told by. Several servers may share one state and have images of their own: that a study is
+//! not at one of them says nothing of another's.
+//!
+//! A random name, kept in the index itself: it goes where the index goes, and nobody has to configure it. Knows nothing of
+//! links.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::bytes::{hex, random};
+use crate::host::Host;
+
+/// The number that the name is kept under in the index, among the texts of all plugins: "Gate" in ASCII, so that nobody else
+/// has it by chance. Those below 1024 are Orthanc's own; other plugins begin to count there.
+const PROPERTY: i32 = 0x4761_7465;
+
+/// Every name begins like this, so that the text of another plugin is not taken for one.
+const PREFIX: &str = "gatehouse-index-";
+
+/// The index of the server that loaded us.
+pub struct Index {
+    host: Arc<dyn Host>,
+    name: Mutex<Name>,
+    complained: AtomicBool,
+}
+
+/// What is known of the name.
+enum Name {
+    /// Nothing yet: while plugins start, the index is not open.
+    Unread,
+    /// There is none. It stays so until this process makes one: the server has its own, on whatever index.
+    None,
+    Known(Arc<str>),
+}
+
+/// Why there is no name.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Host(#[from] crate::host::HostError),
+    #[error(transparent)]
+    Random(#[from] crate::bytes::NoRandom),
+    #[error("something else is kept in its place")]
+    Taken,
+}
+
+impl Index {
+    /// Asks nothing yet.
+    #[must_use]
+    pub fn new(host: Arc<dyn Host>) -> Self {
+        Self { host, name: Mutex::new(Name::Unread), complained: AtomicBool::new(false) }
+    }
+
+    /// The index's name; `None` when it has none, or that cannot be read now.
+    pub fn name(&self) -> Option<Arc<str>> {
+        let mut name = self.name.lock();
+        if matches!(*name, Name::Unread) {
+            *name = match self.read() {
+                Ok(Some(kept)) => Name::Known(kept),
+                Ok(None) | Err(Fault::Taken) => Name::None,
+                Err(_) => return None,
+            };
+        }
+        match &*name {
+            Name::Known(known) => Some(Arc::clone(known)),
+            Name::Unread | Name::None => None,
+        }
+    }
+
+    /// The same, and gives it one if it has none; `None` when that cannot be done.
+    pub fn named(&self) -> Option<Arc<str>> {
+        // Held meanwhile, or of two that are made at once each would go on with its own.
+        let mut name = self.name.lock();
+        if let Name::Known(known) = &*name {
+            return Some(Arc::clone(known));
+        }
+        match self.make() {
+            Ok(made) => {
+                *name = Name::Known(Arc::clone(&made));
+                Some(made)
+            }
+            Err(fault) => {
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    log::warn!(
+                        "Orthanc's index cannot be given a name ({fault}): links made here go on when what they open was deleted unseen and is stored again"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn make(&self) -> Result<Arc<str>, Fault> {
+        if let Some(kept) = self.read()? {
+            return Ok(kept);
+        }
+        self.host.keep_property(PROPERTY, &format!("{PREFIX}{}", hex(&random::<16>()?)))?;
+        // What counts is what was kept: another process may have been first, or last.
+        self.read()?.ok_or(Fault::Taken)
+    }
+
+    fn read(&self) -> Result<Option<Arc<str>>, Fault> {
+        let kept = self.host.property(PROPERTY)?;
+        if kept.starts_with(PREFIX) {
+            return Ok(Some(kept.into()));
+        }
+        // Another plugin's is not ours to replace.
+        if kept.is_empty() { Ok(None) } else { Err(Fault::Taken) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::host::HostError;
+    use crate::testing::FakeHost;
+
+    fn index(host: &Arc<FakeHost>) -> Index {
+        Index::new(Arc::clone(host) as Arc<dyn Host>)
+    }
+
+    #[test]
+    fn an_index_is_named_once_and_keeps_its_name() {
+        let host = FakeHost::new(Vec::new());
+        let one = index(&host);
+        assert_eq!(one.name(), None, "nobody needs one yet");
+        let name = one.named().unwrap();
+        assert_eq!((one.named(), one.name()), (Some(Arc::clone(&name)), Some(Arc::clone(&name))));
+        let restarted = index(&host);
+        assert_eq!((restarted.name(), restarted.named()), (Some(Arc::clone(&name)), Some(Arc::clone(&name))));
+        assert_ne!(index(&FakeHost::new(Vec::new())).named(), Some(name), "another index");
+    }
+
+    #[test]
+    fn threads_that_need_a_name_at_once_get_the_same() {
+        let host = FakeHost::new(Vec::new());
+        let index = Arc::new(index(&host));
+        let (answer, of_the_other) = std::sync::mpsc::channel();
+        let other = Arc::clone(&index);
+        // Once the first has read that there is none, and before it makes one.
+        *host.meanwhile.lock() = Some(Box::new(move || {
+            let (done, is_done) = std::sync::mpsc::channel::<()>();
+            std::thread::spawn(move || {
+                answer.send(other.named()).unwrap();
+                drop(done);
+            });
+            // It has to wait for the first, which waits for it no longer than this.
+            let _late = is_done.recv_timeout(Duration::from_millis(200));
+        }));
+        let name = index.named();
+        assert!(name.is_some());
+        assert_eq!(of_the_other.recv().unwrap(), name);
+    }
+
+    #[test]
+    fn an_index_that_cannot_be_read_has_no_name_for_the_moment() {
+        let host = FakeHost::new(Vec::new());
+        let index = index(&host);
+        *host.failure.lock() = Some(HostError::PLUGIN);
+        assert_eq!((index.name(), index.named()), (None, None));
+        *host.failure.lock() = None;
+        let name = index.named().unwrap();
+        *host.failure.lock() = Some(HostError::PLUGIN);
+        assert_eq!(index.name(), Some(name), "it does not change any more");
+    }
+
+    #[test]
+    fn the_text_of_another_plugin_is_left_alone() {
+        let host = FakeHost::new(Vec::new());
+        host.properties.lock().insert(PROPERTY, "theirs".to_owned());
+        let index = index(&host);
+        assert_eq!((index.name(), index.named()), (None, None));
+        assert_eq!(host.properties.lock()[&PROPERTY], "theirs");
+    }
+}

@@ -1,0 +1,172 @@
+//! Share links to what was deleted while nobody told, and is stored again.
+use crate::site::{Image, Plan, Site, Who};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use std::time::Duration;
+use testbed::clock::wait_until;
+use testbed::dicom::Instance;
+use testbed::{Orthanc, Request, Version};
+
+const STONE: &str = "stone-viewer-publication";
+
+/// A link of the doctor's to one resource: its token, and the code of its short form.
+fn link(site: &Site, level: &str, id: &str) -> (Who, String) {
+    let body = json!({"Resources": [{"OrthancId": id, "Level": level}]});
+    let answer = site.put(&Who::user("doctor"), &format!("/auth/tokens/{STONE}"), &body).expect_status(200).unwrap();
+    let made = answer.json().unwrap();
+    let code = made["ShortUrl"].as_str().unwrap().rsplit('/').next().unwrap();
+    (Who::token(made["Token"].as_str().unwrap()), code.to_owned())
+}
+
+/// All that the doctor has shared, newest first: what of it is said to be deleted.
+fn deleted(site: &Site) -> Vec<Value> {
+    let answer = site.get(&Who::user("doctor"), "/auth/shares").expect_status(200).unwrap();
+    answer.json().unwrap().as_array().unwrap().iter().map(|share| share["Deleted"].clone()).collect()
+}
+
+fn opens(site: &Site, who: &Who, image: &Image) -> u16 {
+    site.get(who, &image.fill("/instances/{instance}/file")).status
+}
+
+fn send(site: &Site, instance: &Instance) {
+    let answer = site.send(&site.admin(), Request::post("/instances", instance.to_bytes()));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn a_link_stays_closed_when_its_study_was_deleted_while_nobody_watched() {
+    for version in Version::tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut site = Plan::new(version).folder(folder.path()).start();
+        let instance = Instance::named("one", "study", "series", "image");
+        let kept = site.upload(&Instance::named("kept", "study", "series", "image"), &[]);
+        let study = site.upload(&instance, &[]);
+        let (token, code) = link(&site, "study", &study.ids.study);
+        let (series, _) = link(&site, "series", &study.ids.series);
+        let (other, _) = link(&site, "study", &kept.ids.study);
+        for who in [&token, &series] {
+            assert_eq!(opens(&site, who, &study), 200, "{version:?}");
+        }
+        let page = format!("/auth/links/{code}");
+        assert!(site.get(&Who::nobody(), &page).header("location").is_some(), "{version:?}");
+
+        site.server.stop().unwrap();
+        let mut bare = Orthanc::builder(version).folder(&site.folder).start().unwrap();
+        assert_eq!(bare.client().delete(&study.fill("/studies/{study}")).unwrap().status, 200, "{version:?}");
+        bare.stop().unwrap();
+        site.start_again();
+        // What would open the link, and cannot end it, is not taken.
+        let held = Connection::open(site.folder.join("index/authorization.db")).unwrap();
+        held.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let refused = site.send(&site.admin(), Request::post("/instances", instance.to_bytes()));
+        assert_eq!(refused.status, 500, "{version:?}: {}", refused.text());
+        assert_eq!(opens(&site, &Who::user("doctor"), &study), 404, "{version:?}");
+        held.execute_batch("COMMIT").unwrap();
+        send(&site, &instance);
+        // One more of what was there all the time.
+        send(&site, &Instance::named("kept", "study", "series", "second image"));
+        assert_eq!(opens(&site, &Who::user("doctor"), &study), 200, "{version:?}: it is there again");
+        for who in [&token, &series] {
+            assert_eq!(opens(&site, who, &study), 403, "{version:?}");
+        }
+        let page = site.get(&Who::nobody(), &page);
+        assert!(page.header("location").is_none() && page.header("set-cookie").is_none(), "{version:?}");
+        assert_eq!(opens(&site, &other, &kept), 200, "{version:?}: nothing of it was deleted");
+        assert_eq!(deleted(&site), [json!([]), json!([study.ids.series]), json!([study.ids.study])], "{version:?}");
+        let (anew, _) = link(&site, "study", &study.ids.study);
+        send(&site, &Instance::named("one", "study", "series", "second image"));
+        assert_eq!(opens(&site, &anew, &study), 200, "{version:?}: what is shared now");
+    }
+}
+
+/// Whoever hears of what is deleted forgets who created it: while somebody else holds the state, the server tells of nothing
+/// more, so that the same is there again before it tells.
+#[test]
+fn a_link_stays_closed_when_a_script_deletes_its_study_and_stores_it_again() {
+    for version in Version::tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("gatehouse.db");
+        let instance = Instance::named("one", "study", "series", "image");
+        let script = "function OnStoredInstance(instance, tags, metadata, origin)\n\
+                          if tags['PatientID'] == 'again' then\n\
+                              local file = RestApiGet('/instances/{instance}/file', true)\n\
+                              RestApiDelete('/studies/{study}', true)\n\
+                              repeat\n\
+                                  RestApiPost('/instances', file, true)\n\
+                              until RestApiGet('/studies/{study}', true)\n\
+                              print('it is stored again')\n\
+                          end\n\
+                      end";
+        let file = folder.path().join("again.lua");
+        std::fs::write(&file, Image::of(&instance).fill(script)).unwrap();
+        let database = json!({"Storage": {"SQLite": state}});
+        let site = Plan::new(version).section(database).server(&json!({"LuaScripts": [file]})).start();
+        // Somebody limited, so that who created it is kept.
+        let sent = site.send(&Who::user("external"), Request::post("/instances", instance.to_bytes()));
+        assert_eq!(sent.status, 200, "{version:?}: {}", sent.text());
+        let study = Image::of(&instance);
+        let (token, code) = link(&site, "study", &study.ids.study);
+        assert_eq!(opens(&site, &token, &study), 200, "{version:?}");
+        let held = Connection::open(&state).unwrap();
+        held.execute_batch("BEGIN IMMEDIATE").unwrap();
+        send(&site, &Instance::named("again", "study", "series", "image"));
+        // It may have to wait for the state too, and not for very long.
+        let _stored = site.server.wait_for_log("it is stored again", Duration::from_secs(1));
+        held.execute_batch("COMMIT").unwrap();
+        site.server.wait_for_log("it is stored again", Duration::from_secs(20)).unwrap();
+        assert_eq!(opens(&site, &Who::user("doctor"), &study), 200, "{version:?}: it is there again");
+        assert_eq!(opens(&site, &token, &study), 403, "{version:?}");
+        let page = site.get(&Who::nobody(), &format!("/auth/links/{code}"));
+        assert!(page.header("location").is_none() && page.header("set-cookie").is_none(), "{version:?}");
+        assert_eq!(deleted(&site), [json!([study.ids.study])], "{version:?}");
+    }
+}
+
+/// Two servers with images of their own, one state: what comes to one of them for the first time was not deleted there.
+#[test]
+fn a_link_outlives_that_its_study_comes_to_another_server() {
+    for version in Version::tested() {
+        let state = tempfile::tempdir().unwrap();
+        let database = json!({"Storage": {"SQLite": state.path().join("gatehouse.db")}});
+        let [one, other] = [(), ()].map(|()| Plan::new(version).section(database.clone()).start());
+        let instance = Instance::named("shared", "study", "series", "image");
+        let study = one.upload(&instance, &[]);
+        let (token, _) = link(&one, "study", &study.ids.study);
+        // So that the other's index has a name too.
+        let own = other.upload(&Instance::named("own", "study", "series", "image"), &[]);
+        let (own_link, _) = link(&other, "study", &own.ids.study);
+        send(&other, &instance);
+        send(&one, &Instance::named("own", "study", "series", "image"));
+        for site in [&one, &other] {
+            assert_eq!(opens(site, &token, &study), 200, "{version:?}");
+            assert_eq!(opens(site, &own_link, &own), 200, "{version:?}");
+            assert_eq!(deleted(site), [json!([]), json!([])], "{version:?}");
+        }
+    }
+}
+
+/// Each of its images is stored in the place of itself, which deletes it and stores it again.
+#[test]
+fn a_link_outlives_that_its_study_is_modified_in_place() {
+    for version in Version::tested() {
+        let site = Plan::new(version).server(&json!({"OverwriteInstances": true})).start();
+        let study = site.upload(&Instance::named("one", "study", "series", "image"), &[]);
+        let links = [("study", &study.ids.study), ("series", &study.ids.series), ("instance", &study.ids.instance)]
+            .map(|(level, id)| link(&site, level, id).0);
+        let body = json!({"Replace": {"StudyDescription": "corrected"}, "Force": true, "KeepSource": true, "Synchronous": true,
+            "Keep": ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"]});
+        let answer = site.post(&site.admin(), &study.fill("/studies/{study}/modify"), &body);
+        assert_eq!(answer.status, 200, "{version:?}: {}", answer.text());
+        let described = site.get(&Who::user("doctor"), &study.fill("/studies/{study}")).json().unwrap();
+        assert_eq!(described["MainDicomTags"]["StudyDescription"], "corrected", "{version:?}");
+        // A change that comes after those.
+        let last = site.upload(&Instance::named("two", "study", "series", "image"), &[]);
+        link(&site, "study", &last.ids.study);
+        assert_eq!(site.delete(&site.admin(), &last.fill("/studies/{study}")).status, 200, "{version:?}");
+        let told = || (deleted(&site)[0] == json!([last.ids.study])).then_some(());
+        assert!(wait_until(Duration::from_secs(20), told).is_some(), "{version:?}");
+        for link in &links {
+            assert_eq!(opens(&site, link, &study), 200, "{version:?}");
+        }
+    }
+}
