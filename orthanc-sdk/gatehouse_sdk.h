@@ -113,6 +113,7 @@ enum {
   gh_service_call_rest_api = 3016,
   gh_service_get_instance_remote_aet = 4000,
   gh_service_get_instance_size = 4001,
+  gh_service_get_instance_data = 4002,
   gh_service_get_instance_simplified_json = 4004,
   gh_service_get_instance_origin = 4007,
   gh_service_create_instance = 4010, /* 1.7.0 */

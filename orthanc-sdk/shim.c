@@ -262,6 +262,14 @@ gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int6
   return gh_invoke(context, gh_service_get_instance_size, &params);
 }
 
+gh_error gh_instance_data(gh_context* context, const gh_instance* instance, const char** result) {
+  gh_params_instance params = {0};
+  *result = NULL;
+  params.string = result;
+  params.instance = instance;
+  return gh_invoke(context, gh_service_get_instance_data, &params);
+}
+
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result) {
   gh_params_instance params = {0};
   *result = NULL;

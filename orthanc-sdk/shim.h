@@ -75,6 +75,8 @@ void gh_free_instance(gh_context* context, gh_instance* instance);
 gh_error gh_instance_simplified_json(gh_context* context, const gh_instance* instance, char** result);
 gh_error gh_instance_origin(gh_context* context, const gh_instance* instance, gh_origin* result);
 gh_error gh_instance_size(gh_context* context, const gh_instance* instance, int64_t* result);
+/* The bytes of its file; they are the instance's own. */
+gh_error gh_instance_data(gh_context* context, const gh_instance* instance, const char** result);
 gh_error gh_instance_remote_aet(gh_context* context, const gh_instance* instance, const char** result);
 
 #ifdef __cplusplus

@@ -27,9 +27,8 @@ pub trait Callbacks: Send + Sync {
     /// Whether [`Callbacks::look`] has anything to say of what the request that this thread serves brings in.
     fn must_look(&self) -> bool;
     /// An instance has been received, and nothing was done with it yet: whether it may be compared with what the server
-    /// has. Called on the same thread as [`Callbacks::receive`], before it, if at all. Must change nothing. `file` is the
-    /// instance as it came.
-    fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict;
+    /// has. Called on the same thread as [`Callbacks::receive`], before it, if at all. Must change nothing.
+    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict;
     /// An instance is about to be stored, by whatever way in: whether it may. Called on the thread of the HTTP request
     /// that uploads it, or on one of the server's own.
     fn receive(&self, instance: &ReceivedInstance<'_>) -> Verdict;

@@ -27,6 +27,7 @@ pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod dicom_file;
 pub mod doctor;
 pub mod errands;
 pub mod gate;

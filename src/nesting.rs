@@ -7,6 +7,8 @@
 //! not know. Knows nothing of what the elements mean.
 #![forbid(unsafe_code)]
 
+use crate::dicom_file::{Reader, UNDEFINED, meta};
+
 /// More levels than this are in nothing that is meant well: structured reports have about ten.
 const DEEPEST: usize = 16;
 
@@ -23,15 +25,6 @@ const ITEM: [u8; 4] = [0xfe, 0xff, 0x00, 0xe0];
 
 /// (FFFE,E0DD), which ends a sequence.
 const END_OF_SEQUENCE: [u8; 4] = [0xfe, 0xff, 0xdd, 0xe0];
-
-/// What stands behind `1.2.840.10008.1.2` in the transfer syntaxes whose elements are in explicit little endian, as far as
-/// every DCMTK that Orthanc is built with knows them.
-const EXPLICIT: [&str; 18] = [
-    ".1", ".5", ".4.50", ".4.51", ".4.57", ".4.70", ".4.80", ".4.81", ".4.90", ".4.91", ".4.92", ".4.93", ".4.100",
-    ".4.101", ".4.102", ".4.103", ".4.104", ".4.105",
-];
-
-const UNDEFINED: u32 = u32::MAX;
 
 /// Whether the sequences of a file lie too deep or are too long, or may.
 #[must_use]
@@ -93,7 +86,7 @@ fn walk(file: &[u8]) -> Option<()> {
                 Element::IsOver
             }
             (Inside::Sequence | Inside::Pieces, _) | (Inside::Item, (0xfffe, _)) => return None,
-            (Inside::Item, tag) => reader.element(tag, level.is_explicit)?,
+            (Inside::Item, tag) => element(&mut reader, tag, level.is_explicit)?,
         };
         if level.inside != Inside::Pieces {
             let level = levels.last_mut()?;
@@ -117,127 +110,42 @@ fn walk(file: &[u8]) -> Option<()> {
     }
 }
 
-/// The meta header (DICOM PS3.10, 7.1): whether the data set says value representations, and where it begins.
-fn meta(file: &[u8]) -> Option<(bool, usize)> {
-    let mut reader = Reader { file, at: 132 };
-    if file.get(128..132)? != b"DICM" || reader.tag()? != (0x0002, 0x0000) {
-        return None;
-    }
-    let length = match reader.header()? {
-        (vr, 4) if vr == *b"UL" => reader.long()?,
-        _ => return None,
-    };
-    let end = reader.at.checked_add(usize::try_from(length).ok()?)?;
-    let mut syntax = None;
-    while reader.at < end {
-        let tag = reader.tag()?;
-        let (vr, length) = reader.header()?;
-        if tag.0 != 0x0002 || vr == *b"SQ" || length == UNDEFINED {
-            return None;
-        }
-        let value = reader.skip(length)?;
-        if tag == (0x0002, 0x0010) && (vr != *b"UI" || syntax.replace(value).is_some()) {
-            return None;
-        }
-    }
-    let syntax = std::str::from_utf8(syntax?).ok()?.trim_end_matches(['\0', ' ']);
-    let is_explicit = match syntax.strip_prefix("1.2.840.10008.1.2")? {
-        "" => false,
-        known if EXPLICIT.contains(&known) => true,
-        _ => return None,
-    };
-    (reader.at == end).then_some((is_explicit, end))
-}
-
 /// What an element is.
 enum Element {
     IsOver,
     Begins(Inside, u32, bool),
 }
 
-struct Reader<'a> {
-    file: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let taken = self.file.get(self.at..)?.first_chunk()?;
-        self.at += N;
-        Some(*taken)
+/// An element after its tag, with its value unless that begins something: then what, how long it is, and whether it says
+/// value representations.
+fn element(reader: &mut Reader<'_>, tag: (u16, u16), is_explicit: bool) -> Option<Element> {
+    let (vr, length) = if is_explicit { reader.header()? } else { (*b"UN", reader.long()?) };
+    if tag == (0x0008, 0x0005) && length > LONGEST_CHARACTER_SETS {
+        return None;
     }
-
-    fn short(&mut self) -> Option<u16> {
-        self.take().map(u16::from_le_bytes)
-    }
-
-    fn long(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn tag(&mut self) -> Option<(u16, u16)> {
-        Some((self.short()?, self.short()?))
-    }
-
-    fn skip(&mut self, length: u32) -> Option<&'a [u8]> {
-        let end = self.at.checked_add(usize::try_from(length).ok()?)?;
-        let value = self.file.get(self.at..end)?;
-        self.at = end;
-        Some(value)
-    }
-
-    /// Value representation and length (DICOM PS3.5, 7.1.2).
-    fn header(&mut self) -> Option<([u8; 2], u32)> {
-        let vr: [u8; 2] = self.take()?;
-        let length = match &vr {
-            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV" => {
-                if self.short()? != 0 {
-                    return None;
-                }
-                self.long()?
-            }
-            b"AE" | b"AS" | b"AT" | b"CS" | b"DA" | b"DS" | b"DT" | b"FD" | b"FL" | b"IS" | b"LO" | b"LT" | b"PN"
-            | b"SH" | b"SL" | b"SS" | b"ST" | b"TM" | b"UI" | b"UL" | b"US" => u32::from(self.short()?),
-            _ => return None,
-        };
-        Some((vr, length))
-    }
-
-    /// An element after its tag, with its value unless that begins something: then what, how long it is, and whether it says
-    /// value representations.
-    fn element(&mut self, tag: (u16, u16), is_explicit: bool) -> Option<Element> {
-        let (vr, length) = if is_explicit { self.header()? } else { (*b"UN", self.long()?) };
-        if tag == (0x0008, 0x0005) && length > LONGEST_CHARACTER_SETS {
-            return None;
+    match (&vr, length) {
+        (b"SQ", length) => return Some(Element::Begins(Inside::Sequence, length, true)),
+        // Without a representation a dictionary says what is a sequence, and in it nothing has one (DICOM PS3.5, 6.2.2).
+        // DCMTK looks at four bytes, however long the value is.
+        (b"UN", 1..UNDEFINED) if reader.begins_with(END_OF_SEQUENCE) => return None,
+        (b"UN", 1..8) if reader.begins_with(ITEM) => return None,
+        (b"UN", length) if length == UNDEFINED || (length > 0 && reader.begins_with(ITEM)) => {
+            return Some(Element::Begins(Inside::Sequence, length, false));
         }
-        match (&vr, length) {
-            (b"SQ", length) => return Some(Element::Begins(Inside::Sequence, length, true)),
-            // Without a representation a dictionary says what is a sequence, and in it nothing has one (DICOM PS3.5, 6.2.2).
-            // DCMTK looks at four bytes, however long the value is.
-            (b"UN", 1..UNDEFINED) if self.begins_with(END_OF_SEQUENCE) => return None,
-            (b"UN", 1..8) if self.begins_with(ITEM) => return None,
-            (b"UN", length) if length == UNDEFINED || (length > 0 && self.begins_with(ITEM)) => {
-                return Some(Element::Begins(Inside::Sequence, length, false));
+        (b"UN", length) => {
+            // What somebody else might take for a sequence is not skipped.
+            let value = reader.skip(length)?;
+            if value.windows(4).any(|four| four == ITEM) {
+                return None;
             }
-            (b"UN", length) => {
-                // What somebody else might take for a sequence is not skipped.
-                let value = self.skip(length)?;
-                if value.windows(4).any(|four| four == ITEM) {
-                    return None;
-                }
-            }
-            (b"OB" | b"OW", UNDEFINED) if tag == (0x7fe0, 0x0010) => {
-                return Some(Element::Begins(Inside::Pieces, UNDEFINED, true));
-            }
-            (_, UNDEFINED) => return None,
-            (_, length) => drop(self.skip(length)?),
         }
-        Some(Element::IsOver)
+        (b"OB" | b"OW", UNDEFINED) if tag == (0x7fe0, 0x0010) => {
+            return Some(Element::Begins(Inside::Pieces, UNDEFINED, true));
+        }
+        (_, UNDEFINED) => return None,
+        (_, length) => drop(reader.skip(length)?),
     }
-
-    fn begins_with(&self, tag: [u8; 4]) -> bool {
-        self.file.get(self.at..).is_some_and(|rest| rest.starts_with(&tag))
-    }
+    Some(Element::IsOver)
 }
 
 #[cfg(test)]

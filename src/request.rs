@@ -116,6 +116,8 @@ pub struct ReceivedInstance<'a> {
     pub remote_aet: &'a str,
     /// Its size in bytes.
     pub size: u64,
+    /// Its file, as it came; empty when the server does not give it.
+    pub file: &'a [u8],
     /// Its tags, as Orthanc's simplified JSON. They are read each time they are asked for, which costs.
     pub tags: &'a dyn Fn() -> Result<String, crate::host::HostError>,
 }

@@ -509,7 +509,7 @@ fn link_to_what_arrives(bed: &Bed, name: &str, index: Option<&str>) -> String {
 }
 
 fn arrive(bed: &Bed, tags: &dyn Fn() -> Result<String, crate::host::HostError>) -> Verdict {
-    bed.callbacks.receive(&ReceivedInstance { origin: Origin::Dicom, remote_aet: "CT", size: 1, tags })
+    bed.callbacks.receive(&ReceivedInstance { origin: Origin::Dicom, remote_aet: "CT", size: 1, file: &[], tags })
 }
 
 fn tags() -> Result<String, crate::host::HostError> {

@@ -210,11 +210,11 @@ pub(super) unsafe extern "C" fn received(
         }
         // SAFETY: the argument promise; the text that comes of it is our own.
         let tags = || unsafe { running.host.file_tags(file, size) };
-        let received = ReceivedInstance { origin: Origin::Other, remote_aet: "", size, tags: &tags };
         // SAFETY: the argument promise; what is borrowed ends with this closure.
         let bytes = unsafe { translate::bytes(file, size) };
         let Some(bytes) = bytes else { return sdk::gh_received_discard };
-        match running.callbacks.look(&received, bytes) {
+        let received = ReceivedInstance { origin: Origin::Other, remote_aet: "", size, file: bytes, tags: &tags };
+        match running.callbacks.look(&received) {
             Verdict::Taken => sdk::gh_received_keep,
             Verdict::Dropped => sdk::gh_received_discard,
             // SAFETY: the buffer promise: empty, and for us to fill during this call.
@@ -255,7 +255,9 @@ unsafe fn with_instance<T>(
     let tags = || unsafe { host.instance_tags(instance) };
     // SAFETY: as above.
     let size = unsafe { host.instance_size(instance) };
-    call(&ReceivedInstance { origin, remote_aet: &remote_aet, size, tags: &tags })
+    // SAFETY: as above.
+    let file = unsafe { host.instance_file(instance, size) };
+    call(&ReceivedInstance { origin, remote_aet: &remote_aet, size, file, tags: &tags })
 }
 
 /// After a filter that failed half-way: whose request this thread served last must not be what a later call finds.

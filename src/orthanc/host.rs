@@ -178,6 +178,21 @@ impl OrthancHost {
         read.ok().and_then(|size| u64::try_from(size).ok()).unwrap_or(u64::MAX)
     }
 
+    /// The file of an instance of so many bytes; empty when the server does not give it, or it is of 4 GiB or more.
+    ///
+    /// # Safety
+    /// As [`Self::instance_origin`]; the bytes are the instance's, and `'a` ends before it does.
+    pub(super) unsafe fn instance_file<'a>(&self, instance: *const sdk::gh_instance, size: u64) -> &'a [u8] {
+        let read = self.with(|context| {
+            let mut data = std::ptr::null();
+            // SAFETY: the context promise and the instance promise; `data` outlives the call.
+            check(unsafe { sdk::gh_instance_data(context, instance, &raw mut data) })?;
+            Ok(data)
+        });
+        // SAFETY: the server says that so many bytes are there, which the caller promises for `'a`.
+        read.ok().and_then(|data| unsafe { super::translate::bytes(data.cast(), size) }).unwrap_or_default()
+    }
+
     /// The tags of an instance as simplified JSON.
     ///
     /// # Safety

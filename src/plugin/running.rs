@@ -142,10 +142,10 @@ impl Callbacks for Plugin {
         Uploads::must_look(self.uploaders().as_deref())
     }
 
-    fn look(&self, instance: &ReceivedInstance<'_>, file: &[u8]) -> Verdict {
+    fn look(&self, instance: &ReceivedInstance<'_>) -> Verdict {
         let granted = self.uploaders().unwrap_or_default();
         // First of all: to read its tags would end the server.
-        if nesting::is_too_much(file) {
+        if nesting::is_too_much(instance.file) {
             log::info!(
                 "refused an instance of {}: its sequences are too deep or too long, or it is not read for sure",
                 crate::identity::in_the_log(&granted)

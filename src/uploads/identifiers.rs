@@ -48,18 +48,13 @@ impl Identifiers {
         )
         .ok()?;
         let has_waves = top_level::holds(tags.as_bytes(), "WaveformSequence").ok()?;
-        // The server has taken the padding off. What is left of it, at the beginning, is a part of the identifier to
-        // it.
-        let uid = |text: Option<String>| text.filter(|uid| is_uid(uid));
-        let (study_uid, series_uid, instance_uid) = (uid(study)?, uid(series)?, uid(own)?);
+        let (study_uid, series_uid, instance_uid) = (study?, series?, own?);
         let patient = patient.as_deref().unwrap_or_default();
-        if may_be_a_study(patient) {
-            return None;
-        }
+        let [(_, study), (_, series), (_, instance)] = resources(patient, [&study_uid, &series_uid, &instance_uid])?;
         Some(Self {
-            study: orthanc_id(&[patient, &study_uid]),
-            series: orthanc_id(&[patient, &study_uid, &series_uid]),
-            instance: orthanc_id(&[patient, &study_uid, &series_uid, &instance_uid]),
+            study,
+            series,
+            instance,
             study_uid,
             series_uid,
             instance_uid,
@@ -79,6 +74,21 @@ impl Identifiers {
     pub(super) fn is_annotation(&self) -> bool {
         is_annotations_class(&self.modality, &self.sop_class) && (self.modality == "SEG" || !self.has_content)
     }
+}
+
+/// Study, series and instance, by the Orthanc identifiers that come of these; `None` when they are no UIDs, or the patient
+/// may have the identifier of a study. The server has taken the padding off: what is left of it, at the beginning, is a part
+/// of the identifier to it.
+pub(super) fn resources(patient: &str, uids: [&str; 3]) -> Option<[(Level, String); 3]> {
+    if may_be_a_study(patient) || !uids.iter().all(|uid| is_uid(uid)) {
+        return None;
+    }
+    let [study, series, instance] = uids;
+    Some([
+        (Level::Study, orthanc_id(&[patient, study])),
+        (Level::Series, orthanc_id(&[patient, study, series])),
+        (Level::Instance, orthanc_id(&[patient, study, series, instance])),
+    ])
 }
 
 /// Whether a SOP class is one of annotations of this modality.
@@ -113,7 +123,7 @@ mod tests {
     fn read(tags: &serde_json::Value) -> Option<Identifiers> {
         let text = tags.to_string();
         let tags = || Ok(text.clone());
-        Identifiers::read(&ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, tags: &tags })
+        Identifiers::read(&ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags })
     }
 
     fn tags(class: &str, modality: &str) -> serde_json::Value {

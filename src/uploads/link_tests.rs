@@ -50,8 +50,14 @@ impl Image {
     fn identifiers(&self) -> Identifiers {
         let text = self.tags();
         let tags = || Ok(text.clone());
-        Identifiers::read(&ReceivedInstance { origin: Origin::Other, remote_aet: "", size: self.size, tags: &tags })
-            .unwrap()
+        Identifiers::read(&ReceivedInstance {
+            origin: Origin::Other,
+            remote_aet: "",
+            size: self.size,
+            file: &[],
+            tags: &tags,
+        })
+        .unwrap()
     }
 }
 
@@ -189,7 +195,8 @@ impl Site {
     fn look(&self, who: &[Arc<Identity>], image: &Image) -> Verdict {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, tags: &tags };
+        let instance =
+            ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, file: &[], tags: &tags };
         self.uploads.look(&self.resources, &instance, who, NOW)
     }
 
@@ -197,7 +204,8 @@ impl Site {
     fn upload_at(&self, who: &[Arc<Identity>], image: &Image, now: UnixTime) -> bool {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, tags: &tags };
+        let instance =
+            ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, file: &[], tags: &tags };
         let looked = self.uploads.look(&self.resources, &instance, who, now);
         let verdict = self.uploads.receive(&self.resources, &instance, Some(who), now);
         assert_eq!(looked, verdict, "{image:?}");
@@ -332,7 +340,7 @@ fn two_patients_of_one_uid_do_not_come_in_whatever_the_order() {
     let receive = |image: &Image| {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, tags: &tags };
+        let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
         site.uploads.receive(&site.resources, &instance, Some(&inbox("one")), NOW)
     };
     assert_eq!(receive(&one), Verdict::Taken);
@@ -385,7 +393,8 @@ fn of_many_who_come_at_once_as_many_get_in_as_may() {
                     let uid: &'static str = format!("1.5.1.{thread}.{at}").leak();
                     let text = ct("1.5", "1.5.1", uid).tags();
                     let tags = || Ok(text.clone());
-                    let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, tags: &tags };
+                    let instance =
+                        ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
                     site.uploads.receive(&site.resources, &instance, Some(who), NOW) == Verdict::Taken
                 };
                 (0..4).filter(|at| upload(*at)).count()
@@ -405,7 +414,7 @@ fn a_link_that_was_taken_back_or_has_ended_meanwhile_brings_nothing_more() {
     site.store.revoke_share("one", None, NOW).unwrap();
     let text = ct("1.5", "1.5.1", "1.5.1.2").tags();
     let tags = || Ok(text.clone());
-    let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, tags: &tags };
+    let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
     // The request was let through before.
     assert_eq!(site.uploads.receive(&site.resources, &instance, Some(&who), NOW), Verdict::Failed);
     let mut ends = Arc::try_unwrap(inbox("two").remove(0)).unwrap();

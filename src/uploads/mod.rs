@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod claims;
+mod head;
 mod identifiers;
 #[cfg(test)]
 mod link_tests;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use claims::{Claimed, Claims};
+use head::Head;
 use identifiers::Identifiers;
 use links::Step;
 
@@ -348,7 +350,10 @@ impl Uploads {
 /// sure.
 #[must_use]
 pub fn resources_of(instance: &ReceivedInstance<'_>) -> Option<[(Level, String); 3]> {
-    Identifiers::read(instance).map(Identifiers::resources)
+    match Head::read(instance.file) {
+        Some(Head { patient, study, series, instance }) => identifiers::resources(patient, [study, series, instance]),
+        None => Identifiers::read(instance).map(Identifiers::resources),
+    }
 }
 
 fn log_refusal(identities: &[Arc<Identity>], instance: &ReceivedInstance<'_>, refusal: &Refusal) {

@@ -96,7 +96,7 @@ struct From<'a> {
 
 impl From<'_> {
     fn instance<'b>(&'b self, tags: &'b dyn Fn() -> Result<String, HostError>) -> ReceivedInstance<'b> {
-        ReceivedInstance { origin: self.origin, remote_aet: self.aet, size: 1, tags }
+        ReceivedInstance { origin: self.origin, remote_aet: self.aet, size: 1, file: &[], tags }
     }
 }
 

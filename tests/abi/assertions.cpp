@@ -170,6 +170,7 @@ VALUE(gh_service_rest_api_get_after_plugins, _OrthancPluginService_RestApiGetAft
 VALUE(gh_service_call_rest_api, _OrthancPluginService_CallRestApi);
 VALUE(gh_service_get_instance_remote_aet, _OrthancPluginService_GetInstanceRemoteAet);
 VALUE(gh_service_get_instance_size, _OrthancPluginService_GetInstanceSize);
+VALUE(gh_service_get_instance_data, _OrthancPluginService_GetInstanceData);
 VALUE(gh_service_get_instance_simplified_json, _OrthancPluginService_GetInstanceSimplifiedJson);
 VALUE(gh_service_get_instance_origin, _OrthancPluginService_GetInstanceOrigin);
 

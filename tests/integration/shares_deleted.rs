@@ -1,5 +1,7 @@
 //! Share links to what was deleted while nobody told, and is stored again.
 use crate::site::{Image, Plan, Site, Who};
+use orthanc_gatehouse::request::{Origin, ReceivedInstance};
+use orthanc_gatehouse::uploads::resources_of;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -168,5 +170,42 @@ fn a_link_outlives_that_its_study_is_modified_in_place() {
         for link in &links {
             assert_eq!(opens(&site, link, &study), 200, "{version:?}");
         }
+    }
+}
+
+/// What is read of a file's head is what the server makes of it: of all real files that the server takes.
+#[test]
+fn identifiers_at_the_head_of_real_files_are_those_of_the_server() {
+    let files = std::fs::read_dir(testbed::setup::ensure_images().unwrap()).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    for version in Version::tested() {
+        let server = Orthanc::builder(version).start().unwrap();
+        let (mut taken, mut read) = (0, 0);
+        for path in &files {
+            let bytes = std::fs::read(path).unwrap();
+            let answer = server.client().send(Request::post("/instances", bytes.clone())).unwrap();
+            let Ok(stored) = answer.json().map(|stored| stored.to_owned()) else { continue };
+            if answer.status != 200 || !stored["ID"].is_string() {
+                continue;
+            }
+            taken += 1;
+            // Whatever the head does not say would be asked of the server.
+            let tags = || Err(orthanc_gatehouse::host::HostError::PLUGIN);
+            let received = ReceivedInstance {
+                origin: Origin::Other,
+                remote_aet: "",
+                size: u64::try_from(bytes.len()).unwrap(),
+                file: &bytes,
+                tags: &tags,
+            };
+            let Some(resources) = resources_of(&received) else { continue };
+            read += 1;
+            let named = resources.each_ref().map(|(_, id)| id.as_str());
+            let expected = ["ParentStudy", "ParentSeries", "ID"].map(|member| stored[member].as_str().unwrap());
+            assert_eq!(named, expected, "{version:?}: {}", path.display());
+        }
+        println!("{version:?}: of {} files {taken} are taken, and {read} read by their heads", files.len());
+        assert!(read > 30 && read * 2 > taken, "{version:?}: {read} of {taken}");
     }
 }
