@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use super::Epoch;
-use crate::clock::UnixTime;
+use crate::clock::{self, UnixTime};
 use crate::panics::supervised;
 use crate::store::{PersonRecord, Store, StoreError, UseKind, UseRecord};
 use crate::worker::Worker;
@@ -107,7 +107,14 @@ impl Recorder {
     }
 }
 
+/// How often instant links are forgotten, in turns of [`WATCH`]: each quarter of an hour.
+const FORGET: u32 = 1_800;
+
+/// How long an instant link stays in lists after its end, in seconds: thirty days. One is made for each click on a viewer.
+const KEPT: i64 = 30 * 86_400;
+
 fn run(shared: &Shared) {
+    let mut forget = 0;
     let mut failing = false;
     let mut forgetting = false;
     let mut turn = 0;
@@ -126,6 +133,14 @@ fn run(shared: &Shared) {
                 shared.epoch.advance();
             }
         }
+        if !stopping && forget == 0 {
+            let over_before = clock::now().plus(-KEPT);
+            // Where that fails the state says so elsewhere, and it is tried again.
+            let forgotten = supervised("forgetting links", || shared.store.forget_instant_links(over_before));
+            let more = matches!(forgotten, Some(Ok(true)));
+            forget = if more { 1 } else { FORGET };
+        }
+        forget = forget.saturating_sub(1);
         if stopping || turn == 0 {
             failing = write_uses(shared, failing);
             forgetting = write_people(shared, forgetting);
@@ -264,6 +279,26 @@ mod tests {
                 let now = person(subject, "doctor-role", NOW.plus(1));
                 eventually("it is written", || store.person(&now.person).unwrap().as_ref() == Some(&now));
             }
+        }
+    }
+
+    #[test]
+    fn instant_links_are_forgotten_a_month_after_their_end() {
+        let store = Arc::new(FaultyStore::new());
+        let now = clock::now();
+        for (id, kind, age) in [
+            ("over", "viewer-instant-link", KEPT + 60),
+            ("listed", "viewer-instant-link", KEPT - 60),
+            ("publication", "stone-viewer-publication", KEPT + 60),
+        ] {
+            let (kind, expires_at) = (kind.to_owned(), Some(now.plus(-age)));
+            let record = crate::store::ShareRecord { kind, expires_at, ..crate::store::tests::link(id) };
+            store.insert_share(&record).unwrap();
+        }
+        let _recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, Epoch::default()).unwrap();
+        eventually("it is forgotten", || store.share("over").unwrap().is_none());
+        for kept in ["listed", "publication"] {
+            assert!(store.share(kept).unwrap().is_some(), "{kept}");
         }
     }
 

@@ -82,6 +82,7 @@ faulty! {
     take_upload(id: &str, bytes: u64, limits: UploadLimits, now: UnixTime) -> bool;
     uploaded(id: &str) -> Uploaded;
     shares(filter: &ShareFilter) -> Vec<ShareRecord>;
+    forget_instant_links(over_before: UnixTime) -> bool;
     revoke_share(id: &str, owner: Option<&Person>, at: UnixTime) -> bool;
     linked(ids: &[&str], index: Option<&str>) -> Vec<String>;
     resource_deleted(id: &str, index: Option<&str>) -> bool;

@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     DELETED,
     CREATED_BY_STUDY,
     INDEX_OF_LINK,
+    INSTANT_LINKS,
 ];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
@@ -205,6 +206,12 @@ CREATE INDEX created_studies_by_study ON created_studies (study);
 /// The name of Orthanc's index that a link was made on; NULL: not known.
 const INDEX_OF_LINK: &str = "
 ALTER TABLE shares ADD COLUMN index_name TEXT;
+";
+
+/// Instant links by their end, to be forgotten.
+const INSTANT_LINKS: &str = "
+CREATE INDEX instant_links ON shares (expires_at)
+    WHERE kind IN ('viewer-instant-link', 'meddream-instant-link', 'download-instant-link');
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

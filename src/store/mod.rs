@@ -294,6 +294,9 @@ pub trait Store: Send + Sync {
     /// Of the resources with these Orthanc identifiers those that there are links to, made since they were last deleted;
     /// with `index` only links that were made on the index of this name.
     fn linked(&self, ids: &[&str], index: Option<&str>) -> Result<Vec<String>, StoreError>;
+    /// Forgets instant links that were over before this time, some of them where there are very many; says whether there may
+    /// be more. What is forgotten opens nothing: a link without its record is none.
+    fn forget_instant_links(&self, over_before: UnixTime) -> Result<bool, StoreError>;
     /// Keeps in all links to it that the resource with this Orthanc identifier was deleted, with `index` only in those that
     /// were made on the index of this name; says whether there are any of which that was not known. Advances the epoch.
     fn resource_deleted(&self, id: &str, index: Option<&str>) -> Result<bool, StoreError>;

@@ -277,6 +277,10 @@ impl Store for SqliteStore {
         self.read_long(|connection| shares::list(connection, filter))
     }
 
+    fn forget_instant_links(&self, over_before: UnixTime) -> Result<bool, StoreError> {
+        self.write(|transaction| self.sql(shares::forget_instant(transaction, over_before)))
+    }
+
     fn revoke_share(&self, id: &str, owner: Option<&Person>, at: UnixTime) -> Result<bool, StoreError> {
         self.revoke(|transaction| shares::revoke(transaction, id, owner, at))
     }

@@ -25,6 +25,7 @@ macro_rules! store_suite {
             shares_are_listed_newest_first_by_page
             shares_are_found_by_resource_and_owner
             shares_are_listed_that_are_not_over
+            instant_links_are_forgotten_some_time_after_their_end
             only_the_owner_revokes_a_share
             the_first_date_of_revocation_stays
             links_keep_what_of_them_was_deleted
@@ -284,6 +285,34 @@ pub(crate) fn shares_are_listed_that_are_not_over(store: &dyn Store) {
     assert_eq!(ids(&store.shares(&by_user).unwrap()).join(""), "ca");
     let first = ShareFilter { limit: Some(1), ..by_user };
     assert_eq!(ids(&store.shares(&first).unwrap()).join(""), "c", "what is over takes nobody's place");
+}
+
+pub(crate) fn instant_links_are_forgotten_some_time_after_their_end(store: &dyn Store) {
+    use crate::share::kind::LinkType;
+    let (instant, others): (Vec<LinkType>, Vec<LinkType>) =
+        LinkType::ALL.into_iter().partition(|kind| kind.as_str().ends_with("-instant-link"));
+    assert_eq!(instant.len(), 3);
+    let insert = |id: &str, kind: &LinkType, end: Option<i64>| {
+        let (kind, expires_at) = (kind.as_str().to_owned(), end.map(UnixTime));
+        store.insert_share(&ShareRecord { kind, expires_at, resource_ids: texts(&[id]), ..link(id) }).unwrap();
+    };
+    for (at, kind) in instant.iter().enumerate() {
+        insert(&format!("over {at}"), kind, Some(9));
+        insert(&format!("late {at}"), kind, Some(10));
+        insert(&format!("endless {at}"), kind, None);
+    }
+    for (at, kind) in others.iter().enumerate() {
+        insert(&format!("kept {at}"), kind, Some(9));
+    }
+    let changes = store.changes().unwrap();
+    assert!(!store.forget_instant_links(UnixTime(10)).unwrap());
+    let left = store.shares(&ShareFilter::default()).unwrap();
+    let left = ids(&left);
+    assert_eq!(left.len(), others.len() + 6);
+    assert!(!left.iter().any(|id| id.starts_with("over")));
+    let filter = ShareFilter { resource: Some("over 0".to_owned()), ..ShareFilter::default() };
+    assert!(store.shares(&filter).unwrap().is_empty());
+    assert_eq!(store.changes().unwrap(), changes, "nothing was taken from anybody");
 }
 
 pub(crate) fn only_the_owner_revokes_a_share(store: &dyn Store) {

@@ -164,6 +164,23 @@ pub(super) fn list_sql(filter: &ShareFilter) -> String {
     format!("SELECT {columns}, {RESOURCES} FROM {table} WHERE {condition} ORDER BY {number} DESC LIMIT :limit")
 }
 
+/// So many are forgotten in one transaction, so that nobody else who writes waits for long.
+const MOST_FORGOTTEN: usize = 1_000;
+
+pub(super) fn forget_instant_sql() -> String {
+    // The condition on the kind is that of the index.
+    format!(
+        "DELETE FROM shares WHERE number IN (SELECT number FROM shares \
+         WHERE kind IN ('viewer-instant-link', 'meddream-instant-link', 'download-instant-link') \
+         AND expires_at < ?1 LIMIT {MOST_FORGOTTEN})"
+    )
+}
+
+/// Whether there may be more.
+pub(super) fn forget_instant(connection: &Connection, over_before: UnixTime) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached(&forget_instant_sql())?.execute([over_before])? == MOST_FORGOTTEN)
+}
+
 /// Whether there is such a link. The first date of revocation stays.
 pub(super) fn revoke(
     connection: &Connection,

@@ -138,7 +138,8 @@ fn lists_of_links_use_an_index() {
 fn launches_of_a_link_and_links_to_a_resource_are_found_by_an_index() {
     let (_directory, store) = fresh();
     let reader = store.reader.lock();
-    for sql in [super::launches::TOO_MANY, super::shares::LINKED, super::shares::RESOURCE_DELETED] {
+    let forgetting = super::shares::forget_instant_sql();
+    for sql in [&forgetting, super::launches::TOO_MANY, super::shares::LINKED, super::shares::RESOURCE_DELETED] {
         let steps = steps(&reader, sql);
         // A single row, and the few identifiers within one link.
         let small = |step: &str| step == "SCAN CONSTANT ROW" || step.starts_with("SCAN json_each");
