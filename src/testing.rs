@@ -160,6 +160,7 @@ impl Bed {
             resource_ids: Vec::new(),
             deleted: Vec::new(),
             index: None,
+            token_hash: None,
             owner: Person::local(maker.unwrap_or_default()),
             owner_name: String::new(),
             created_at: NOW,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Call, ok};
-use crate::bytes::{hex, random};
+use crate::bytes::{hex, random, sha256};
 use crate::clock::UnixTime;
 use crate::identity::local::LocalUsersError;
 use crate::identity::{Identity, IdentityKind};
@@ -37,9 +37,9 @@ pub fn create(call: &Call<'_>, link_type: &str) -> Answer {
     let located = found.unwrap_or_else(|| Ok(Vec::new())).map_err(|unknown| ApiError::new(404, unknown))?;
     let asked = Asked::of(call, maker, request, &located)?;
     let handed_out = HandedOut::of(call, &asked)?;
-    record(call, maker, &asked.recorded(handed_out.code.as_deref()))?;
-    if share_token::looks_like_share(&handed_out.token) {
-        call.api.gate.identities.verify_ahead(&handed_out.token, call.now);
+    record(call, maker, &asked.recorded(&handed_out))?;
+    if let Some(token) = asked.own_token(&handed_out) {
+        call.api.gate.identities.verify_ahead(token, call.now);
     }
     Ok(ok(&answer(&asked, handed_out)))
 }
@@ -80,7 +80,13 @@ impl Asked {
         Ok(Self { id, claims, not_before, options, pin, studies })
     }
 
-    fn recorded<'a>(&'a self, code: Option<&'a str>) -> NewLink<'a> {
+    /// The token that opens it here. A code opens nothing by itself, and the token of another service nothing of ours.
+    fn own_token<'a>(&self, handed_out: &'a HandedOut) -> Option<&'a str> {
+        let is_own = !self.options.asks() && self.claims.link_type != LinkType::MedDreamInstant;
+        is_own.then_some(handed_out.token.as_str())
+    }
+
+    fn recorded<'a>(&'a self, handed_out: &'a HandedOut) -> NewLink<'a> {
         NewLink {
             id: &self.id,
             link_type: self.claims.link_type,
@@ -88,7 +94,8 @@ impl Asked {
             not_before: self.not_before,
             expires_at: self.claims.expires_at,
             options: &self.options,
-            code,
+            code: handed_out.code.as_deref(),
+            token: self.own_token(handed_out),
         }
     }
 }
@@ -362,10 +369,11 @@ pub(super) struct NewLink<'a> {
     pub(super) expires_at: Option<UnixTime>,
     pub(super) options: &'a LinkOptions,
     pub(super) code: Option<&'a str>,
+    pub(super) token: Option<&'a str>,
 }
 
 pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> Result<(), ApiError> {
-    let NewLink { id, link_type, resources, not_before, expires_at, options, code } = *link;
+    let NewLink { id, link_type, resources, not_before, expires_at, options, code, token } = *link;
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;
@@ -384,6 +392,7 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         expires_at,
         options_json: serde_json::to_string(options).map_err(|error| ApiError::internal(&error))?,
         code_hash: code.map(code::hash),
+        token_hash: token.map(sha256),
         openings: 0,
         revoked_at: None,
         uses: 0,

@@ -23,13 +23,15 @@ pub(super) struct KnownLink {
 pub struct KnownLinks {
     epoch: Epoch,
     known: Cache<String, (u64, Arc<KnownLink>)>,
+    /// By the SHA-256 of the tokens that open them by themselves.
+    by_token: Cache<[u8; 32], (u64, Arc<Identity>)>,
 }
 
 impl KnownLinks {
     /// `epoch` is the one that ends verified identities too.
     #[must_use]
     pub fn new(epoch: Epoch) -> Self {
-        Self { epoch, known: Cache::new(CACHE_SIZE) }
+        Self { epoch, known: Cache::new(CACHE_SIZE), by_token: Cache::new(CACHE_SIZE) }
     }
 
     /// The epoch that goes with what is looked up from now on: a change meanwhile makes the new entry old at once.
@@ -42,8 +44,17 @@ impl KnownLinks {
         (epoch == self.epoch.now() && known.identity.is_fresh(now)).then_some(known)
     }
 
-    pub(super) fn insert(&self, id: String, epoch: u64, known: Arc<KnownLink>) {
-        self.known.insert(id, (epoch, known));
+    /// What a token opens, of which the record has the hash: it is the one that was signed here, and need not be read.
+    pub(super) fn get_by_token(&self, hash: &[u8; 32], now: UnixTime) -> Option<Arc<Identity>> {
+        let (epoch, identity) = self.by_token.get(hash)?;
+        (epoch == self.epoch.now() && identity.is_fresh(now)).then_some(identity)
+    }
+
+    pub(super) fn insert(&self, id: String, token_hash: Option<[u8; 32]>, epoch: u64, known: &Arc<KnownLink>) {
+        if let Some(hash) = token_hash.filter(|_| !known.options.asks()) {
+            self.by_token.insert(hash, (epoch, Arc::clone(&known.identity)));
+        }
+        self.known.insert(id, (epoch, Arc::clone(known)));
     }
 }
 
@@ -154,6 +165,29 @@ mod tests {
         // Until anything is taken from anybody.
         site.bed.gate.identities.forget();
         assert!(matches!(site.verify_without_state(Kind::Token, &tokens[0]), Err(Rejection::Store(_))));
+    }
+
+    #[test]
+    fn a_token_that_the_record_tells_by_its_hash_is_known_as_it_is_unless_something_is_asked() {
+        let site = Site::new();
+        let hashed = |text: &str| Some(crate::bytes::sha256(text));
+        let options = serde_json::to_string(&LinkOptions { max_openings: Some(2), ..LinkOptions::default() }).unwrap();
+        site.link("plain", |record| record.token_hash = hashed("a text that is no token"));
+        let asking = site.link("asks", |record| record.options_json = options);
+        site.link("asks too", |record| {
+            record.options_json = r#"{"max_openings": 2}"#.to_owned();
+            record.token_hash = hashed(&asking);
+        });
+        let opens = |text: &str| site.verify(Kind::Token, text).is_ok();
+        assert!(!opens("a text that is no token"), "nothing is read ahead");
+        site.bed.verifiers().read_links_ahead(NOW, || true).unwrap();
+        assert!(opens("a text that is no token") && !opens("a text that is no token."));
+        assert!(!opens(&asking));
+        // Of a cookie, say, the same text is nothing.
+        assert!(site.verify(Kind::Opened, "a text that is no token").is_err());
+        site.store.revoke_share("plain", None, NOW).unwrap();
+        site.bed.gate.identities.forget();
+        assert!(!opens("a text that is no token"));
     }
 
     #[test]

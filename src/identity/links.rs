@@ -191,10 +191,10 @@ impl Verifiers {
         epoch: u64,
         now: UnixTime,
     ) -> Result<Arc<KnownLink>, Rejection> {
-        let id = record.id.clone();
+        let (id, token_hash) = (record.id.clone(), record.token_hash);
         let identity = Arc::new(self.recorded_link(record, &options, now)?);
         let known = Arc::new(KnownLink { identity, options });
-        self.known_links.insert(id, epoch, Arc::clone(&known));
+        self.known_links.insert(id, token_hash, epoch, &known);
         Ok(known)
     }
 

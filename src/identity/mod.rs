@@ -283,7 +283,11 @@ impl Identities {
             (CredentialKind::Basic, None) => self.verifiers.basic(credential.text, remote, now),
             (CredentialKind::Session, _) => self.verifiers.session(credential.text, now),
             (CredentialKind::Opened, _) => self.verifiers.opened_link(credential.text, now),
-            (CredentialKind::Token, _) => return self.keep(key, epoch, self.verifiers.token(credential.text, now)),
+            (CredentialKind::Token, _) => {
+                let known = self.verifiers.known_links.get_by_token(&key.1, now);
+                let identity = known.map_or_else(|| self.verifiers.token(credential.text, now), Ok);
+                return self.keep(key, epoch, identity);
+            }
         };
         self.keep(key, epoch, identity.map(Arc::new))
     }

@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATED_BY_STUDY,
     INDEX_OF_LINK,
     INSTANT_LINKS,
+    TOKEN_HASH,
 ];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
@@ -212,6 +213,11 @@ ALTER TABLE shares ADD COLUMN index_name TEXT;
 const INSTANT_LINKS: &str = "
 CREATE INDEX instant_links ON shares (expires_at)
     WHERE kind IN ('viewer-instant-link', 'meddream-instant-link', 'download-instant-link');
+";
+
+/// SHA-256 of a link's token; NULL: it has none that opens it, or it was made by an earlier version.
+const TOKEN_HASH: &str = "
+ALTER TABLE shares ADD COLUMN token_hash BLOB;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

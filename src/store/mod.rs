@@ -70,6 +70,8 @@ pub struct ShareRecord {
     pub deleted: Vec<String>,
     /// The name of the index that they were in when it was made; `None`: not known.
     pub index: Option<String>,
+    /// SHA-256 of its token; `None`: it is opened by its code only, or was made by an earlier version.
+    pub token_hash: Option<[u8; 32]>,
     /// Its maker, whose rights today bound it.
     pub owner: Person,
     /// How the maker is shown.

@@ -94,6 +94,7 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         resource_ids: Vec::new(),
         deleted: Vec::new(),
         index: None,
+        token_hash: None,
         owner: anna(),
         owner_name: "Anna".to_owned(),
         created_at: UnixTime(2000),
@@ -208,6 +209,7 @@ pub(crate) fn a_share_comes_back_as_it_was_stored(store: &dyn Store) {
         revoked_at: Some(UnixTime(7)),
         uses: 8,
         last_use: Some(UnixTime(9)),
+        token_hash: Some([7; 32]),
         ..link("full")
     };
     store.insert_share(&full).unwrap();

@@ -216,6 +216,7 @@ fn by_session(call: &Call<'_>, hint: &Hint) -> Result<Result<OpenedLink, Nobody>
                     expires_at: Some(until),
                     options: &options,
                     code: None,
+                    token: None,
                 },
             )?;
             id

@@ -12,7 +12,8 @@ use crate::store::{ShareFilter, ShareRecord, UploadLimits, Uploaded};
 macro_rules! columns {
     () => {
         "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
-         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted, index_name"
+         expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted, index_name, \
+         token_hash"
     };
 }
 
@@ -24,7 +25,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     let sql = concat!(
         "INSERT INTO shares (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
     );
     connection.prepare_cached(sql)?.execute(params![
         share.id,
@@ -44,6 +45,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
         number(share.openings),
         (!share.deleted.is_empty()).then(|| texts(&share.deleted)),
         share.index,
+        share.token_hash,
     ])?;
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
@@ -259,10 +261,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         openings: count(row.get(14)?),
         deleted: row.get::<_, Option<Texts>>(15)?.map(|Texts(ids)| ids).unwrap_or_default(),
         index: row.get(16)?,
+        token_hash: row.get(17)?,
         resource_ids: Vec::new(),
     })
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
-    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(17)?.0, ..record(row)? })
+    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(18)?.0, ..record(row)? })
 }
