@@ -39,6 +39,11 @@ fn ct(study: &'static str, series: &'static str, instance: &'static str) -> Imag
     image(["p", study, series, instance], CT)
 }
 
+/// What the server hands over, without the file.
+fn received(size: u64, tags: &dyn Fn() -> Result<String, HostError>) -> ReceivedInstance<'_> {
+    ReceivedInstance { origin: Origin::Other, remote_aet: "", size, file: &[], tags }
+}
+
 impl Image {
     fn tags(&self) -> String {
         let [patient, study, series, instance] = self.names;
@@ -50,14 +55,7 @@ impl Image {
     fn identifiers(&self) -> Identifiers {
         let text = self.tags();
         let tags = || Ok(text.clone());
-        Identifiers::read(&ReceivedInstance {
-            origin: Origin::Other,
-            remote_aet: "",
-            size: self.size,
-            file: &[],
-            tags: &tags,
-        })
-        .unwrap()
+        Identifiers::read(&received(self.size, &tags)).unwrap()
     }
 }
 
@@ -195,17 +193,14 @@ impl Site {
     fn look(&self, who: &[Arc<Identity>], image: &Image) -> Verdict {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance =
-            ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, file: &[], tags: &tags };
-        self.uploads.look(&self.resources, &instance, who, NOW)
+        self.uploads.look(&self.resources, &received(image.size, &tags), who, NOW)
     }
 
     /// As the server does it: looked at, filtered, stored. Both looks must agree.
     fn upload_at(&self, who: &[Arc<Identity>], image: &Image, now: UnixTime) -> bool {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance =
-            ReceivedInstance { origin: Origin::Other, remote_aet: "", size: image.size, file: &[], tags: &tags };
+        let instance = received(image.size, &tags);
         let looked = self.uploads.look(&self.resources, &instance, who, now);
         let verdict = self.uploads.receive(&self.resources, &instance, Some(who), now);
         assert_eq!(looked, verdict, "{image:?}");
@@ -340,8 +335,7 @@ fn two_patients_of_one_uid_do_not_come_in_whatever_the_order() {
     let receive = |image: &Image| {
         let text = image.tags();
         let tags = || Ok(text.clone());
-        let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
-        site.uploads.receive(&site.resources, &instance, Some(&inbox("one")), NOW)
+        site.uploads.receive(&site.resources, &received(1, &tags), Some(&inbox("one")), NOW)
     };
     assert_eq!(receive(&one), Verdict::Taken);
     assert_eq!(receive(&other), Verdict::Failed);
@@ -393,9 +387,7 @@ fn of_many_who_come_at_once_as_many_get_in_as_may() {
                     let uid: &'static str = format!("1.5.1.{thread}.{at}").leak();
                     let text = ct("1.5", "1.5.1", uid).tags();
                     let tags = || Ok(text.clone());
-                    let instance =
-                        ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
-                    site.uploads.receive(&site.resources, &instance, Some(who), NOW) == Verdict::Taken
+                    site.uploads.receive(&site.resources, &received(1, &tags), Some(who), NOW) == Verdict::Taken
                 };
                 (0..4).filter(|at| upload(*at)).count()
             }
@@ -414,9 +406,8 @@ fn a_link_that_was_taken_back_or_has_ended_meanwhile_brings_nothing_more() {
     site.store.revoke_share("one", None, NOW).unwrap();
     let text = ct("1.5", "1.5.1", "1.5.1.2").tags();
     let tags = || Ok(text.clone());
-    let instance = ReceivedInstance { origin: Origin::Other, remote_aet: "", size: 1, file: &[], tags: &tags };
     // The request was let through before.
-    assert_eq!(site.uploads.receive(&site.resources, &instance, Some(&who), NOW), Verdict::Failed);
+    assert_eq!(site.uploads.receive(&site.resources, &received(1, &tags), Some(&who), NOW), Verdict::Failed);
     let mut ends = Arc::try_unwrap(inbox("two").remove(0)).unwrap();
     ends.expires_at = Some(NOW.plus(10));
     let ends = vec![Arc::new(ends)];
