@@ -331,6 +331,10 @@ impl Orthanc {
 
     /// SIGTERM, then waits for the end; an error with the log if it does not end or does not end well.
     pub fn stop(&mut self) -> Result<()> {
+        // It serves, and says that it has started, some milliseconds before it listens to the signal, which ends it at once
+        // until then.
+        let listens = || (!matches!(self.exit_status(), Ok(None)) || self.catches(Signal::TERM)).then_some(());
+        wait_until(START_TIMEOUT, listens).context("Orthanc does not listen to SIGTERM")?;
         if self.exit_status()?.is_none() {
             self.signal(Signal::TERM)?;
         }
@@ -347,6 +351,14 @@ impl Orthanc {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Whether the process has a handler of its own for a signal (`SigCgt` in `/proc/…/status`, proc(5)).
+    fn catches(&self, signal: Signal) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+        let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+        caught >> (signal.as_raw() - 1) & 1 == 1
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
