@@ -9,9 +9,12 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 
-use super::{CACHE_SIZE, Epoch, Identity};
+use super::{Epoch, Identity};
 use crate::clock::UnixTime;
 use crate::share::limits::LinkOptions;
+
+/// How many links are kept; about 3 KiB each.
+pub(super) const CACHE_SIZE: usize = 4_096;
 
 /// What a link gives, and what it was made with.
 pub(super) struct KnownLink {

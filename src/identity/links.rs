@@ -7,10 +7,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::known_links::KnownLink;
+use super::known_links::{CACHE_SIZE, KnownLink};
 use super::local::pin::Pins;
 use super::verify::{Rejection, Verifiers};
-use super::{CACHE_SIZE, Identity, IdentityKind};
+use super::{Identity, IdentityKind};
 use crate::clock::UnixTime;
 use crate::person::Person;
 use crate::policy::decision::{LinkScope, LinkUploads, LinkedResource, UploadTarget};
