@@ -39,6 +39,7 @@ typedef uint32_t gh_change;
 enum {
   gh_change_deleted = 1,
   gh_change_started = 10,
+  gh_change_stopped = 11,
   gh_change_job_success = 17,
   gh_change_job_failure = 18
 };

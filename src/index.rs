@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::bytes::{hex, random};
-use crate::host::Host;
+use crate::host::{Host, HostError};
 
 /// The number that the name is kept under in the index, among the texts of all plugins: "Gate" in ASCII, so that nobody else
 /// has it by chance. Those below 1024 are Orthanc's own; other plugins begin to count there.
@@ -36,11 +36,18 @@ enum Name {
     Known(Arc<str>),
 }
 
+/// What the index keeps in the place of its name.
+enum Kept {
+    Nothing,
+    Name(Arc<str>),
+    SomethingElse,
+}
+
 /// Why there is no name.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
     #[error(transparent)]
-    Host(#[from] crate::host::HostError),
+    Host(#[from] HostError),
     #[error(transparent)]
     Random(#[from] crate::bytes::NoRandom),
     #[error("something else is kept in its place")]
@@ -56,18 +63,25 @@ impl Index {
 
     /// The index's name; `None` when it has none, or that cannot be read now.
     pub fn name(&self) -> Option<Arc<str>> {
+        self.try_name().ok().flatten()
+    }
+
+    /// The index's name; `None` when it has none.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    pub fn try_name(&self) -> Result<Option<Arc<str>>, HostError> {
         let mut name = self.name.lock();
         if matches!(*name, Name::Unread) {
-            *name = match self.read() {
-                Ok(Some(kept)) => Name::Known(kept),
-                Ok(None) | Err(Fault::Taken) => Name::None,
-                Err(_) => return None,
+            *name = match self.read()? {
+                Kept::Name(kept) => Name::Known(kept),
+                Kept::Nothing | Kept::SomethingElse => Name::None,
             };
         }
-        match &*name {
+        Ok(match &*name {
             Name::Known(known) => Some(Arc::clone(known)),
             Name::Unread | Name::None => None,
-        }
+        })
     }
 
     /// The same, and gives it one if it has none; `None` when that cannot be done.
@@ -94,21 +108,26 @@ impl Index {
     }
 
     fn make(&self) -> Result<Arc<str>, Fault> {
-        if let Some(kept) = self.read()? {
-            return Ok(kept);
+        match self.read()? {
+            Kept::Name(kept) => return Ok(kept),
+            // Another plugin's is not ours to replace.
+            Kept::SomethingElse => return Err(Fault::Taken),
+            Kept::Nothing => self.host.keep_property(PROPERTY, &format!("{PREFIX}{}", hex(&random::<16>()?)))?,
         }
-        self.host.keep_property(PROPERTY, &format!("{PREFIX}{}", hex(&random::<16>()?)))?;
         // What counts is what was kept: another process may have been first, or last.
-        self.read()?.ok_or(Fault::Taken)
+        match self.read()? {
+            Kept::Name(kept) => Ok(kept),
+            Kept::Nothing | Kept::SomethingElse => Err(Fault::Taken),
+        }
     }
 
-    fn read(&self) -> Result<Option<Arc<str>>, Fault> {
+    fn read(&self) -> Result<Kept, HostError> {
         let kept = self.host.property(PROPERTY)?;
-        if kept.starts_with(PREFIX) {
-            return Ok(Some(kept.into()));
-        }
-        // Another plugin's is not ours to replace.
-        if kept.is_empty() { Ok(None) } else { Err(Fault::Taken) }
+        Ok(match kept.is_empty() {
+            true => Kept::Nothing,
+            false if kept.starts_with(PREFIX) => Kept::Name(kept.into()),
+            false => Kept::SomethingElse,
+        })
     }
 }
 
@@ -117,7 +136,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::host::HostError;
     use crate::testing::FakeHost;
 
     fn index(host: &Arc<FakeHost>) -> Index {

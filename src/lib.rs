@@ -65,6 +65,7 @@ pub mod store;
 pub mod top_level;
 #[cfg(feature = "fault-injection")]
 mod unguarded;
+pub mod unseen;
 pub mod uploads;
 mod worker;
 

@@ -16,6 +16,7 @@ use crate::credential::Places;
 use crate::doctor::Doctor;
 use crate::gate::{Gate, Unchecked};
 use crate::host::{Host, HostVersion};
+use crate::identity::Looked;
 use crate::identity::api_key::Hasher;
 use crate::identity::deleted::{Deletions, Unwritten};
 use crate::identity::directory::Directories;
@@ -46,8 +47,10 @@ use crate::share::token as share_token;
 use crate::slot::Staleness;
 use crate::standing::Standing;
 use crate::store::{Cause, SHORTEST_SECRET, SqliteStore, Store};
+use crate::unseen::Unseen;
 use crate::uploads::Uploads;
 
+mod looking_back;
 mod read_ahead;
 mod running;
 
@@ -156,11 +159,16 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let login = login(&config, host.version(), store.as_ref())?.map(Arc::new);
     let provider = provider(&config, store.as_ref())?;
     let epoch = Epoch::default();
-    let unwritten = Unwritten::default();
-    let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone());
-    let deletions = config.shares.end_with_study.then(deletions);
+    let (unwritten, looked) = (Unwritten::default(), Looked::default());
+    let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone(), looked.clone());
+    let deletions = config.shares.end_with_study.then(deletions).map(Arc::new);
     let index = Arc::new(Index::new(Arc::clone(&host)));
-    let state = State { store, epoch, unwritten };
+    let unseen =
+        deletions.clone().map(|ending| Unseen::new(Arc::clone(&host), Arc::clone(&index), ending)).map(Arc::new);
+    if unseen.is_none() {
+        looked.tell();
+    }
+    let state = State { store, epoch, unwritten, looked };
     let gate = Arc::new(gate(&host, &config, &front, state, (rules, routes))?);
     let staleness =
         if host.version().has_http_authentication() { Staleness::Cleared } else { Staleness::ByCredentials };
@@ -184,6 +192,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         login,
         uploads,
         deletions,
+        unseen,
         index,
         results: Results::default(),
         dicom_port: config.dicom_server_enabled.then_some(config.dicom_port),
@@ -192,6 +201,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         trusted_proxies: config.trusted_proxies,
         telling: Mutex::new(None),
         reading_ahead: Mutex::new(None),
+        looking_back: Mutex::new(None),
     })
 }
 
@@ -214,6 +224,7 @@ struct State {
     store: Arc<dyn Store>,
     epoch: Epoch,
     unwritten: Unwritten,
+    looked: Looked,
 }
 
 fn gate(
@@ -311,7 +322,7 @@ fn provider(config: &Config, store: &dyn Store) -> Result<Option<Provider>, Star
 }
 
 fn verifiers(config: &Config, rules: &Rules, state: &State) -> Result<Verifiers, StartError> {
-    let State { store, epoch, unwritten } = state;
+    let State { store, epoch, unwritten, looked } = state;
     let hasher = Hasher::new(&store.secret("api-key-pepper", &random_secret)?);
     let local = LocalUsers::new(config.users.clone())?;
     let links = link_policy(&config.shares, store.as_ref(), local.pins())?;
@@ -338,6 +349,7 @@ fn verifiers(config: &Config, rules: &Rules, state: &State) -> Result<Verifiers,
         known_links: KnownLinks::new(epoch.clone()),
         store: Arc::clone(store),
         unwritten: unwritten.clone(),
+        looked: looked.clone(),
         hasher,
         links,
         roles,

@@ -79,6 +79,8 @@ impl Reply {
 pub enum Change {
     /// The server has started and answers requests.
     Started,
+    /// The server is about to stop, and answers requests still.
+    Stopped,
     /// A patient, study, series or instance is gone; its Orthanc identifier.
     Deleted(String),
     /// A job has succeeded or failed; its identifier.

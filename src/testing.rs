@@ -63,6 +63,8 @@ impl Environment for NoEnvironment {
 pub struct Bed {
     pub host: Arc<FakeHost>,
     pub gate: Arc<Gate>,
+    #[cfg(test)]
+    pub index: Arc<crate::index::Index>,
     /// As the server calls it.
     pub callbacks: Arc<dyn Callbacks>,
     /// Removed with the bed.
@@ -115,7 +117,15 @@ impl Bed {
             config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
         let plugin = compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
-        Self { host, gate: plugin.gate(), callbacks: Arc::new(plugin), _folder: folder }
+        plugin.look_back();
+        Self {
+            host,
+            gate: plugin.gate(),
+            #[cfg(test)]
+            index: plugin.index(),
+            callbacks: Arc::new(plugin),
+            _folder: folder,
+        }
     }
 
     pub fn verifiers(&self) -> &Verifiers {

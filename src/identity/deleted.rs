@@ -2,12 +2,13 @@
 //!
 //! Knows the state and the epoch; whether something is on the server, it is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::Epoch;
+use super::{Epoch, Looked};
+use crate::clock::UnixTime;
 use crate::store::{Store, StoreError};
 
 /// So many deletions that could not be written are kept and tried again; about 200 bytes each.
@@ -53,13 +54,14 @@ pub struct Deletions {
     store: Arc<dyn Store>,
     epoch: Epoch,
     unwritten: Unwritten,
+    looked: Looked,
 }
 
 impl Deletions {
-    /// `epoch` is the one that ends verified identities; `unwritten`, what they are verified by.
+    /// `epoch` is the one that ends verified identities; `unwritten` and `looked`, what they are verified by.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, epoch: Epoch, unwritten: Unwritten) -> Self {
-        Self { store, epoch, unwritten }
+    pub fn new(store: Arc<dyn Store>, epoch: Epoch, unwritten: Unwritten, looked: Looked) -> Self {
+        Self { store, epoch, unwritten, looked }
     }
 
     /// The server has deleted a resource. `is_there` says whether it is there by now: a study of one instance that is
@@ -70,7 +72,7 @@ impl Deletions {
         if self.store.linked(&[id], None).is_ok_and(|linked| linked.is_empty()) || is_there() {
             return;
         }
-        if let Err(error) = self.write(id, None) {
+        if let Err(error) = self.write(id, None, None) {
             log::error!("links to {id}, which was deleted, are not ended yet: {error}");
             self.keep(id, None);
         }
@@ -91,7 +93,7 @@ impl Deletions {
             Err(error) => return self.arrives_unseen(index, ids, is_gone, error),
         };
         for id in linked.iter().filter(|id| is_gone(id)) {
-            if let Err(error) = self.write(id, Some(index)) {
+            if let Err(error) = self.write(id, Some(index), None) {
                 log::error!(
                     "refused an instance of {id}: links to what was deleted of it would open it, and cannot be ended: {error}"
                 );
@@ -135,7 +137,7 @@ impl Deletions {
             // Most of what may be linked is not: that is cheaper to ask than to write.
             let written = self.store.linked(&[id], index).and_then(|linked| match linked.is_empty() {
                 true => Ok(()),
-                false => self.write(id, index),
+                false => self.write(id, index, None),
             });
             if written.is_err() {
                 // The state cannot be written now.
@@ -145,8 +147,28 @@ impl Deletions {
         }
     }
 
-    fn write(&self, id: &str, index: Option<&str>) -> Result<(), StoreError> {
-        let ended = self.store.resource_deleted(id, index);
+    /// While nobody watched, the index of this name stored these resources, each at some time (`None`: at some time or
+    /// other). What had been shared there before is not what is there now: its links end.
+    ///
+    /// # Errors
+    /// A link cannot be ended.
+    pub fn stored_unseen(&self, index: &str, stored: &HashMap<&str, Option<UnixTime>>) -> Result<(), StoreError> {
+        let ids: Vec<&str> = stored.keys().copied().collect();
+        for id in self.store.linked(&ids, Some(index))? {
+            self.write(&id, Some(index), stored.get(id.as_str()).copied().flatten())?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is left that was stored while nobody watched.
+    pub fn nothing_is_unseen(&self) {
+        self.looked.tell();
+        // Whoever waits for that before reading ahead.
+        self.epoch.wake();
+    }
+
+    fn write(&self, id: &str, index: Option<&str>, before: Option<UnixTime>) -> Result<(), StoreError> {
+        let ended = self.store.resource_deleted(id, index, before);
         // It may be written also where that could not be acknowledged.
         if !matches!(ended, Ok(false)) {
             self.epoch.advance();
@@ -179,7 +201,8 @@ mod tests {
         fn new(ids: &[&str]) -> Self {
             let store = Arc::new(FaultyStore::new());
             let (epoch, unwritten) = (Epoch::default(), Unwritten::default());
-            let deletions = Deletions::new(Arc::clone(&store) as Arc<dyn Store>, epoch.clone(), unwritten.clone());
+            let state = Arc::clone(&store) as Arc<dyn Store>;
+            let deletions = Deletions::new(state, epoch.clone(), unwritten.clone(), Looked::default());
             let bed = Self { store, epoch, unwritten, deletions };
             bed.link("one", ids, Some(HERE));
             bed

@@ -61,6 +61,9 @@ pub enum LinkFault {
     /// The site has taken its key away.
     #[error("the key that signed it is not used any more")]
     KeyNotUsed,
+    /// The server has just started, and may have something else by now in the place of what it opens.
+    #[error("whether what it opens was deleted while the plugin was not loaded is not known yet")]
+    NotLookedYet,
     /// All of its resources are gone.
     #[error("what it opens was deleted")]
     Deleted,
@@ -371,6 +374,10 @@ impl Verifiers {
         }
         if options.signed_by.as_ref().is_some_and(|id| !self.links.key_ids.contains(id)) {
             return Err(LinkFault::KeyNotUsed.into());
+        }
+        // Only of links to what is on a known index it is ever asked.
+        if record.as_ref().is_some_and(|record| record.index.is_some()) && !self.looked.wait() {
+            return Err(LinkFault::NotLookedYet.into());
         }
         let is_deleted = |resource: &&ShareResource| {
             let (Some(id), Some(record)) = (&resource.orthanc_id, &record) else { return false };

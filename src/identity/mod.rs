@@ -18,6 +18,7 @@ pub mod session;
 
 mod epoch;
 mod links;
+mod looked;
 mod verify;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use recorder::UseCounter;
 
 pub use epoch::Epoch;
 pub use links::{InboxPolicy, LinkFault, LinkPolicy, Opened, OpenedLink};
+pub use looked::Looked;
 pub use verify::{Rejection, Verifiers};
 
 /// What an identity was verified by.

@@ -6,7 +6,6 @@ use super::oidc::testing::{FakeProvider, P256, claims_with, eventually};
 use super::roles_book::RolesBookError;
 use super::*;
 use crate::credential::Source;
-use crate::index::Index;
 use crate::policy::roles::Roles;
 use crate::request::{Change, Origin, ReceivedInstance};
 use crate::share::kind::LinkType;
@@ -532,7 +531,7 @@ fn a_link_stays_closed_for_what_went_unseen_when_it_arrives_again() {
     // Which the study is told by too.
     let labelled = json!({"Authorization": {"UploadLabels": {"aet:CT": ["ct"]}}});
     let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, labelled, &users, &roles(doctor()), Vec::new());
-    let index = Index::new(Arc::clone(&bed.host) as Arc<dyn crate::host::Host>).named().unwrap();
+    let index = bed.index.named().unwrap();
     let here = link_to_what_arrives(&bed, "here", Some(&index));
     let others = [("elsewhere", Some("another index")), ("before", None)]
         .map(|(name, index)| link_to_what_arrives(&bed, name, index));
@@ -558,6 +557,19 @@ fn a_link_stays_closed_for_what_went_unseen_when_it_arrives_again() {
     assert!(!opens(&again) && deleted("again"));
     assert_eq!(read.get(), 1, "the server makes their text anew each time");
     assert!(others.iter().all(|link| opens(link)));
+}
+
+#[test]
+fn a_link_opens_nothing_until_it_is_known_what_was_stored_unseen() {
+    let bed = bed();
+    let here = link_to_what_arrives(&bed, "here", Some("this index"));
+    let before = link_to_what_arrives(&bed, "before", None);
+    let looked = &bed.verifiers().looked;
+    looked.forget();
+    assert!(matches!(verify(&bed, &here, NOW), Err(Rejection::Link(LinkFault::NotLookedYet))));
+    assert!(verify(&bed, &before, NOW).is_ok(), "it does not say of which index it is");
+    looked.tell();
+    assert!(verify(&bed, &here, NOW).is_ok());
 }
 
 #[test]

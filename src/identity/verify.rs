@@ -13,6 +13,7 @@ use super::known_links::KnownLinks;
 use super::launched;
 use super::links::{LinkFault, LinkPolicy};
 use super::local::{LocalError, LocalUsers};
+use super::looked::Looked;
 use super::makers::Makers;
 use super::oidc::{Oidc, TokenError};
 use super::recorder::Recorder;
@@ -87,6 +88,8 @@ pub struct Verifiers {
     pub store: Arc<dyn Store>,
     /// What was deleted, and could not be written yet.
     pub unwritten: Unwritten,
+    /// Whether it is known what was stored while nobody watched.
+    pub looked: Looked,
     /// Those who made keys and links.
     pub makers: Makers,
     /// What links give.

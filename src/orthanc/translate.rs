@@ -74,6 +74,7 @@ pub(super) unsafe fn rest_request<'a>(
 pub(super) unsafe fn change(change: sdk::gh_change, resource: *const c_char) -> Change {
     match change {
         sdk::gh_change_started => Change::Started,
+        sdk::gh_change_stopped => Change::Stopped,
         // SAFETY: the argument promise, handed on by the caller.
         sdk::gh_change_deleted => unsafe { text(resource) }.map_or(Change::Other, |id| Change::Deleted(id.to_owned())),
         sdk::gh_change_job_success | sdk::gh_change_job_failure => {

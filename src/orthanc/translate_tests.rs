@@ -148,7 +148,8 @@ fn changes_that_matter_are_told_apart() {
     // SAFETY: null and literal texts are allowed.
     let read = |number, resource: *const c_char| unsafe { change(number, resource) };
     assert_eq!(read(10, std::ptr::null()), Change::Started);
-    assert_eq!(read(11, std::ptr::null()), Change::Other);
+    assert_eq!(read(11, std::ptr::null()), Change::Stopped);
+    assert_eq!(read(12, std::ptr::null()), Change::Other);
     assert_eq!(read(1, c"0a-1b".as_ptr()), Change::Deleted("0a-1b".to_owned()));
     assert_eq!(read(1, std::ptr::null()), Change::Other);
     assert_eq!(read(17, c"0a-1b".as_ptr()), Change::JobEnded("0a-1b".to_owned()));

@@ -35,6 +35,10 @@ pub(super) fn start(gate: &Arc<Gate>) -> std::io::Result<Worker> {
 
 fn run(gate: &Weak<Gate>, epoch: &Epoch, ending: &AtomicBool) {
     let ends = || ending.load(Ordering::SeqCst);
+    // Until then links open nothing.
+    if let Some(looked) = gate.upgrade().map(|gate| gate.identities.verifiers().looked.clone()) {
+        epoch.wait(None, |_| looked.is_known() || ends());
+    }
     while !ends() {
         let Some(gate) = gate.upgrade() else { return };
         let read_in = gate.identities.epoch();

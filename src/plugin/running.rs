@@ -25,10 +25,11 @@ use crate::policy::decision::Refusal;
 use crate::request::{Change, ReceivedInstance, Reply, Request, RestRequest};
 use crate::route::UnknownRoutes;
 use crate::slot::{self, Staleness};
+use crate::unseen::Unseen;
 use crate::uploads::{self, Uploads};
 use crate::worker::Worker;
 
-use super::read_ahead;
+use super::{looking_back, read_ahead};
 
 /// The running plugin.
 pub(crate) struct Plugin {
@@ -37,7 +38,8 @@ pub(crate) struct Plugin {
     pub(super) api: Api,
     pub(super) login: Option<Arc<Login>>,
     pub(super) uploads: Uploads,
-    pub(super) deletions: Option<Deletions>,
+    pub(super) deletions: Option<Arc<Deletions>>,
+    pub(super) unseen: Option<Arc<Unseen>>,
     pub(super) index: Arc<Index>,
     pub(super) results: Results,
     pub(super) dicom_port: Option<u16>,
@@ -46,6 +48,7 @@ pub(crate) struct Plugin {
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) telling: Mutex<Option<JoinHandle<()>>>,
     pub(super) reading_ahead: Mutex<Option<Worker>>,
+    pub(super) looking_back: Mutex<Option<Worker>>,
 }
 
 impl Plugin {
@@ -81,6 +84,19 @@ impl Plugin {
     /// The gate as it was composed.
     pub(crate) fn gate(&self) -> Arc<Gate> {
         Arc::clone(&self.gate)
+    }
+
+    /// The index that it runs on.
+    #[cfg(test)]
+    pub(crate) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
+    }
+
+    /// As when the server has started.
+    pub(crate) fn look_back(&self) {
+        if let Some(unseen) = &self.unseen {
+            unseen.look(|| true).unwrap();
+        }
     }
 }
 
@@ -127,7 +143,7 @@ impl Callbacks for Plugin {
                 host: self.host.as_ref(),
                 gate: &self.gate,
                 results: &self.results,
-                deletions: self.deletions.as_ref(),
+                deletions: self.deletions.as_deref(),
                 dicom_port: self.dicom_port,
             };
             overrides::handle(&context, call, clock::now())
@@ -190,6 +206,10 @@ impl Callbacks for Plugin {
             }
             Change::Started => {
                 self.uploads.started(&self.gate.resources);
+                match self.unseen.clone().map(looking_back::start).transpose() {
+                    Ok(worker) => *self.looking_back.lock() = worker,
+                    Err(error) => log::error!("links open nothing: a thread cannot be started: {error}"),
+                }
                 match read_ahead::start(&self.gate) {
                     Ok(worker) => *self.reading_ahead.lock() = Some(worker),
                     // The first use of a link takes longer.
@@ -206,6 +226,16 @@ impl Callbacks for Plugin {
                     Err(error) => log::warn!("a thread cannot be started: {error}"),
                 }
             }
+            Change::Stopped => {
+                let is_looking_back = self.looking_back.lock().take().inspect(Worker::stop).is_some();
+                // Last of all changes, and only where what came before was looked at.
+                if let Some(unseen) = self.unseen.as_ref().filter(|_| is_looking_back)
+                    && self.gate.identities.verifiers().looked.is_known()
+                    && let Err(error) = unseen.keep()
+                {
+                    log::warn!("it cannot be kept what of Orthanc's changes was seen: {error}");
+                }
+            }
             Change::Other => {
                 if let Some(deletions) = &self.deletions {
                     deletions.again();
@@ -215,8 +245,10 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
-        if let Some(reading_ahead) = self.reading_ahead.lock().take() {
-            reading_ahead.stop();
+        for worker in [&self.looking_back, &self.reading_ahead] {
+            if let Some(worker) = worker.lock().take() {
+                worker.stop();
+            }
         }
         if let Some(telling) = self.telling.lock().take() {
             // It caught its panics.

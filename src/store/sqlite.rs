@@ -289,8 +289,8 @@ impl Store for SqliteStore {
         self.read_long(|connection| shares::linked(connection, ids, index))
     }
 
-    fn resource_deleted(&self, id: &str, index: Option<&str>) -> Result<bool, StoreError> {
-        self.revoke(|transaction| shares::resource_deleted(transaction, id, index))
+    fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<UnixTime>) -> Result<bool, StoreError> {
+        self.revoke(|transaction| shares::resource_deleted(transaction, id, index, before))
     }
 
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError> {

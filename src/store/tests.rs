@@ -30,6 +30,7 @@ macro_rules! store_suite {
             the_first_date_of_revocation_stays
             links_keep_what_of_them_was_deleted
             links_of_one_index_are_told_from_those_of_another
+            links_that_were_made_before_are_told_from_those_made_later
             a_session_comes_back_as_it_was_stored_and_renewed
             sessions_are_ended_alone_by_person_and_by_the_providers_session
             sessions_that_are_over_are_forgotten
@@ -343,16 +344,16 @@ pub(crate) fn links_keep_what_of_them_was_deleted(store: &dyn Store) {
     let deleted = |id: &str| store.share(id).unwrap().unwrap().deleted;
     let is_linked = |id: &str| store.linked(&[id], None).unwrap() == [id];
     assert!(is_linked("x") && is_linked("y"));
-    assert!(!is_linked("z") && !store.resource_deleted("z", None).unwrap());
+    assert!(!is_linked("z") && !store.resource_deleted("z", None, None).unwrap());
     let before = store.changes().unwrap();
-    assert!(store.resource_deleted("y", None).unwrap());
+    assert!(store.resource_deleted("y", None, None).unwrap());
     assert_ne!(store.changes().unwrap(), before, "others have to notice");
     assert_eq!((deleted("both"), deleted("one")), (texts(&["y"]), texts(&["y"])));
-    assert!(!is_linked("y") && !store.resource_deleted("y", None).unwrap(), "that is known");
+    assert!(!is_linked("y") && !store.resource_deleted("y", None, None).unwrap(), "that is known");
     // Made after that: of what was stored again.
     store.insert_share(&ShareRecord { resource_ids: texts(&["y"]), ..link("later") }).unwrap();
     assert!(deleted("later").is_empty() && is_linked("y"));
-    assert!(store.resource_deleted("y", None).unwrap() && store.resource_deleted("x", None).unwrap());
+    assert!(store.resource_deleted("y", None, None).unwrap() && store.resource_deleted("x", None, None).unwrap());
     assert_eq!((deleted("both"), deleted("one"), deleted("later")), (texts(&["y", "x"]), texts(&["y"]), texts(&["y"])));
     let all = store.shares(&ShareFilter { resource: Some("y".to_owned()), ..ShareFilter::default() }).unwrap();
     assert_eq!(all.iter().map(|share| share.deleted.len()).collect::<Vec<_>>(), [1, 1, 2], "they are listed as before");
@@ -370,14 +371,28 @@ pub(crate) fn links_of_one_index_are_told_from_those_of_another(store: &dyn Stor
     let deleted = || ["a", "b", "before"].map(|id| store.share(id).unwrap().unwrap().deleted);
     assert_eq!(store.linked(&["z", "y", "x"], Some("index a")).unwrap(), ["y", "x"]);
     assert_eq!(store.linked(&["x"], Some("index c")).unwrap(), texts(&[]));
-    assert!(!store.resource_deleted("x", Some("index c")).unwrap());
-    assert!(store.resource_deleted("x", Some("index a")).unwrap());
+    assert!(!store.resource_deleted("x", Some("index c"), None).unwrap());
+    assert!(store.resource_deleted("x", Some("index a"), None).unwrap());
     assert_eq!(deleted(), [texts(&["x"]), texts(&[]), texts(&[])]);
     assert_eq!(store.linked(&["x", "y"], Some("index a")).unwrap(), ["y"], "that is known");
     assert_eq!(store.linked(&["x", "y"], Some("index b")).unwrap(), ["x", "y"]);
-    assert!(store.resource_deleted("x", None).unwrap(), "of all the others");
+    assert!(store.resource_deleted("x", None, None).unwrap(), "of all the others");
     assert_eq!(deleted(), ["x"; 3].map(|id| texts(&[id])));
-    assert!(store.linked(&["x"], None).unwrap().is_empty() && !store.resource_deleted("x", None).unwrap());
+    assert!(store.linked(&["x"], None).unwrap().is_empty() && !store.resource_deleted("x", None, None).unwrap());
+}
+
+pub(crate) fn links_that_were_made_before_are_told_from_those_made_later(store: &dyn Store) {
+    for at in [999, 1000, 1001] {
+        let (id, created_at) = (at.to_string(), UnixTime(at));
+        store.insert_share(&ShareRecord { resource_ids: texts(&["x"]), created_at, ..link(&id) }).unwrap();
+    }
+    let deleted = || ["999", "1000", "1001"].map(|id| store.share(id).unwrap().unwrap().deleted.len());
+    assert!(!store.resource_deleted("x", None, Some(UnixTime(999))).unwrap());
+    assert!(store.resource_deleted("x", None, Some(UnixTime(1000))).unwrap());
+    assert_eq!(deleted(), [1, 0, 0]);
+    assert!(!store.resource_deleted("x", None, Some(UnixTime(1000))).unwrap(), "that is known");
+    assert!(store.resource_deleted("x", None, None).unwrap());
+    assert_eq!(deleted(), [1, 1, 1]);
 }
 
 pub(crate) fn uses_add_up_and_the_newest_counts(store: &dyn Store) {

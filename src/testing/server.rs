@@ -23,6 +23,8 @@ pub struct FakeHost {
     pub failure: Mutex<Option<HostError>>,
     /// So many calls from now, one fails.
     pub fails_at: Mutex<Option<usize>>,
+    /// What it stored anew, with the time of each, from number 1 on.
+    pub changes: Mutex<Vec<(String, String)>>,
     /// What the index keeps for plugins.
     pub properties: Mutex<BTreeMap<i32, String>>,
     /// Paths for which the server calls another plugin before ours.
@@ -91,6 +93,9 @@ impl FakeHost {
                 _ => return Err(HostError::UNKNOWN_RESOURCE),
             };
             return Ok(answer.to_string().into_bytes());
+        }
+        if let (Method::Get, ["changes"]) = (method, &segments[..]) {
+            return changes(&self.changes.lock(), arguments);
         }
         let [level, resource, ref rest @ ..] = segments[..] else { return Err(HostError::UNKNOWN_RESOURCE) };
         let all = nodes(&studies);
@@ -348,4 +353,25 @@ impl Host for FakeHost {
         self.properties.lock().insert(number, text.to_owned());
         Ok(())
     }
+}
+
+fn changes(all: &[(String, String)], arguments: &str) -> Result<Vec<u8>, HostError> {
+    let number = |name: &str| {
+        let mut given = arguments.split('&').filter_map(|argument| argument.split_once('='));
+        given.find(|(known, _)| *known == name).and_then(|(_, value)| value.parse::<usize>().ok())
+    };
+    let last = match arguments {
+        "last" => all.len(),
+        _ => number("since").ok_or(HostError::BAD_REQUEST)?.min(all.len()),
+    };
+    let limit = number("limit").unwrap_or(100);
+    let page: Vec<Value> = all
+        .iter()
+        .enumerate()
+        .skip(last)
+        .take(limit)
+        .map(|(at, (id, date))| json!({"ChangeType": "NewStudy", "Date": date, "ID": id, "Seq": at + 1}))
+        .collect();
+    let end = last + page.len();
+    Ok(json!({"Changes": page, "Done": end == all.len(), "Last": end}).to_string().into_bytes())
 }

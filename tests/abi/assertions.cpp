@@ -103,6 +103,7 @@ VALUE(gh_method_delete, OrthancPluginHttpMethod_Delete);
 TYPE(gh_change, OrthancPluginChangeType);
 VALUE(gh_change_deleted, OrthancPluginChangeType_Deleted);
 VALUE(gh_change_started, OrthancPluginChangeType_OrthancStarted);
+VALUE(gh_change_stopped, OrthancPluginChangeType_OrthancStopped);
 VALUE(gh_change_job_success, OrthancPluginChangeType_JobSuccess);
 VALUE(gh_change_job_failure, OrthancPluginChangeType_JobFailure);
 

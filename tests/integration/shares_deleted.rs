@@ -81,6 +81,54 @@ fn a_link_stays_closed_when_its_study_was_deleted_while_nobody_watched() {
     }
 }
 
+#[test]
+fn a_link_stays_closed_when_its_study_was_deleted_and_stored_again_while_nobody_watched() {
+    for version in Version::tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut site = Plan::new(version).server(&json!({"OverwriteInstances": true})).folder(folder.path()).start();
+        let [again, kept, overwritten] = ["again", "kept", "overwritten"].map(|name| {
+            let instance = Instance::named(name, "study", "series", "image");
+            (site.upload(&instance, &[]), instance)
+        });
+        let (token, code) = link(&site, "study", &again.0.ids.study);
+        let (series, _) = link(&site, "series", &again.0.ids.series);
+        let (of_the_kept, _) = link(&site, "study", &kept.0.ids.study);
+        let (of_the_overwritten, _) = link(&site, "study", &overwritten.0.ids.study);
+        // While it is watched, that is no deletion.
+        send(&site, &overwritten.1);
+
+        site.server.stop().unwrap();
+        let mut bare = Orthanc::builder(version).folder(&site.folder).start().unwrap();
+        let store = |instance: &Instance| {
+            let answer = bare.client().send(Request::post("/instances", instance.to_bytes())).unwrap();
+            assert_eq!(answer.status, 200, "{version:?}: {}", answer.text());
+        };
+        assert_eq!(bare.client().delete(&again.0.fill("/studies/{study}")).unwrap().status, 200, "{version:?}");
+        store(&again.1);
+        store(&Instance::named("kept", "study", "second series", "second image"));
+        bare.stop().unwrap();
+
+        site.start_again();
+        assert_eq!(opens(&site, &Who::user("doctor"), &again.0), 200, "{version:?}: it is there again");
+        for who in [&token, &series] {
+            assert_eq!(opens(&site, who, &again.0), 403, "{version:?}");
+        }
+        let page = site.get(&Who::nobody(), &format!("/auth/links/{code}"));
+        assert!(page.header("location").is_none() && page.header("set-cookie").is_none(), "{version:?}");
+        for (link, of) in [(&of_the_kept, &kept.0), (&of_the_overwritten, &overwritten.0)] {
+            assert_eq!(opens(&site, link, of), 200, "{version:?}: nobody deleted it");
+        }
+        let expected = [json!([]), json!([]), json!([again.0.ids.series]), json!([again.0.ids.study])];
+        assert_eq!(deleted(&site), expected, "{version:?}");
+
+        // And what is shared now is what is there now.
+        let (anew, _) = link(&site, "study", &again.0.ids.study);
+        site.restart();
+        assert_eq!(opens(&site, &anew, &again.0), 200, "{version:?}");
+        assert_eq!(opens(&site, &token, &again.0), 403, "{version:?}");
+    }
+}
+
 /// Whoever hears of what is deleted forgets who created it: while somebody else holds the state, the server tells of nothing
 /// more, so that the same is there again before it tells.
 #[test]

@@ -223,7 +223,8 @@ pub(super) const LINKED: &str = concat!(
 
 pub(super) const RESOURCE_DELETED: &str = concat!(
     "UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) \
-     WHERE number IN (SELECT share FROM share_resources WHERE resource = ?1) AND ",
+     WHERE number IN (SELECT share FROM share_resources WHERE resource = ?1) \
+         AND (?3 IS NULL OR created_at < ?3) AND ",
     unaware!("?1")
 );
 
@@ -232,8 +233,13 @@ pub(super) fn linked(connection: &Connection, ids: &[&str], index: Option<&str>)
     statement.query_map(params![texts(ids), index], |row| row.get(0))?.collect()
 }
 
-pub(super) fn resource_deleted(connection: &Connection, id: &str, index: Option<&str>) -> rusqlite::Result<bool> {
-    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index])? > 0)
+pub(super) fn resource_deleted(
+    connection: &Connection,
+    id: &str,
+    index: Option<&str>,
+    before: Option<UnixTime>,
+) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index, before])? > 0)
 }
 
 /// A batch may arrive late: the newest use counts.
