@@ -117,7 +117,7 @@ impl Bed {
             config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
         let plugin = compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
-        plugin.look_back();
+        plugin.look_back().unwrap();
         Self {
             host,
             gate: plugin.gate(),

@@ -93,10 +93,8 @@ impl Plugin {
     }
 
     /// As when the server has started.
-    pub(crate) fn look_back(&self) {
-        if let Some(unseen) = &self.unseen {
-            unseen.look(|| true).unwrap();
-        }
+    pub(crate) fn look_back(&self) -> Result<(), crate::unseen::Fault> {
+        self.unseen.as_ref().map_or(Ok(()), |unseen| unseen.look(|| true))
     }
 }
 
