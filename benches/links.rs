@@ -149,6 +149,7 @@ fn fill(state: &Path, links: usize) -> anyhow::Result<String> {
                 resource_ids: vec![study, uid],
                 deleted: Vec::new(),
                 index: None,
+                index_change: 0,
                 token_hash: None,
                 code_hash: Some(code::hash(&id)),
                 id,

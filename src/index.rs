@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use serde::Deserialize;
 
 use crate::bytes::{hex, random};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, read_answer};
 
 /// The number that the name is kept under in the index, among the texts of all plugins: "Gate" in ASCII, so that nobody else
 /// has it by chance. Those below 1024 are Orthanc's own; other plugins begin to count there.
@@ -105,6 +106,21 @@ impl Index {
                 None
             }
         }
+    }
+
+    /// How many changes the index has counted; of what comes later, each has a greater number.
+    ///
+    /// # Errors
+    /// The server does not say.
+    pub fn last_change(&self) -> Result<u64, HostError> {
+        /// The answer of `GET /changes?last` (Orthanc 1.12.7 and 1.13.0).
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Changes {
+            last: u64,
+        }
+        let changes: Changes = read_answer(&self.host.get("/changes?last")?)?;
+        Ok(changes.last)
     }
 
     fn make(&self) -> Result<Arc<str>, Fault> {

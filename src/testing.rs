@@ -170,6 +170,7 @@ impl Bed {
             resource_ids: Vec::new(),
             deleted: Vec::new(),
             index: None,
+            index_change: 0,
             token_hash: None,
             owner: Person::local(maker.unwrap_or_default()),
             owner_name: String::new(),

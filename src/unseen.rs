@@ -10,11 +10,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::clock::UnixTime;
 use crate::host::{Host, HostError, read_answer};
 use crate::identity::deleted::Deletions;
 use crate::index::Index;
-use crate::share::date;
 use crate::store::StoreError;
 
 /// The number that it is kept under how far changes were seen; beside that of the index's name.
@@ -61,10 +59,9 @@ struct Changes {
 #[serde(rename_all = "PascalCase")]
 struct Change {
     change_type: String,
-    /// In UTC, to the second.
-    date: String,
     #[serde(rename = "ID")]
     id: String,
+    seq: u64,
 }
 
 impl Unseen {
@@ -117,8 +114,7 @@ impl Unseen {
         if self.index.try_name()?.is_none() {
             return Ok(());
         }
-        let now: Changes = read_answer(&self.host.get("/changes?last")?)?;
-        self.keep_seen(now.last)
+        self.keep_seen(self.index.last_change()?)
     }
 
     fn keep_seen(&self, last: u64) -> Result<(), HostError> {
@@ -136,16 +132,10 @@ impl Unseen {
     }
 }
 
-/// What these changes say was stored anew, and before when links to it must have been made to be to something else; `None`
-/// when that cannot be read.
-fn stored(changes: &[Change]) -> HashMap<&str, Option<UnixTime>> {
+/// What these changes say was stored anew, and which change each was. They come in their order, so the last of each.
+fn stored(changes: &[Change]) -> HashMap<&str, u64> {
     let new = changes.iter().filter(|change| change.change_type.starts_with("New"));
-    let mut stored = HashMap::new();
-    for change in new {
-        // They come in their order. Of what happened in one second nobody says what was first.
-        stored.insert(change.id.as_str(), date::parse(&change.date).map(|second| second.plus(1)));
-    }
-    stored
+    new.map(|change| (change.id.as_str(), change.seq)).collect()
 }
 
 #[cfg(test)]
@@ -157,12 +147,6 @@ mod tests {
     use crate::store::tests::link;
     use crate::store::{ShareRecord, Store};
     use crate::testing::FakeHost;
-
-    /// When the links of these tests are made; as the server writes it, a second before and a second later.
-    const MADE: UnixTime = UnixTime(1_893_456_000);
-    const EARLIER: &str = "20291231T235959";
-    const THEN: &str = "20300101T000000";
-    const LATER: &str = "20300101T000001";
 
     struct Bed {
         host: Arc<FakeHost>,
@@ -197,42 +181,36 @@ mod tests {
         fn link(&self, id: &str, resource: &str) {
             let index = self.index.named().map(|name| name.as_ref().to_owned());
             let resource_ids = vec![resource.to_owned()];
-            self.store.insert_share(&ShareRecord { index, resource_ids, created_at: MADE, ..link(id) }).unwrap();
+            let index_change = self.index.last_change().unwrap();
+            self.store.insert_share(&ShareRecord { index, index_change, resource_ids, ..link(id) }).unwrap();
         }
 
-        fn stores(&self, resource: &str, date: &str) {
-            self.host.changes.lock().push((resource.to_owned(), date.to_owned()));
+        fn stores(&self, resource: &str) {
+            self.host.changes.lock().push(resource.to_owned());
         }
 
         fn has_ended(&self, link: &str) -> bool {
             !self.store.share(link).unwrap().unwrap().deleted.is_empty()
-        }
-
-        fn calls(&self) -> usize {
-            self.host.calls.lock().len()
         }
     }
 
     #[test]
     fn what_was_stored_unseen_ends_the_links_that_were_made_before() {
         let bed = Bed::new();
-        for id in ["stored before", "stored after", "stored then", "unreadable", "left alone"] {
-            bed.link(id, id);
-        }
-        bed.stores("stored before", EARLIER);
-        bed.stores("stored then", THEN);
-        bed.stores("stored after", LATER);
-        bed.stores("unreadable", "at some time");
-        bed.stores("linked by nobody", LATER);
+        bed.stores("study");
+        bed.link("of what was stored before", "study");
+        bed.link("of what is stored again", "other study");
+        bed.link("of what is left alone", "third study");
+        bed.stores("linked by nobody");
+        bed.stores("other study");
+        bed.link("of what was stored again", "other study");
         assert!(!bed.looked.is_known());
         bed.unseen.look(|| true).unwrap();
         assert!(bed.looked.is_known());
-        for (link, ends) in
-            [("stored before", false), ("stored then", true), ("stored after", true), ("unreadable", true)]
-        {
-            assert_eq!(bed.has_ended(link), ends, "{link}");
+        assert!(bed.has_ended("of what is stored again"));
+        for link in ["of what was stored before", "of what is left alone", "of what was stored again"] {
+            assert!(!bed.has_ended(link), "{link}");
         }
-        assert!(!bed.has_ended("left alone"));
     }
 
     #[test]
@@ -240,13 +218,13 @@ mod tests {
         let bed = Bed::new();
         bed.link("overwritten", "study");
         bed.unseen.look(|| true).unwrap();
-        bed.stores("study", LATER);
+        bed.stores("study");
         bed.unseen.keep().unwrap();
         let bed = bed.again();
         bed.unseen.look(|| true).unwrap();
         assert!(bed.looked.is_known() && !bed.has_ended("overwritten"));
         // And without a word at the end: in doubt.
-        bed.stores("study", LATER);
+        bed.stores("study");
         let bed = bed.again();
         bed.unseen.look(|| true).unwrap();
         assert!(bed.has_ended("overwritten"));
@@ -257,10 +235,10 @@ mod tests {
         let bed = Bed::new();
         bed.link("one", "study");
         for _ in 0..PAGE {
-            bed.stores("another", LATER);
+            bed.stores("another");
         }
-        bed.stores("study", EARLIER);
-        bed.stores("study", THEN);
+        bed.stores("study");
+        bed.stores("study");
         bed.unseen.look(|| false).unwrap();
         assert!(!bed.looked.is_known(), "it was told to end");
         bed.unseen.look(|| true).unwrap();
@@ -270,18 +248,18 @@ mod tests {
     #[test]
     fn an_index_without_a_link_is_not_asked() {
         let bed = Bed::new();
-        bed.stores("study", LATER);
+        bed.stores("study");
         bed.unseen.look(|| true).unwrap();
         bed.unseen.keep().unwrap();
         assert!(bed.looked.is_known());
-        assert_eq!(bed.calls(), 0);
+        assert!(bed.host.calls.lock().is_empty());
     }
 
     #[test]
     fn nothing_is_known_while_the_server_or_the_state_does_not_say() {
         let bed = Bed::new();
         bed.link("one", "study");
-        bed.stores("study", LATER);
+        bed.stores("study");
         *bed.host.failure.lock() = Some(HostError::PLUGIN);
         assert!(matches!(bed.unseen.look(|| true), Err(Fault::Host(_))));
         *bed.host.failure.lock() = None;
@@ -299,7 +277,7 @@ mod tests {
         let bed = Bed::new();
         bed.link("one", "study");
         bed.host.properties.lock().insert(PROPERTY, "theirs".to_owned());
-        bed.stores("study", LATER);
+        bed.stores("study");
         bed.unseen.look(|| true).unwrap();
         bed.unseen.keep().unwrap();
         assert!(bed.looked.is_known() && bed.has_ended("one"));

@@ -53,6 +53,7 @@ fn link(id: &str) -> ShareRecord {
         resource_ids: vec!["1.2.3".to_owned(), format!("study of {id}")],
         deleted: Vec::new(),
         index: None,
+        index_change: 0,
         token_hash: None,
         owner: Person::local("anna"),
         owner_name: String::new(),

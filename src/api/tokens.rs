@@ -377,6 +377,8 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     let verifiers = call.api.gate.identities.verifiers();
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;
+    let index = call.api.index.named();
+    let change = index.as_ref().map(|_| call.api.index.last_change()).transpose();
     let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
     verifiers.store.insert_share(&ShareRecord {
         id: id.to_owned(),
@@ -384,7 +386,8 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         resources_json: ShareResource::write_all(resources),
         resource_ids: ids.collect(),
         deleted: Vec::new(),
-        index: call.api.index.named().as_deref().map(str::to_owned),
+        index: index.as_deref().map(str::to_owned),
+        index_change: change.map_err(|error| ApiError::internal(&error))?.unwrap_or_default(),
         owner,
         owner_name: maker.name.clone(),
         created_at: call.now,

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Epoch, Looked};
-use crate::clock::UnixTime;
 use crate::store::{Store, StoreError};
 
 /// So many deletions that could not be written are kept and tried again; about 200 bytes each.
@@ -147,15 +146,15 @@ impl Deletions {
         }
     }
 
-    /// While nobody watched, the index of this name stored these resources, each at some time (`None`: at some time or
-    /// other). What had been shared there before is not what is there now: its links end.
+    /// While nobody watched, the index of this name stored these resources, each with some change of it. What had been
+    /// shared there before is not what is there now: its links end.
     ///
     /// # Errors
     /// A link cannot be ended.
-    pub fn stored_unseen(&self, index: &str, stored: &HashMap<&str, Option<UnixTime>>) -> Result<(), StoreError> {
+    pub fn stored_unseen(&self, index: &str, stored: &HashMap<&str, u64>) -> Result<(), StoreError> {
         let ids: Vec<&str> = stored.keys().copied().collect();
         for id in self.store.linked(&ids, Some(index))? {
-            self.write(&id, Some(index), stored.get(id.as_str()).copied().flatten())?;
+            self.write(&id, Some(index), stored.get(id.as_str()).copied())?;
         }
         Ok(())
     }
@@ -167,7 +166,7 @@ impl Deletions {
         self.epoch.wake();
     }
 
-    fn write(&self, id: &str, index: Option<&str>, before: Option<UnixTime>) -> Result<(), StoreError> {
+    fn write(&self, id: &str, index: Option<&str>, before: Option<u64>) -> Result<(), StoreError> {
         let ended = self.store.resource_deleted(id, index, before);
         // It may be written also where that could not be acknowledged.
         if !matches!(ended, Ok(false)) {

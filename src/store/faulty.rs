@@ -85,7 +85,7 @@ faulty! {
     forget_instant_links(over_before: UnixTime) -> bool;
     revoke_share(id: &str, owner: Option<&Person>, at: UnixTime) -> bool;
     linked(ids: &[&str], index: Option<&str>) -> Vec<String>;
-    resource_deleted(id: &str, index: Option<&str>, before: Option<UnixTime>) -> bool;
+    resource_deleted(id: &str, index: Option<&str>, before: Option<u64>) -> bool;
     insert_session(session: &SessionRecord) -> ();
     session_by_hash(hash: &[u8; 32]) -> Option<SessionRecord>;
     sessions(person: Option<&Person>) -> Vec<SessionRecord>;

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     INDEX_OF_LINK,
     INSTANT_LINKS,
     TOKEN_HASH,
+    CHANGE_OF_LINK,
 ];
 
 /// Times are seconds since 1970; lists of texts are JSON arrays; NULL means absent.
@@ -218,6 +219,11 @@ CREATE INDEX instant_links ON shares (expires_at)
 /// SHA-256 of a link's token; NULL: it has none that opens it, or it was made by an earlier version.
 const TOKEN_HASH: &str = "
 ALTER TABLE shares ADD COLUMN token_hash BLOB;
+";
+
+/// How many changes the index had counted when a link was made on it.
+const CHANGE_OF_LINK: &str = "
+ALTER TABLE shares ADD COLUMN index_change INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -70,6 +70,8 @@ pub struct ShareRecord {
     pub deleted: Vec<String>,
     /// The name of the index that they were in when it was made; `None`: not known.
     pub index: Option<String>,
+    /// How many changes that index had counted by then (`Last` of `GET /changes?last`).
+    pub index_change: u64,
     /// SHA-256 of its token; `None`: it is opened by its code only, or was made by an earlier version.
     pub token_hash: Option<[u8; 32]>,
     /// Its maker, whose rights today bound it.
@@ -300,9 +302,9 @@ pub trait Store: Send + Sync {
     /// be more. What is forgotten opens nothing: a link without its record is none.
     fn forget_instant_links(&self, over_before: UnixTime) -> Result<bool, StoreError>;
     /// Keeps in all links to it that the resource with this Orthanc identifier was deleted, with `index` only in those that
-    /// were made on the index of this name, with `before` only in those that were made before this time; says whether there
-    /// are any of which that was not known. Advances the epoch.
-    fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<UnixTime>) -> Result<bool, StoreError>;
+    /// were made on the index of this name, with `before` only in those that were made before this change of it; says
+    /// whether there are any of which that was not known. Advances the epoch.
+    fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<u64>) -> Result<bool, StoreError>;
 
     /// Stores a new session. Refused while a rollback is unacknowledged: it might revive what a restored backup forgot.
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError>;

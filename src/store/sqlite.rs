@@ -289,7 +289,7 @@ impl Store for SqliteStore {
         self.read_long(|connection| shares::linked(connection, ids, index))
     }
 
-    fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<UnixTime>) -> Result<bool, StoreError> {
+    fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<u64>) -> Result<bool, StoreError> {
         self.revoke(|transaction| shares::resource_deleted(transaction, id, index, before))
     }
 

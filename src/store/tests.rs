@@ -95,6 +95,7 @@ pub(crate) fn link(id: &str) -> ShareRecord {
         resource_ids: Vec::new(),
         deleted: Vec::new(),
         index: None,
+        index_change: 0,
         token_hash: None,
         owner: anna(),
         owner_name: "Anna".to_owned(),
@@ -382,15 +383,16 @@ pub(crate) fn links_of_one_index_are_told_from_those_of_another(store: &dyn Stor
 }
 
 pub(crate) fn links_that_were_made_before_are_told_from_those_made_later(store: &dyn Store) {
-    for at in [999, 1000, 1001] {
-        let (id, created_at) = (at.to_string(), UnixTime(at));
-        store.insert_share(&ShareRecord { resource_ids: texts(&["x"]), created_at, ..link(&id) }).unwrap();
+    for index_change in [9, 10, 11] {
+        let id = index_change.to_string();
+        store.insert_share(&ShareRecord { resource_ids: texts(&["x"]), index_change, ..link(&id) }).unwrap();
     }
-    let deleted = || ["999", "1000", "1001"].map(|id| store.share(id).unwrap().unwrap().deleted.len());
-    assert!(!store.resource_deleted("x", None, Some(UnixTime(999))).unwrap());
-    assert!(store.resource_deleted("x", None, Some(UnixTime(1000))).unwrap());
+    assert_eq!(store.share("10").unwrap().unwrap().index_change, 10);
+    let deleted = || ["9", "10", "11"].map(|id| store.share(id).unwrap().unwrap().deleted.len());
+    assert!(!store.resource_deleted("x", None, Some(9)).unwrap());
+    assert!(store.resource_deleted("x", None, Some(10)).unwrap());
     assert_eq!(deleted(), [1, 0, 0]);
-    assert!(!store.resource_deleted("x", None, Some(UnixTime(1000))).unwrap(), "that is known");
+    assert!(!store.resource_deleted("x", None, Some(10)).unwrap(), "that is known");
     assert!(store.resource_deleted("x", None, None).unwrap());
     assert_eq!(deleted(), [1, 1, 1]);
 }

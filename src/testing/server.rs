@@ -23,8 +23,8 @@ pub struct FakeHost {
     pub failure: Mutex<Option<HostError>>,
     /// So many calls from now, one fails.
     pub fails_at: Mutex<Option<usize>>,
-    /// What it stored anew, with the time of each, from number 1 on.
-    pub changes: Mutex<Vec<(String, String)>>,
+    /// What it stored anew, as changes from number 1 on.
+    pub changes: Mutex<Vec<String>>,
     /// What the index keeps for plugins.
     pub properties: Mutex<BTreeMap<i32, String>>,
     /// Paths for which the server calls another plugin before ours.
@@ -355,7 +355,7 @@ impl Host for FakeHost {
     }
 }
 
-fn changes(all: &[(String, String)], arguments: &str) -> Result<Vec<u8>, HostError> {
+fn changes(all: &[String], arguments: &str) -> Result<Vec<u8>, HostError> {
     let number = |name: &str| {
         let mut given = arguments.split('&').filter_map(|argument| argument.split_once('='));
         given.find(|(known, _)| *known == name).and_then(|(_, value)| value.parse::<usize>().ok())
@@ -370,7 +370,7 @@ fn changes(all: &[(String, String)], arguments: &str) -> Result<Vec<u8>, HostErr
         .enumerate()
         .skip(last)
         .take(limit)
-        .map(|(at, (id, date))| json!({"ChangeType": "NewStudy", "Date": date, "ID": id, "Seq": at + 1}))
+        .map(|(at, id)| json!({"ChangeType": "NewStudy", "ID": id, "Seq": at + 1}))
         .collect();
     let end = last + page.len();
     Ok(json!({"Changes": page, "Done": end == all.len(), "Last": end}).to_string().into_bytes())

@@ -13,7 +13,7 @@ macro_rules! columns {
     () => {
         "id, kind, resources_json, owner_issuer, owner_subject, owner_name, created_at, not_before, \
          expires_at, options_json, revoked_at, uses, last_use, code_hash, openings, deleted, index_name, \
-         token_hash"
+         token_hash, index_change"
     };
 }
 
@@ -25,7 +25,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     let sql = concat!(
         "INSERT INTO shares (",
         columns!(),
-        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
     );
     connection.prepare_cached(sql)?.execute(params![
         share.id,
@@ -46,6 +46,7 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
         (!share.deleted.is_empty()).then(|| texts(&share.deleted)),
         share.index,
         share.token_hash,
+        number(share.index_change),
     ])?;
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
@@ -224,7 +225,7 @@ pub(super) const LINKED: &str = concat!(
 pub(super) const RESOURCE_DELETED: &str = concat!(
     "UPDATE shares SET deleted = json_insert(ifnull(deleted, '[]'), '$[#]', ?1) \
      WHERE number IN (SELECT share FROM share_resources WHERE resource = ?1) \
-         AND (?3 IS NULL OR created_at < ?3) AND ",
+         AND (?3 IS NULL OR index_change < ?3) AND ",
     unaware!("?1")
 );
 
@@ -237,9 +238,9 @@ pub(super) fn resource_deleted(
     connection: &Connection,
     id: &str,
     index: Option<&str>,
-    before: Option<UnixTime>,
+    before: Option<u64>,
 ) -> rusqlite::Result<bool> {
-    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index, before])? > 0)
+    Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index, before.map(number)])? > 0)
 }
 
 /// A batch may arrive late: the newest use counts.
@@ -268,10 +269,11 @@ fn record(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
         deleted: row.get::<_, Option<Texts>>(15)?.map(|Texts(ids)| ids).unwrap_or_default(),
         index: row.get(16)?,
         token_hash: row.get(17)?,
+        index_change: count(row.get(18)?),
         resource_ids: Vec::new(),
     })
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<ShareRecord> {
-    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(18)?.0, ..record(row)? })
+    Ok(ShareRecord { resource_ids: row.get::<_, Texts>(19)?.0, ..record(row)? })
 }
