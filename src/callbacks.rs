@@ -22,7 +22,7 @@ pub trait Callbacks: Send + Sync {
     fn authenticate(&self, request: &Request<'_>) -> Entrance;
     /// The incoming-request filter. Nothing but a permit lets the request pass.
     fn filter(&self, request: &Request<'_>) -> Option<Permit>;
-    /// A REST callback, for every path that matches one of [`Started::rest_patterns`].
+    /// A REST callback, for every path that matches one of [`Started::rest_pattern`].
     fn rest(&self, request: &RestRequest<'_>) -> Reply;
     /// Whether [`Callbacks::look`] has anything to say of what the request that this thread serves brings in.
     fn must_look(&self) -> bool;
@@ -45,6 +45,6 @@ pub trait Callbacks: Send + Sync {
 pub struct Started {
     /// Its callbacks.
     pub callbacks: Arc<dyn Callbacks>,
-    /// Regular expressions (Orthanc's: anchored by the server) of the paths that it answers itself.
-    pub rest_patterns: Vec<String>,
+    /// The regular expression (Orthanc's: Boost's, anchored by the server) of the paths that it answers itself.
+    pub rest_pattern: String,
 }

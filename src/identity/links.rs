@@ -2,7 +2,7 @@
 //! record says, bounded by the rights of whoever made it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,6 +155,11 @@ pub struct Opened<'a> {
     /// The session of whoever the link is for, if there was one.
     pub session: Option<&'a str>,
 }
+
+/// What links hold by themselves, whoever made them; the memory of it is shared.
+static READS: LazyLock<Rights> = LazyLock::new(|| Rights::new(["view", "download"], Labels::none()));
+static ANNOTATES: LazyLock<Rights> = LazyLock::new(|| Rights::new(["view", "download", "upload"], Labels::none()));
+static BRINGS_IN: LazyLock<Rights> = LazyLock::new(|| Rights::new(["upload"], Labels::none()));
 
 /// So many links are read ahead at once: others read lists by the same connection.
 pub(super) const PAGE: usize = 256;
@@ -388,10 +393,10 @@ impl Verifiers {
         }
         let maker = record.as_ref().map(|record| self.link_maker_rights(kind, record, options, now)).transpose()?;
         let (maker, makers_end) = maker.unwrap_or_default();
-        let holds: &[&str] = match (kind, options.annotate) {
-            (LinkType::Inbox, _) => &["upload"],
-            (_, true) => &["view", "download", "upload"],
-            (_, false) => &["view", "download"],
+        let rights = match (kind, options.annotate) {
+            (LinkType::Inbox, _) => &BRINGS_IN,
+            (_, true) => &ANNOTATES,
+            (_, false) => &READS,
         };
         let uploads = self.link_uploads(kind, options, maker.as_ref())?;
         let recheck_at =
@@ -399,7 +404,6 @@ impl Verifiers {
         let unrecorded_end = if record.is_none() { self.links.accept_unrecorded_until } else { None };
         let expires_at = [record.as_ref().and_then(|record| record.expires_at), makers_end, unrecorded_end];
         let opened = resources.iter().filter(|resource| !is_deleted(resource)).map(LinkedResource::from).collect();
-        let rights = Rights::new(holds.iter().copied(), Labels::none());
         Ok(Identity {
             uses: record.as_ref().map(|record| self.recorder.counter(UseKind::Share, &record.id)),
             id: record.as_ref().map(|record| record.id.clone()),
@@ -414,7 +418,7 @@ impl Verifiers {
             }),
             expires_at: expires_at.into_iter().flatten().min(),
             recheck_at,
-            ..Identity::new(IdentityKind::Link, format!("{} link", kind.as_str()), rights)
+            ..Identity::new(IdentityKind::Link, format!("{} link", kind.as_str()), Rights::clone(rights))
         })
     }
 

@@ -9,10 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
+use quick_cache::sync::Cache;
 
 use super::Epoch;
 use crate::config::{RolesSource, strip_comments};
 use crate::panics::supervised;
+use crate::policy::rights::Rights;
 use crate::policy::roles::{Roles, RolesError};
 use crate::worker::Worker;
 
@@ -79,9 +81,14 @@ enum Stamp {
 /// The roles in force.
 pub struct RolesBook {
     shared: Arc<Shared>,
+    /// What roles gave when they were last asked for, and by which document.
+    known: Cache<Vec<String>, (Arc<Roles>, Rights)>,
     /// Watches the file, if there is one.
     worker: Option<Worker>,
 }
+
+/// How many sets of roles are kept. Sites have a handful.
+const CACHE_SIZE: usize = 256;
 
 impl RolesBook {
     /// Reads the roles, and watches their file. `in_rules` are the permission names that rules use.
@@ -113,13 +120,27 @@ impl RolesBook {
         };
         let start = || Worker::start("gatehouse-roles", move || watch(&works), tell);
         let worker = watched.then(start).transpose().map_err(RolesBookError::Thread)?;
-        Ok(Self { shared, worker })
+        Ok(Self { shared, known: Cache::new(CACHE_SIZE), worker })
     }
 
     /// The roles now.
     #[must_use]
     pub fn current(&self) -> Arc<Roles> {
         self.shared.current.load_full()
+    }
+
+    /// The rights of somebody with these roles, now. All who have the same share the memory of it.
+    #[must_use]
+    pub fn rights(&self, roles: &[String]) -> Rights {
+        let current = self.current();
+        if let Some((by, rights)) = self.known.get(roles)
+            && Arc::ptr_eq(&by, &current)
+        {
+            return rights;
+        }
+        let rights = current.rights(roles.iter().map(String::as_str));
+        self.known.insert(roles.to_vec(), (current, rights.clone()));
+        rights
     }
 
     /// The file, when the roles are kept in one and can be changed.

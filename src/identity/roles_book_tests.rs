@@ -284,3 +284,29 @@ fn a_book_that_is_dropped_leaves_no_thread_behind() {
     drop(book);
     assert_eq!(Arc::strong_count(&epoch.0), 1);
 }
+
+#[test]
+fn what_roles_give_is_what_the_document_in_force_says_and_is_kept_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roles.json");
+    let giving = |permission: &str| {
+        let text = serde_json::json!({"roles": {
+            "a": {"permissions": [permission], "authorized-labels": ["one"]},
+            "b": {"permissions": ["download"], "authorized-labels": ["*"]},
+        }});
+        Roles::parse(&text.to_string()).unwrap()
+    };
+    std::fs::write(&path, giving("view").to_value().to_string()).unwrap();
+    let (book, _) = start(&path);
+    let rights = |roles: &[&str]| book.rights(&roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>());
+    let first = rights(&["a"]);
+    assert!(first.holds("view") && !first.holds("download") && !first.labels.show("two"));
+    assert!(Arc::ptr_eq(&first.permissions, &rights(&["a"]).permissions));
+    let both = rights(&["a", "b"]);
+    assert!(both.holds("view") && both.holds("download") && both.labels.show("two"));
+    assert!(!rights(&["unknown"]).holds("view") && !rights(&[]).holds("view"));
+    book.replace::<RolesBookError>(giving("upload"), |_| Ok(()), |_| Ok(())).unwrap();
+    let now = rights(&["a"]);
+    assert!(now.holds("upload") && !now.holds("view"));
+    book.stop();
+}

@@ -267,7 +267,7 @@ impl Verifiers {
     }
 
     fn rights_of(&self, roles: &[String]) -> Rights {
-        self.roles.current().rights(roles.iter().map(String::as_str))
+        self.roles.rights(roles)
     }
 
     /// Whether there is such an account, or a provider that vouches for this person, in the configuration of today.

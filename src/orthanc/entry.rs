@@ -109,7 +109,7 @@ fn start(host: &Arc<OrthancHost>) -> Result<(), EntryError> {
     };
     // Before registering: the server may call at once.
     RUNNING.store(Some(Arc::new(Running { callbacks: started.callbacks, host: Arc::clone(host) })));
-    register::all(host, &started.rest_patterns)?;
+    register::all(host, &started.rest_pattern)?;
     // Only decoration: a server that does not take it is as safe.
     let _described = host.describe(DESCRIPTION);
     Ok(())

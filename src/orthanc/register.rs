@@ -13,7 +13,7 @@ pub(super) struct RegistrationError {
 }
 
 /// Registers everything. When it fails the plugin must not start: an unguarded server would.
-pub(super) fn all(host: &OrthancHost, rest_patterns: &[String]) -> Result<(), RegistrationError> {
+pub(super) fn all(host: &OrthancHost, rest_pattern: &str) -> Result<(), RegistrationError> {
     register(host, "the request filter", |context| {
         // SAFETY: the context promise; the function stays mapped (the library is never unloaded).
         unsafe { sdk::gh_register_filter(context, Some(callbacks::filter)) }
@@ -36,15 +36,12 @@ pub(super) fn all(host: &OrthancHost, rest_patterns: &[String]) -> Result<(), Re
         // SAFETY: as above.
         unsafe { sdk::gh_register_stored_instance(context, Some(callbacks::stored)) }
     })?;
-    for pattern in rest_patterns {
-        let failed = |error| RegistrationError { what: pattern.clone(), error };
-        let text = c_text(pattern).map_err(failed)?;
-        register(host, pattern, |context| {
-            // SAFETY: as above; the pattern outlives the call.
-            unsafe { sdk::gh_register_rest(context, text.as_ptr(), Some(callbacks::rest)) }
-        })?;
-    }
-    Ok(())
+    let failed = |error| RegistrationError { what: rest_pattern.to_owned(), error };
+    let text = c_text(rest_pattern).map_err(failed)?;
+    register(host, rest_pattern, |context| {
+        // SAFETY: as above; the pattern outlives the call.
+        unsafe { sdk::gh_register_rest(context, text.as_ptr(), Some(callbacks::rest)) }
+    })
 }
 
 /// What only one plugin can have, after all others had their chance. Without it nothing gets in that may not; but

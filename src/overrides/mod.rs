@@ -30,8 +30,8 @@ pub(crate) use core_call::uri;
 pub use results::Results;
 pub use scope::Scope;
 
-/// The patterns that are registered, as Orthanc anchors them. Few of them and without groups, as the server tries one
-/// after the other on every request, and copies what a group captures; searches, which are the most frequent, first.
+/// The patterns of what is answered here, as Orthanc anchors them; all begin with a slash. Without groups, as the server
+/// copies what a group captures on every request; searches, which are the most frequent, first.
 pub const PATTERNS: [&str; 6] = [
     "/tools/(?:find|count-resources|labels|lookup|create-dicom|bulk-(?:anonymize|content|delete|modify))",
     "/(?:patients|studies|series|instances)/[^/]*(?:/(?:patient|study|studies|series|instances|labels|labels/[^/]*))?",
