@@ -13,8 +13,8 @@ use super::{Epoch, Identity};
 use crate::clock::UnixTime;
 use crate::share::limits::LinkOptions;
 
-/// How many links are kept; about 3 KiB each.
-pub(super) const CACHE_SIZE: usize = 4_096;
+/// How many links are kept; about 2 KiB each.
+pub(super) const CACHE_SIZE: usize = 8_192;
 
 /// What a link gives, and what it was made with.
 pub(super) struct KnownLink {
