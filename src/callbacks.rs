@@ -22,7 +22,7 @@ pub trait Callbacks: Send + Sync {
     fn authenticate(&self, request: &Request<'_>) -> Entrance;
     /// The incoming-request filter. Nothing but a permit lets the request pass.
     fn filter(&self, request: &Request<'_>) -> Option<Permit>;
-    /// A REST callback, for every path that matches one of [`Started::rest_pattern`].
+    /// A REST callback, for every path that matches [`Started::rest_pattern`].
     fn rest(&self, request: &RestRequest<'_>) -> Reply;
     /// Whether [`Callbacks::look`] has anything to say of what the request that this thread serves brings in.
     fn must_look(&self) -> bool;

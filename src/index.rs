@@ -1,8 +1,8 @@
 //! What this server's index is told by. Several servers may share one state and have images of their own: that a study is
 //! not at one of them says nothing of another's.
 //!
-//! A random name, kept in the index itself: it goes where the index goes, and nobody has to configure it. Knows nothing of
-//! links.
+//! A random name, kept in the index itself: it goes where the index goes, and nobody has to configure it. Beside it stands
+//! up to which of the index's changes somebody watched. Knows nothing of links.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use crate::bytes::{hex, random};
 use crate::host::{Host, HostError, read_answer};
 
-/// The number that the name is kept under in the index, among the texts of all plugins: "Gate" in ASCII, so that nobody else
+/// The number that both are kept under in the index, among the texts of all plugins: "Gate" in ASCII, so that nobody else
 /// has it by chance. Those below 1024 are Orthanc's own; other plugins begin to count there.
 const PROPERTY: i32 = 0x4761_7465;
 
@@ -40,7 +40,11 @@ enum Name {
 /// What the index keeps in the place of its name.
 enum Kept {
     Nothing,
-    Name(Arc<str>),
+    Name {
+        name: Arc<str>,
+        /// The last change that was watched; `None` in what an earlier version wrote.
+        seen: Option<u64>,
+    },
     SomethingElse,
 }
 
@@ -75,7 +79,7 @@ impl Index {
         let mut name = self.name.lock();
         if matches!(*name, Name::Unread) {
             *name = match self.read()? {
-                Kept::Name(kept) => Name::Known(kept),
+                Kept::Name { name, .. } => Name::Known(name),
                 Kept::Nothing | Kept::SomethingElse => Name::None,
             };
         }
@@ -123,27 +127,54 @@ impl Index {
         Ok(changes.last)
     }
 
+    /// The last change that somebody watched, as it was kept; `None` when nothing was.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    pub fn seen(&self) -> Result<Option<u64>, HostError> {
+        Ok(match self.read()? {
+            Kept::Name { seen, .. } => seen,
+            Kept::Nothing | Kept::SomethingElse => None,
+        })
+    }
+
+    /// Keeps that up to this change somebody watched, if the index has a name.
+    ///
+    /// # Errors
+    /// It cannot be kept now.
+    pub fn keep_seen(&self, last: u64) -> Result<(), HostError> {
+        match self.read()? {
+            Kept::Name { name, seen } if seen != Some(last) => self.write(&name, last),
+            Kept::Name { .. } | Kept::Nothing | Kept::SomethingElse => Ok(()),
+        }
+    }
+
     fn make(&self) -> Result<Arc<str>, Fault> {
         match self.read()? {
-            Kept::Name(kept) => return Ok(kept),
+            Kept::Name { name, .. } => return Ok(name),
             // Another plugin's is not ours to replace.
             Kept::SomethingElse => return Err(Fault::Taken),
-            Kept::Nothing => self.host.keep_property(PROPERTY, &format!("{PREFIX}{}", hex(&random::<16>()?)))?,
+            // What came before the first link concerns none.
+            Kept::Nothing => self.write(&format!("{PREFIX}{}", hex(&random::<16>()?)), self.last_change()?)?,
         }
         // What counts is what was kept: another process may have been first, or last.
         match self.read()? {
-            Kept::Name(kept) => Ok(kept),
+            Kept::Name { name, .. } => Ok(name),
             Kept::Nothing | Kept::SomethingElse => Err(Fault::Taken),
         }
     }
 
+    fn write(&self, name: &str, seen: u64) -> Result<(), HostError> {
+        self.host.keep_property(PROPERTY, &format!("{name} {seen}"))
+    }
+
     fn read(&self) -> Result<Kept, HostError> {
         let kept = self.host.property(PROPERTY)?;
-        Ok(match kept.is_empty() {
-            true => Kept::Nothing,
-            false if kept.starts_with(PREFIX) => Kept::Name(kept.into()),
-            false => Kept::SomethingElse,
-        })
+        if kept.is_empty() {
+            return Ok(Kept::Nothing);
+        }
+        let (name, seen) = kept.split_once(' ').map_or((kept.as_str(), None), |(name, seen)| (name, seen.parse().ok()));
+        Ok(if name.starts_with(PREFIX) { Kept::Name { name: name.into(), seen } } else { Kept::SomethingElse })
     }
 }
 
@@ -204,11 +235,32 @@ mod tests {
     }
 
     #[test]
+    fn how_far_its_changes_were_watched_is_kept_with_the_name() {
+        let host = FakeHost::new(Vec::new());
+        let one = index(&host);
+        one.keep_seen(7).unwrap();
+        assert_eq!(one.seen(), Ok(None), "there is no name yet");
+        host.changes.lock().extend(["study".to_owned(), "another".to_owned()]);
+        let name = one.named();
+        assert!(name.is_some());
+        assert_eq!(one.seen(), Ok(Some(2)), "nobody made a link before");
+        one.keep_seen(7).unwrap();
+        let restarted = index(&host);
+        assert_eq!((restarted.name(), restarted.seen()), (name.clone(), Ok(Some(7))));
+        // As an earlier version wrote it.
+        host.properties.lock().insert(PROPERTY, name.as_ref().unwrap().as_ref().to_owned());
+        assert_eq!((index(&host).name(), index(&host).seen()), (name, Ok(None)));
+        *host.failure.lock() = Some(HostError::PLUGIN);
+        assert!(one.seen().is_err() && one.keep_seen(8).is_err());
+    }
+
+    #[test]
     fn the_text_of_another_plugin_is_left_alone() {
         let host = FakeHost::new(Vec::new());
         host.properties.lock().insert(PROPERTY, "theirs".to_owned());
         let index = index(&host);
-        assert_eq!((index.name(), index.named()), (None, None));
+        index.keep_seen(1).unwrap();
+        assert_eq!((index.name(), index.named(), index.seen()), (None, None, Ok(None)));
         assert_eq!(host.properties.lock()[&PROPERTY], "theirs");
     }
 }

@@ -167,11 +167,12 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let provider = provider(&config, store.as_ref())?;
     let epoch = Epoch::default();
     let (unwritten, looked) = (Unwritten::default(), Looked::default());
-    let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone(), looked.clone());
+    let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone());
     let deletions = config.shares.end_with_study.then(deletions).map(Arc::new);
     let index = Arc::new(Index::new(Arc::clone(&host)));
-    let unseen =
-        deletions.clone().map(|ending| Unseen::new(Arc::clone(&host), Arc::clone(&index), ending)).map(Arc::new);
+    let unseen = deletions.clone().map(|deletions| {
+        Arc::new(Unseen::new(Arc::clone(&host), Arc::clone(&index), deletions, looked.clone(), epoch.clone()))
+    });
     if unseen.is_none() {
         looked.tell();
     }
@@ -392,4 +393,31 @@ fn link_policy(shares: &Shares, store: &dyn Store, pins: Pins) -> Result<LinkPol
 
 fn random_secret() -> Result<Vec<u8>, Cause> {
     Ok(bytes::random::<SHORTEST_SECRET>()?.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use regex_automata::meta::Regex;
+
+    use super::*;
+    use crate::route::ROUTES;
+
+    /// With Boost's possessive segments written as others, which match the same here, and are all that Rust's reads.
+    #[test]
+    fn the_pattern_that_is_registered_matches_what_each_of_its_parts_does() {
+        let anchored = |pattern: &str| Regex::new(&format!("^(?s:{pattern})$")).unwrap();
+        let whole = anchored(&rest_pattern().replace("*+", "*"));
+        let parts: Vec<Regex> = patterns().map(anchored).collect();
+        let mut matched = 0;
+        for route in ROUTES {
+            let path = route.path.replace("{*rest}", "a/b").replace(['{', '}'], "");
+            for path in [format!("{path}/"), format!("/{path}"), format!("{path}/more"), path.replace("any", ""), path]
+            {
+                let expected = parts.iter().any(|part| part.is_match(&path));
+                assert_eq!(whole.is_match(&path), expected, "{path}");
+                matched += usize::from(expected);
+            }
+        }
+        assert!(matched > parts.len());
+    }
 }

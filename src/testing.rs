@@ -117,7 +117,7 @@ impl Bed {
             config::read(&orthanc.to_string(), &NoEnvironment).unwrap_or_else(|faults| panic!("{faults}")).unwrap();
         let host = FakeHost::new(studies);
         let plugin = compose(Arc::clone(&host) as Arc<dyn Host>, config).unwrap();
-        plugin.look_back().unwrap();
+        assert!(plugin.look_back().unwrap());
         Self {
             host,
             gate: plugin.gate(),
@@ -245,4 +245,14 @@ impl Random {
 /// How many random worlds a property test looks at: `GATEHOUSE_WORLDS`, else `usual`.
 pub fn worlds(usual: u64) -> u64 {
     std::env::var("GATEHOUSE_WORLDS").ok().map_or(usual, |number| number.parse().expect("GATEHOUSE_WORLDS: a number"))
+}
+
+/// Waits until something holds. A deadline of 20 s stands for never.
+#[cfg(test)]
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = crate::clock::monotonic() + std::time::Duration::from_secs(20);
+    while !condition() {
+        assert!(crate::clock::monotonic() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
 }

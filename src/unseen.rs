@@ -1,8 +1,8 @@
 //! What the server stored while this library was not loaded. A study that was deleted then, and is stored again, looks as
 //! it did before; but a link to it was made for what is gone, and ends.
 //!
-//! The server keeps a list of changes, in which all that it stores anew begins. How far that was seen is kept in the
-//! index, beside its name. Knows nothing of how a link ends.
+//! The server keeps a list of changes, in which all that it stores anew begins. How far that was watched is kept with the
+//! index's name. Knows nothing of how a link ends.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -12,14 +12,9 @@ use serde::Deserialize;
 
 use crate::host::{Host, HostError, read_answer};
 use crate::identity::deleted::Deletions;
+use crate::identity::{Epoch, Looked};
 use crate::index::Index;
 use crate::store::StoreError;
-
-/// The number that it is kept under how far changes were seen; beside that of the index's name.
-const PROPERTY: i32 = 0x4761_7466;
-
-/// The text there begins like this, so that the text of another plugin is not taken for one.
-const PREFIX: &str = "gatehouse-seen-";
 
 /// So many changes are read at once; a quarter of a megabyte.
 const PAGE: usize = 1_000;
@@ -29,6 +24,8 @@ pub struct Unseen {
     host: Arc<dyn Host>,
     index: Arc<Index>,
     deletions: Arc<Deletions>,
+    looked: Looked,
+    epoch: Epoch,
 }
 
 /// Why that is not known.
@@ -65,30 +62,33 @@ struct Change {
 }
 
 impl Unseen {
-    /// Asks nothing yet.
+    /// Asks nothing yet. `looked` is told when nothing is unseen any more; whoever waits by the epoch is woken then.
     #[must_use]
-    pub fn new(host: Arc<dyn Host>, index: Arc<Index>, deletions: Arc<Deletions>) -> Self {
-        Self { host, index, deletions }
+    pub fn new(
+        host: Arc<dyn Host>,
+        index: Arc<Index>,
+        deletions: Arc<Deletions>,
+        looked: Looked,
+        epoch: Epoch,
+    ) -> Self {
+        Self { host, index, deletions, looked, epoch }
     }
 
-    /// Looks, for as long as `goes_on`, and ends the links to what was stored after they were made and after the last
-    /// look. Something that was overwritten unseen is not told from something that was deleted.
+    /// Looks, for as long as `goes_on`, and ends the links to what was stored after they were made and after somebody
+    /// watched last; says whether it came to the end. Something that was overwritten unseen is not told from something
+    /// that was deleted.
     ///
     /// # Errors
     /// It cannot be said that all such links have ended: see [`Fault`].
-    pub fn look(&self, goes_on: impl Fn() -> bool) -> Result<(), Fault> {
-        // Without a name there is no link that is known to be of this index.
-        if let Some(index) = self.index.try_name()? {
-            let mut seen = self.seen()?;
+    pub fn look(&self, goes_on: impl Fn() -> bool) -> Result<bool, Fault> {
+        // Without a name there is no link that is known to be of this index, nor where an earlier version gave it one.
+        if let Some(index) = self.index.try_name()?
+            && let Some(mut seen) = self.index.seen()?
+        {
             loop {
                 let page: Changes = read_answer(&self.host.get(&format!("/changes?since={seen}&limit={PAGE}"))?)?;
                 self.deletions.stored_unseen(&index, &stored(&page.changes))?;
                 if page.done {
-                    if let Err(error) = self.keep_seen(page.last) {
-                        log::warn!(
-                            "it cannot be kept what of Orthanc's changes was seen, so they are read again: {error}"
-                        );
-                    }
                     break;
                 }
                 if page.last <= seen {
@@ -96,39 +96,27 @@ impl Unseen {
                 }
                 seen = page.last;
                 if !goes_on() {
-                    return Ok(());
+                    return Ok(false);
                 }
             }
         }
-        self.deletions.nothing_is_unseen();
-        Ok(())
+        self.looked.tell();
+        self.epoch.wake();
+        Ok(true)
     }
 
-    /// Keeps how far the changes have come: whatever was stored until now came past this library. Said of the time after a
-    /// look only.
+    /// Keeps up to where the changes are watched by now, once nothing before is unseen.
     ///
     /// # Errors
     /// The server does not say, or does not keep it. What was overwritten since will look as if it had been deleted, should
     /// this process end without having said more.
     pub fn keep(&self) -> Result<(), HostError> {
-        if self.index.try_name()?.is_none() {
+        if !self.looked.is_known() || self.index.try_name()?.is_none() {
             return Ok(());
         }
-        self.keep_seen(self.index.last_change()?)
-    }
-
-    fn keep_seen(&self, last: u64) -> Result<(), HostError> {
-        let text = format!("{PREFIX}{last}");
-        let kept = self.host.property(PROPERTY)?;
-        // Another plugin's is not ours to replace.
-        let is_ours = kept.is_empty() || kept.starts_with(PREFIX);
-        if is_ours && kept != text { self.host.keep_property(PROPERTY, &text) } else { Ok(()) }
-    }
-
-    /// The number of the last change that was seen; 0: none was.
-    fn seen(&self) -> Result<u64, HostError> {
-        let kept = self.host.property(PROPERTY)?;
-        Ok(kept.strip_prefix(PREFIX).and_then(|number| number.parse().ok()).unwrap_or_default())
+        let last = self.index.last_change()?;
+        // Afterwards, as what is stored is closed before: what only this process knows is to be found again by the next.
+        if self.deletions.are_written() { self.index.keep_seen(last) } else { Ok(()) }
     }
 }
 
@@ -153,6 +141,7 @@ mod tests {
         store: Arc<FaultyStore>,
         index: Arc<Index>,
         looked: Looked,
+        deletions: Arc<Deletions>,
         unseen: Unseen,
     }
 
@@ -172,9 +161,10 @@ mod tests {
             let index = Arc::new(Index::new(Arc::clone(&server)));
             let looked = Looked::default();
             let state = Arc::clone(&store) as Arc<dyn Store>;
-            let deletions = Deletions::new(state, Epoch::default(), Unwritten::default(), looked.clone());
-            let unseen = Unseen::new(server, Arc::clone(&index), Arc::new(deletions));
-            Self { host, store, index, looked, unseen }
+            let epoch = Epoch::default();
+            let deletions = Arc::new(Deletions::new(state, epoch.clone(), Unwritten::default()));
+            let unseen = Unseen::new(server, Arc::clone(&index), Arc::clone(&deletions), looked.clone(), epoch);
+            Self { host, store, index, looked, deletions, unseen }
         }
 
         /// A link that is made here.
@@ -214,9 +204,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_ends_nothing() {
+    fn what_was_watched_ends_nothing() {
         let bed = Bed::new();
         bed.link("overwritten", "study");
+        bed.unseen.keep().unwrap();
         bed.unseen.look(|| true).unwrap();
         bed.stores("study");
         bed.unseen.keep().unwrap();
@@ -226,23 +217,50 @@ mod tests {
         // And without a word at the end: in doubt.
         bed.stores("study");
         let bed = bed.again();
+        bed.unseen.keep().unwrap();
         bed.unseen.look(|| true).unwrap();
-        assert!(bed.has_ended("overwritten"));
+        assert!(bed.has_ended("overwritten"), "nothing is kept before it was looked at");
     }
 
     #[test]
-    fn very_many_changes_are_read_in_pages_of_which_the_last_counts() {
+    fn what_only_this_process_knows_to_be_closed_is_found_by_the_next() {
+        let bed = Bed::new();
+        bed.link("one", "study");
+        bed.unseen.look(|| true).unwrap();
+        let index = bed.index.name().unwrap();
+        bed.store.fail("linked", StoreFault::Error);
+        bed.deletions.arrives(&index, &["study"], |_| true).unwrap();
+        bed.stores("study");
+        bed.unseen.keep().unwrap();
+        assert!(!bed.has_ended("one"));
+        let bed = bed.again();
+        bed.unseen.look(|| true).unwrap();
+        assert!(bed.has_ended("one"));
+    }
+
+    #[test]
+    fn very_many_changes_are_read_in_pages() {
         let bed = Bed::new();
         bed.link("one", "study");
         for _ in 0..PAGE {
             bed.stores("another");
         }
         bed.stores("study");
+        assert!(!bed.unseen.look(|| false).unwrap() && !bed.looked.is_known(), "it was told to end");
+        assert!(bed.unseen.look(|| true).unwrap() && bed.looked.is_known());
+        assert!(bed.has_ended("one"));
+    }
+
+    #[test]
+    fn of_what_was_stored_twice_the_last_time_counts() {
+        let bed = Bed::new();
+        bed.link("first", "study");
         bed.stores("study");
-        bed.unseen.look(|| false).unwrap();
-        assert!(!bed.looked.is_known(), "it was told to end");
+        bed.link("between", "study");
+        bed.stores("study");
+        bed.link("last", "study");
         bed.unseen.look(|| true).unwrap();
-        assert!(bed.looked.is_known() && bed.has_ended("one"));
+        assert_eq!(["first", "between", "last"].map(|link| bed.has_ended(link)), [true, true, false]);
     }
 
     #[test]
@@ -273,14 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn the_text_of_another_plugin_is_left_alone() {
+    fn a_list_that_does_not_go_on_is_not_read_for_ever() {
         let bed = Bed::new();
         bed.link("one", "study");
-        bed.host.properties.lock().insert(PROPERTY, "theirs".to_owned());
-        bed.stores("study");
-        bed.unseen.look(|| true).unwrap();
-        bed.unseen.keep().unwrap();
-        assert!(bed.looked.is_known() && bed.has_ended("one"));
-        assert_eq!(bed.host.properties.lock()[&PROPERTY], "theirs");
+        *bed.host.never_done.lock() = true;
+        assert!(matches!(bed.unseen.look(|| true), Err(Fault::Stuck(0))));
+        assert!(!bed.looked.is_known());
     }
 }

@@ -33,7 +33,7 @@ const LONGEST_FORM: usize = 4 * 1024;
 /// counted. The opening is counted last, when nothing else can refuse.
 pub fn open(call: &Call<'_>, text: &str) -> Answer {
     let verifiers = call.api.gate.identities.verifiers();
-    let record = if code::is_well_formed(text) { verifiers.store.share_by_code(&code::hash(text))? } else { None };
+    let record = if code::is_well_formed(text) { verifiers.share_by_code(&code::hash(text))? } else { None };
     let Some(record) = record else {
         // Of the code nothing: it may be a good one with a letter too many.
         log::info!("an unknown link code was opened from {}", shorten(&call.remote));

@@ -26,7 +26,7 @@ use crate::clock::UnixTime;
 use crate::config::Shares;
 use crate::doctor::Doctor;
 use crate::gate::Gate;
-use crate::identity::{Identity, IdentityList};
+use crate::identity::{Identity, IdentityList, Rejection};
 use crate::index::Index;
 use crate::launch::Provider;
 use crate::login::{Front, Login};
@@ -125,6 +125,16 @@ impl From<crate::store::StoreError> for ApiError {
         match error {
             crate::store::StoreError::RolledBack { .. } => Self::new(503, error.to_string()),
             other => Self::internal(&other),
+        }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    /// Of a record that cannot be read now.
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Store(error) => error.into(),
+            rejection => Self::new(503, rejection.to_string()),
         }
     }
 }

@@ -378,7 +378,8 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     let owner = maker.person.clone().ok_or_else(|| ApiError::internal(&"the maker of a link is nobody"))?;
     super::keys::remember(call, maker)?;
     let index = call.api.index.named();
-    let change = index.as_ref().map(|_| call.api.index.last_change()).transpose();
+    let index_change = index.as_ref().map_or(Ok(0), |_| call.api.index.last_change());
+    let index_change = index_change.map_err(|error| ApiError::internal(&error))?;
     let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
     verifiers.store.insert_share(&ShareRecord {
         id: id.to_owned(),
@@ -387,7 +388,7 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         resource_ids: ids.collect(),
         deleted: Vec::new(),
         index: index.as_deref().map(str::to_owned),
-        index_change: change.map_err(|error| ApiError::internal(&error))?.unwrap_or_default(),
+        index_change,
         owner,
         owner_name: maker.name.clone(),
         created_at: call.now,

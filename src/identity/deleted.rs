@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Epoch, Looked};
+use super::Epoch;
 use crate::store::{Store, StoreError};
 
 /// So many deletions that could not be written are kept and tried again; about 200 bytes each.
@@ -53,14 +53,13 @@ pub struct Deletions {
     store: Arc<dyn Store>,
     epoch: Epoch,
     unwritten: Unwritten,
-    looked: Looked,
 }
 
 impl Deletions {
-    /// `epoch` is the one that ends verified identities; `unwritten` and `looked`, what they are verified by.
+    /// `epoch` is the one that ends verified identities; `unwritten`, what they are verified by.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, epoch: Epoch, unwritten: Unwritten, looked: Looked) -> Self {
-        Self { store, epoch, unwritten, looked }
+    pub fn new(store: Arc<dyn Store>, epoch: Epoch, unwritten: Unwritten) -> Self {
+        Self { store, epoch, unwritten }
     }
 
     /// The server has deleted a resource. `is_there` says whether it is there by now: a study of one instance that is
@@ -159,11 +158,10 @@ impl Deletions {
         Ok(())
     }
 
-    /// Nothing is left that was stored while nobody watched.
-    pub fn nothing_is_unseen(&self) {
-        self.looked.tell();
-        // Whoever waits for that before reading ahead.
-        self.epoch.wake();
+    /// Whether all that is closed is so by its record.
+    #[must_use]
+    pub fn are_written(&self) -> bool {
+        self.unwritten.first().is_none()
     }
 
     fn write(&self, id: &str, index: Option<&str>, before: Option<u64>) -> Result<(), StoreError> {
@@ -201,7 +199,7 @@ mod tests {
             let store = Arc::new(FaultyStore::new());
             let (epoch, unwritten) = (Epoch::default(), Unwritten::default());
             let state = Arc::clone(&store) as Arc<dyn Store>;
-            let deletions = Deletions::new(state, epoch.clone(), unwritten.clone(), Looked::default());
+            let deletions = Deletions::new(state, epoch.clone(), unwritten.clone());
             let bed = Self { store, epoch, unwritten, deletions };
             bed.link("one", ids, Some(HERE));
             bed

@@ -22,7 +22,7 @@ use crate::share::code::Codes;
 use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::share::token::{self as share_token, Registered, ShareClaims, TokenFault};
-use crate::store::{ApiKeyRecord, ShareFilter, ShareRecord, StoreError, UseKind};
+use crate::store::{ApiKeyRecord, ShareFilter, ShareRecord, Store, StoreError, UseKind};
 
 /// Why a link gives nothing, or what a browser or a viewer was given that opened it. (That it ended is
 /// [`Rejection::Expired`].)
@@ -173,6 +173,30 @@ impl Verifiers {
         Ok(share_token::verify(text, &self.links.keys).map_err(LinkFault::from)?)
     }
 
+    /// A link's record, by its identifier, once it says what was deleted of it.
+    pub fn share(&self, id: &str) -> Result<Option<ShareRecord>, Rejection> {
+        self.once_looked(|store| store.share(id))
+    }
+
+    /// The same by the hash of its code.
+    pub fn share_by_code(&self, hash: &[u8; 32]) -> Result<Option<ShareRecord>, Rejection> {
+        self.once_looked(|store| store.share_by_code(hash))
+    }
+
+    fn once_looked(
+        &self,
+        read: impl FnOnce(&dyn Store) -> Result<Option<ShareRecord>, StoreError>,
+    ) -> Result<Option<ShareRecord>, Rejection> {
+        // First, or what is read would say nothing of what is found out meanwhile.
+        let has_looked = self.looked.wait();
+        let record = read(self.store.as_ref())?;
+        // Of which index a link is that does not say so, nobody can look.
+        if !has_looked && record.as_ref().is_some_and(|record| record.index.is_some()) {
+            return Err(LinkFault::NotLookedYet.into());
+        }
+        Ok(record)
+    }
+
     /// What a link with a record gives today, by its identifier, if what it was made with is what `may` wants.
     fn known_link(
         &self,
@@ -186,7 +210,7 @@ impl Verifiers {
             may(&known.options)?;
             return Ok(known);
         }
-        let record = self.store.share(id)?.ok_or(unknown)?;
+        let record = self.share(id)?.ok_or(unknown)?;
         let options = LinkOptions::read(&record.options_json);
         may(&options)?;
         self.keep_known(record, options, epoch, now)
@@ -299,7 +323,7 @@ impl Verifiers {
 
     /// The identity of whoever has opened a link, with what the link gives at this moment.
     pub fn opened_identity(&self, opened: &OpenedLink, now: UnixTime) -> Result<Identity, Rejection> {
-        let record = self.store.share(&opened.link)?.ok_or(LinkFault::NotOpenedHere)?;
+        let record = self.share(&opened.link)?.ok_or(LinkFault::NotOpenedHere)?;
         let options = LinkOptions::read(&record.options_json);
         self.opened_as(opened, self.recorded_link(record, &options, now)?, &options, now)
     }
@@ -380,8 +404,8 @@ impl Verifiers {
         if options.signed_by.as_ref().is_some_and(|id| !self.links.key_ids.contains(id)) {
             return Err(LinkFault::KeyNotUsed.into());
         }
-        // Only of links to what is on a known index it is ever asked.
-        if record.as_ref().is_some_and(|record| record.index.is_some()) && !self.looked.wait() {
+        // A record that was read by another way than [`Self::share`], as those of a list are.
+        if record.as_ref().is_some_and(|record| record.index.is_some()) && !self.looked.is_known() {
             return Err(LinkFault::NotLookedYet.into());
         }
         let is_deleted = |resource: &&ShareResource| {

@@ -41,11 +41,24 @@ impl Looked {
         self.0.told.notify_all();
     }
 
+    /// It is not known any more, as when the server starts.
+    #[cfg(test)]
+    pub fn begin(&self) {
+        *self.0.until.lock() = None;
+        self.0.is_known.store(false, Ordering::SeqCst);
+    }
+
     /// It is not known any more, and nobody waits for it.
     #[cfg(test)]
     pub fn forget(&self) {
+        self.begin();
         *self.0.until.lock() = Some(clock::monotonic());
-        self.0.is_known.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether somebody has begun to wait.
+    #[cfg(test)]
+    pub fn is_waited_for(&self) -> bool {
+        self.0.until.lock().is_some()
     }
 
     /// Waits until it is known, and says whether it is. All who ask wait until the same moment, and not at all after it: a
@@ -70,17 +83,29 @@ mod tests {
     fn who_waits_is_told() {
         let looked = Looked::default();
         assert!(!looked.is_known());
-        let telling = looked.clone();
-        let thread = std::thread::spawn(move || telling.tell());
-        assert!(looked.wait() && looked.is_known());
-        thread.join().unwrap();
+        let waiting = looked.clone();
+        let thread = std::thread::spawn(move || {
+            let began = clock::monotonic();
+            (waiting.wait(), began.elapsed())
+        });
+        while !looked.is_waited_for() {
+            std::thread::yield_now();
+        }
+        looked.tell();
+        let (told, after) = thread.join().unwrap();
+        assert!(told && after < PATIENCE, "{after:?}");
+        assert!(looked.is_known() && looked.wait());
     }
 
     #[test]
-    fn nobody_waits_for_ever_and_later_nobody_at_all() {
+    fn all_wait_until_the_same_moment_and_later_nobody_at_all() {
         let looked = Looked::default();
-        looked.forget();
-        assert!(!looked.wait());
+        let end = clock::monotonic() + Duration::from_millis(50);
+        *looked.0.until.lock() = Some(end);
+        for _ in 0..2 {
+            assert!(!looked.wait() && clock::monotonic() >= end);
+            assert_eq!(*looked.0.until.lock(), Some(end), "nobody begins anew");
+        }
         looked.tell();
         assert!(looked.wait());
     }

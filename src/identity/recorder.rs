@@ -236,9 +236,9 @@ fn remember(shared: &Shared, person: &PersonRecord) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::oidc::testing::eventually;
     use crate::person::Person;
     use crate::store::faulty::{Fault, FaultyStore};
+    use crate::testing::eventually;
 
     const NOW: UnixTime = UnixTime(1_700_000_000);
 

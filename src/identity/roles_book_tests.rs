@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::identity::oidc::testing::eventually;
+use crate::testing::eventually;
 
 /// A document with one available label, by which states are told apart.
 fn document(label: &str) -> Roles {

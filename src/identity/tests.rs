@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::oidc::testing::{FakeProvider, P256, claims_with, eventually};
+use super::oidc::testing::{FakeProvider, P256, claims_with};
 use super::roles_book::RolesBookError;
 use super::*;
 use crate::credential::Source;
@@ -12,7 +12,7 @@ use crate::share::kind::LinkType;
 use crate::share::limits::LinkOptions;
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::{ApiKeyRecord, ShareRecord, Store};
-use crate::testing::{Bed, NOW, basic, id};
+use crate::testing::{Bed, NOW, basic, eventually, id};
 use crate::uploads::Verdict;
 
 fn roles(doctor: Value) -> Value {
@@ -570,6 +570,25 @@ fn a_link_opens_nothing_until_it_is_known_what_was_stored_unseen() {
     assert!(verify(&bed, &before, NOW).is_ok(), "it does not say of which index it is");
     looked.tell();
     assert!(verify(&bed, &here, NOW).is_ok());
+}
+
+#[test]
+fn who_waits_for_that_is_told_what_is_so_then() {
+    let bed = bed();
+    let ended = link_to_what_arrives(&bed, "ended", Some("this index"));
+    // As it is when the server starts.
+    let looked = &bed.verifiers().looked;
+    looked.begin();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| verify(&bed, &ended, NOW).map(drop));
+        while !looked.is_waited_for() {
+            std::thread::yield_now();
+        }
+        let id = "38213a87-6c701570-228f8693-27cc2a0f-f5f6ede7";
+        assert!(bed.verifiers().store.resource_deleted(id, None, None).unwrap());
+        looked.tell();
+        assert!(matches!(waits.join().unwrap(), Err(Rejection::Link(LinkFault::Deleted))));
+    });
 }
 
 #[test]

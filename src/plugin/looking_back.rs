@@ -1,5 +1,5 @@
 //! The thread that looks for what the server stored while this library was not loaded, when the server has started, and
-//! then keeps how far it has come. Knows when, and not what.
+//! then keeps up to where its changes are watched. Knows when, and not what.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::worker::Worker;
 /// How long after a failure it looks again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How often is kept how far the server has come: after a crash, what was overwritten since looks as if it had been deleted.
+/// How often that is kept: after a crash, what was overwritten since looks as if it had been deleted.
 const KEEP: Duration = Duration::from_secs(60);
 
 /// Starts the thread.
@@ -42,7 +42,8 @@ fn run(unseen: &Unseen, ends: &Mutex<bool>, wake: &Condvar) {
     let mut complained = false;
     loop {
         match supervised("looking for what was stored unseen", || unseen.look(|| !*ends.lock())) {
-            Some(Ok(())) => break,
+            Some(Ok(true)) => break,
+            Some(Ok(false)) => return,
             Some(Err(fault)) if !complained => {
                 log::error!(
                     "links open nothing until it is known what was stored while this plugin was not loaded: {fault}"
@@ -60,6 +61,33 @@ fn run(unseen: &Unseen, ends: &Mutex<bool>, wake: &Condvar) {
     }
     while !rest(KEEP) {
         // A server that fails now says so elsewhere, and it is tried again.
-        let _kept = supervised("keeping what was seen", || unseen.keep());
+        let _kept = supervised("keeping how far changes were watched", || unseen.keep());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::Host;
+    use crate::identity::deleted::{Deletions, Unwritten};
+    use crate::identity::{Epoch, Looked};
+    use crate::index::Index;
+    use crate::store::faulty::FaultyStore;
+    use crate::testing::{FakeHost, eventually};
+
+    #[test]
+    fn a_server_that_does_not_answer_is_asked_again() {
+        let host = FakeHost::new(Vec::new());
+        let server = Arc::clone(&host) as Arc<dyn Host>;
+        let index = Arc::new(Index::new(Arc::clone(&server)));
+        index.named().unwrap();
+        let (epoch, looked) = (Epoch::default(), Looked::default());
+        let deletions = Deletions::new(Arc::new(FaultyStore::new()), epoch.clone(), Unwritten::default());
+        let unseen = Unseen::new(server, index, Arc::new(deletions), looked.clone(), epoch);
+        *host.fails_at.lock() = Some(0);
+        let worker = start(Arc::new(unseen)).unwrap();
+        eventually("it is known", || looked.is_known());
+        assert_eq!(host.count("GET /changes?since=0&limit=1000"), 2);
+        worker.stop();
     }
 }

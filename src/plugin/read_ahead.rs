@@ -1,4 +1,4 @@
-//! The thread that finds out what the newest links give before anybody uses them: when the server has started, and again
+//! The thread that finds out what the newest links give before anybody uses them: once they may be opened, and again
 //! when something was taken from somebody, which makes what was known old. Knows when, and not what.
 #![forbid(unsafe_code)]
 

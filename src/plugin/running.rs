@@ -93,8 +93,8 @@ impl Plugin {
     }
 
     /// As when the server has started.
-    pub(crate) fn look_back(&self) -> Result<(), crate::unseen::Fault> {
-        self.unseen.as_ref().map_or(Ok(()), |unseen| unseen.look(|| true))
+    pub(crate) fn look_back(&self) -> Result<bool, crate::unseen::Fault> {
+        self.unseen.as_ref().map_or(Ok(true), |unseen| unseen.look(|| true))
     }
 }
 
@@ -225,13 +225,12 @@ impl Callbacks for Plugin {
                 }
             }
             Change::Stopped => {
-                let is_looking_back = self.looking_back.lock().take().inspect(Worker::stop).is_some();
-                // Last of all changes, and only where what came before was looked at.
-                if let Some(unseen) = self.unseen.as_ref().filter(|_| is_looking_back)
-                    && self.gate.identities.verifiers().looked.is_known()
-                    && let Err(error) = unseen.keep()
-                {
-                    log::warn!("it cannot be kept what of Orthanc's changes was seen: {error}");
+                if let Some(deletions) = &self.deletions {
+                    deletions.again();
+                }
+                // What still comes in, until the server has stopped, is looked at when it starts again.
+                if let Some(Err(error)) = self.unseen.as_ref().map(|unseen| unseen.keep()) {
+                    log::warn!("it cannot be kept how far Orthanc's changes were watched: {error}");
                 }
             }
             Change::Other => {

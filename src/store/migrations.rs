@@ -224,6 +224,8 @@ ALTER TABLE shares ADD COLUMN token_hash BLOB;
 /// How many changes the index had counted when a link was made on it.
 const CHANGE_OF_LINK: &str = "
 ALTER TABLE shares ADD COLUMN index_change INTEGER NOT NULL DEFAULT 0;
+-- Of those that there are that is not known, and all of them would end.
+UPDATE shares SET index_name = NULL WHERE index_name IS NOT NULL;
 ";
 
 /// Brings the schema up to the last of `steps`, each step wholly or not at all. Two processes may do this at once.

@@ -25,6 +25,8 @@ pub struct FakeHost {
     pub fails_at: Mutex<Option<usize>>,
     /// What it stored anew, as changes from number 1 on.
     pub changes: Mutex<Vec<String>>,
+    /// Its list of changes says that it goes on where it does not.
+    pub never_done: Mutex<bool>,
     /// What the index keeps for plugins.
     pub properties: Mutex<BTreeMap<i32, String>>,
     /// Paths for which the server calls another plugin before ours.
@@ -95,7 +97,7 @@ impl FakeHost {
             return Ok(answer.to_string().into_bytes());
         }
         if let (Method::Get, ["changes"]) = (method, &segments[..]) {
-            return changes(&self.changes.lock(), arguments);
+            return changes(&self.changes.lock(), arguments, *self.never_done.lock());
         }
         let [level, resource, ref rest @ ..] = segments[..] else { return Err(HostError::UNKNOWN_RESOURCE) };
         let all = nodes(&studies);
@@ -355,7 +357,7 @@ impl Host for FakeHost {
     }
 }
 
-fn changes(all: &[String], arguments: &str) -> Result<Vec<u8>, HostError> {
+fn changes(all: &[String], arguments: &str, never_done: bool) -> Result<Vec<u8>, HostError> {
     let number = |name: &str| {
         let mut given = arguments.split('&').filter_map(|argument| argument.split_once('='));
         given.find(|(known, _)| *known == name).and_then(|(_, value)| value.parse::<usize>().ok())
@@ -373,5 +375,5 @@ fn changes(all: &[String], arguments: &str) -> Result<Vec<u8>, HostError> {
         .map(|(at, id)| json!({"ChangeType": "NewStudy", "ID": id, "Seq": at + 1}))
         .collect();
     let end = last + page.len();
-    Ok(json!({"Changes": page, "Done": end == all.len(), "Last": end}).to_string().into_bytes())
+    Ok(json!({"Changes": page, "Done": end == all.len() && !never_done, "Last": end}).to_string().into_bytes())
 }

@@ -38,7 +38,7 @@ fn outcome(call: &Call<'_>, token: &str) -> DecodeOutcome {
 /// A code says where to open the link, and nothing of what is in it: something may still be asked for.
 fn by_code(call: &Call<'_>, token: &str) -> DecodeOutcome {
     let verifiers = call.api.gate.identities.verifiers();
-    let record = match verifiers.store.share_by_code(&code::hash(token)) {
+    let record = match verifiers.share_by_code(&code::hash(token)) {
         Ok(Some(record)) => record,
         Ok(None) => return DecodeOutcome::Invalid,
         Err(error) => {

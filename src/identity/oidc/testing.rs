@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::clock::{UnixTime, monotonic};
+use crate::clock::UnixTime;
 use crate::config::Provider;
 
 pub(in crate::identity) const NOW: UnixTime = UnixTime(1_700_000_000);
@@ -162,15 +162,6 @@ pub(in crate::identity) fn any_provider(issuer: &str) -> Provider {
         audiences: vec!["orthanc".to_owned()],
         token_types: vec!["at+jwt".to_owned(), "application/at+jwt".to_owned()],
         ..keycloak("http://unused/")
-    }
-}
-
-/// Waits until something holds. A deadline of 20 s stands for never.
-pub(in crate::identity) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = monotonic() + Duration::from_secs(20);
-    while !condition() {
-        assert!(monotonic() < deadline, "never: {what}");
-        std::thread::yield_now();
     }
 }
 

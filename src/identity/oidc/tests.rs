@@ -11,6 +11,7 @@ use super::testing::*;
 use super::{Oidc, OidcError, Pace, TokenError};
 use crate::clock::monotonic;
 use crate::config::Provider;
+use crate::testing::eventually;
 
 /// Nothing happens by itself after the first good fetch, failures are tried again at once.
 fn pace() -> Pace {

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock;
-use crate::identity::oidc::testing::{DISCOVERY, FakeProvider, P256, TOKEN, claims, eventually, keycloak};
+use crate::identity::oidc::testing::{DISCOVERY, FakeProvider, P256, TOKEN, claims, keycloak};
 use crate::store::faulty::{Fault, FaultyStore};
 use crate::store::{PersonRecord, SqliteStore};
+use crate::testing::eventually;
 
 struct Bed {
     provider: FakeProvider,
