@@ -170,12 +170,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone());
     let deletions = config.shares.end_with_study.then(deletions).map(Arc::new);
     let index = Arc::new(Index::new(Arc::clone(&host)));
-    let unseen = deletions.clone().map(|deletions| {
-        Arc::new(Unseen::new(Arc::clone(&host), Arc::clone(&index), deletions, looked.clone(), epoch.clone()))
-    });
-    if unseen.is_none() {
-        looked.tell();
-    }
+    let unseen = Unseen::new(Arc::clone(&host), Arc::clone(&index), deletions.clone(), looked.clone(), epoch.clone());
     let state = State { store, epoch, unwritten, looked };
     let gate = Arc::new(gate(&host, &config, &front, state, (rules, routes))?);
     let staleness =
@@ -200,7 +195,7 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
         login,
         uploads,
         deletions,
-        unseen,
+        unseen: Arc::new(unseen),
         index,
         results: Results::default(),
         dicom_port: config.dicom_server_enabled.then_some(config.dicom_port),

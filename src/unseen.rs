@@ -23,7 +23,7 @@ const PAGE: usize = 1_000;
 pub struct Unseen {
     host: Arc<dyn Host>,
     index: Arc<Index>,
-    deletions: Arc<Deletions>,
+    deletions: Option<Arc<Deletions>>,
     looked: Looked,
     epoch: Epoch,
 }
@@ -62,12 +62,13 @@ struct Change {
 }
 
 impl Unseen {
-    /// Asks nothing yet. `looked` is told when nothing is unseen any more; whoever waits by the epoch is woken then.
+    /// Asks nothing yet. `deletions` is `None` where links open again what comes back: all is as if it had been watched.
+    /// `looked` is told when nothing is unseen any more; whoever waits by the epoch is woken then.
     #[must_use]
     pub fn new(
         host: Arc<dyn Host>,
         index: Arc<Index>,
-        deletions: Arc<Deletions>,
+        deletions: Option<Arc<Deletions>>,
         looked: Looked,
         epoch: Epoch,
     ) -> Self {
@@ -82,12 +83,13 @@ impl Unseen {
     /// It cannot be said that all such links have ended: see [`Fault`].
     pub fn look(&self, goes_on: impl Fn() -> bool) -> Result<bool, Fault> {
         // Without a name there is no link that is known to be of this index, nor where an earlier version gave it one.
-        if let Some(index) = self.index.try_name()?
+        if let Some(deletions) = &self.deletions
+            && let Some(index) = self.index.try_name()?
             && let Some(mut seen) = self.index.seen()?
         {
             loop {
                 let page: Changes = read_answer(&self.host.get(&format!("/changes?since={seen}&limit={PAGE}"))?)?;
-                self.deletions.stored_unseen(&index, &stored(&page.changes))?;
+                deletions.stored_unseen(&index, &stored(&page.changes))?;
                 if page.done {
                     break;
                 }
@@ -116,7 +118,8 @@ impl Unseen {
         }
         let last = self.index.last_change()?;
         // Afterwards, as what is stored is closed before: what only this process knows is to be found again by the next.
-        if self.deletions.are_written() { self.index.keep_seen(last) } else { Ok(()) }
+        let are_written = self.deletions.as_ref().is_none_or(|deletions| deletions.are_written());
+        if are_written { self.index.keep_seen(last) } else { Ok(()) }
     }
 }
 
@@ -156,6 +159,13 @@ mod tests {
             Self::on(Arc::clone(&self.host), Arc::clone(&self.store))
         }
 
+        /// The same where links open again what comes back.
+        fn again_without_end(&self) -> Self {
+            let mut bed = self.again();
+            bed.unseen.deletions = None;
+            bed
+        }
+
         fn on(host: Arc<FakeHost>, store: Arc<FaultyStore>) -> Self {
             let server = Arc::clone(&host) as Arc<dyn Host>;
             let index = Arc::new(Index::new(Arc::clone(&server)));
@@ -163,7 +173,7 @@ mod tests {
             let state = Arc::clone(&store) as Arc<dyn Store>;
             let epoch = Epoch::default();
             let deletions = Arc::new(Deletions::new(state, epoch.clone(), Unwritten::default()));
-            let unseen = Unseen::new(server, Arc::clone(&index), Arc::clone(&deletions), looked.clone(), epoch);
+            let unseen = Unseen::new(server, Arc::clone(&index), Some(Arc::clone(&deletions)), looked.clone(), epoch);
             Self { host, store, index, looked, deletions, unseen }
         }
 
@@ -236,6 +246,20 @@ mod tests {
         let bed = bed.again();
         bed.unseen.look(|| true).unwrap();
         assert!(bed.has_ended("one"));
+    }
+
+    #[test]
+    fn what_came_back_while_links_opened_it_again_ends_nothing_later() {
+        let bed = Bed::new();
+        bed.link("one", "study");
+        let bed = bed.again_without_end();
+        bed.stores("study");
+        bed.unseen.look(|| true).unwrap();
+        bed.unseen.keep().unwrap();
+        assert!(bed.looked.is_known());
+        let bed = bed.again();
+        bed.unseen.look(|| true).unwrap();
+        assert!(bed.looked.is_known() && !bed.has_ended("one"));
     }
 
     #[test]

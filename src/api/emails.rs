@@ -243,6 +243,11 @@ fn links(
             Rejection::Expired => refused("a link in the mail has expired"),
             rejection => refused(format_args!("a link in the mail opens nothing: {rejection}")),
         })?;
+        if !super::tokens::opens_anything(call, &share, &identity) {
+            return Err(refused(
+                "a link in the mail opens nothing: none of its studies is here and its maker's to share",
+            ));
+        }
         if let Some((claims, token)) = &more
             && !is_handed_out(call, claims, &identity, address, token)
         {

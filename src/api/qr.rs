@@ -20,8 +20,10 @@ const QUIET: usize = 4;
 pub fn get(call: &Call<'_>, id: &str) -> Answer {
     let share = super::shares::seen_share(call, id)?;
     let verifiers = call.api.gate.identities.verifiers();
-    if let Err(rejection) = verifiers.link_once_it_begins(share.clone(), call.now) {
-        return Err(ApiError::new(409, format!("this link opens nothing: {rejection}")));
+    let nothing = |why: &dyn std::fmt::Display| ApiError::new(409, format!("this link opens nothing: {why}"));
+    let identity = verifiers.link_once_it_begins(share.clone(), call.now).map_err(|rejection| nothing(&rejection))?;
+    if !super::tokens::opens_anything(call, &share, &identity) {
+        return Err(nothing(&"none of its studies is here and its maker's to share"));
     }
     let url = share.code_hash.and_then(|_| viewer::short_url(&call.api.shares, &verifiers.links.codes.of(&share.id)));
     let url = url.ok_or_else(|| ApiError::new(404, "this link has no short form"))?;

@@ -12,7 +12,7 @@ use crate::clock::UnixTime;
 use crate::identity::local::LocalUsersError;
 use crate::identity::{Identity, IdentityKind};
 use crate::pieces::facts;
-use crate::policy::decision::{self, Refusal};
+use crate::policy::decision::{self, LinkScope, Refusal};
 use crate::resource::{Level, Located, Named, ResourceError};
 use crate::secret::Secret;
 use crate::share::ShareResource;
@@ -407,6 +407,15 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
         return Err(call.refuse("all that you had was ended meanwhile, or your credential was"));
     }
     Ok(())
+}
+
+/// Whether a link opens anything today, or takes anything in.
+pub(super) fn opens_anything(call: &Call<'_>, record: &ShareRecord, identity: &Identity) -> bool {
+    if record.kind == LinkType::Inbox.as_str() {
+        return identity.link.as_ref().is_some_and(LinkScope::maker_may);
+    }
+    let resources = ShareResource::read_all(&record.resources_json).unwrap_or_default();
+    !studies_today(call, &resources, identity).is_empty()
 }
 
 /// The studies that a link opens today: what is not there any more, or not its maker's to show, is left out.

@@ -83,7 +83,7 @@ mod tests {
         index.named().unwrap();
         let (epoch, looked) = (Epoch::default(), Looked::default());
         let deletions = Deletions::new(Arc::new(FaultyStore::new()), epoch.clone(), Unwritten::default());
-        let unseen = Unseen::new(server, index, Arc::new(deletions), looked.clone(), epoch);
+        let unseen = Unseen::new(server, index, Some(Arc::new(deletions)), looked.clone(), epoch);
         *host.fails_at.lock() = Some(0);
         let worker = start(Arc::new(unseen)).unwrap();
         eventually("it is known", || looked.is_known());

@@ -39,7 +39,7 @@ pub(crate) struct Plugin {
     pub(super) login: Option<Arc<Login>>,
     pub(super) uploads: Uploads,
     pub(super) deletions: Option<Arc<Deletions>>,
-    pub(super) unseen: Option<Arc<Unseen>>,
+    pub(super) unseen: Arc<Unseen>,
     pub(super) index: Arc<Index>,
     pub(super) results: Results,
     pub(super) dicom_port: Option<u16>,
@@ -94,7 +94,7 @@ impl Plugin {
 
     /// As when the server has started.
     pub(crate) fn look_back(&self) -> Result<bool, crate::unseen::Fault> {
-        self.unseen.as_ref().map_or(Ok(true), |unseen| unseen.look(|| true))
+        self.unseen.look(|| true)
     }
 }
 
@@ -204,8 +204,8 @@ impl Callbacks for Plugin {
             }
             Change::Started => {
                 self.uploads.started(&self.gate.resources);
-                match self.unseen.clone().map(looking_back::start).transpose() {
-                    Ok(worker) => *self.looking_back.lock() = worker,
+                match looking_back::start(Arc::clone(&self.unseen)) {
+                    Ok(worker) => *self.looking_back.lock() = Some(worker),
                     Err(error) => log::error!("links open nothing: a thread cannot be started: {error}"),
                 }
                 match read_ahead::start(&self.gate) {
@@ -229,7 +229,7 @@ impl Callbacks for Plugin {
                     deletions.again();
                 }
                 // What still comes in, until the server has stopped, is looked at when it starts again.
-                if let Some(Err(error)) = self.unseen.as_ref().map(|unseen| unseen.keep()) {
+                if let Err(error) = self.unseen.keep() {
                     log::warn!("it cannot be kept how far Orthanc's changes were watched: {error}");
                 }
             }

@@ -34,6 +34,19 @@ pub struct LinkScope {
     pub uploads: Option<LinkUploads>,
 }
 
+impl LinkScope {
+    /// Whether its maker may make such links today. Old ones have no record of their maker; where they are accepted they
+    /// read, and bring nothing in.
+    #[must_use]
+    pub fn maker_may(&self) -> bool {
+        self.maker.as_ref().is_none_or(|maker| holds_one(maker, self.maker_needs))
+    }
+}
+
+fn holds_one(rights: &Rights, permissions: &[&str]) -> bool {
+    permissions.iter().any(|permission| rights.holds(permission))
+}
+
 /// What the holder of a link may bring in, and how much of it in the link's whole life.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkUploads {
@@ -279,9 +292,7 @@ fn second_gate(holder: &Holder<'_>, method: Method, demand: &Demand<'_>) -> Resu
         return Ok(());
     }
     if let Some(link) = holder.link {
-        let holds_one = |maker: &Rights, of: &[&str]| of.iter().any(|permission| maker.holds(permission));
-        // Old links have no record of their maker. Where they are accepted they read, and bring nothing in.
-        if link.maker.as_ref().is_some_and(|maker| !holds_one(maker, link.maker_needs)) {
+        if !link.maker_may() {
             return Err(Refusal::MakerLostPermission);
         }
         if let Demand::Upload(way) = demand {
@@ -321,6 +332,9 @@ pub fn allow(holder: &Holder<'_>, facts: &Facts<'_>) -> Result<(), Refusal> {
     let Some(link) = holder.link else {
         return if holder.rights.labels.allow(facts.labels) { Ok(()) } else { Err(Refusal::ForeignStudy) };
     };
+    if !link.maker_may() {
+        return Err(Refusal::MakerLostPermission);
+    }
     let is_opened = || link.resources.iter().any(|resource| opens(resource, facts));
     if facts.reach != (Reach::Part { linked: true }) && !is_opened() {
         return Err(Refusal::OutsideLink);

@@ -390,6 +390,48 @@ fn a_qr_code_leads_to_the_short_form() {
     }
 }
 
+/// All that shows a link says so, not only what it would have opened.
+#[test]
+fn a_link_whose_maker_may_not_share_any_more_is_not_opened_anywhere() {
+    for version in Version::tested() {
+        let site = start(version);
+        let study = site.upload(&Instance::named("one", "study", "series", "image"), &["external"]);
+        let doctor = Who::user("doctor");
+        let once = made(&site, &doctor, STONE, &study.ids.study, json!({"MaxOpenings": 1}));
+        let plain = made(&site, &doctor, STONE, &study.ids.study, json!({}));
+        let record = |link: &Value| format!("/auth/shares/{}", link["ID"].as_str().unwrap());
+        let decoded = || {
+            let body = json!({"TokenKey": "token", "TokenValue": plain["Token"]});
+            site.post(&Who::nobody(), "/auth/tokens/decode", &body).json().unwrap()
+        };
+        let before = site.get(&site.admin(), "/auth/settings/roles").json().unwrap();
+        let mut without = before.clone();
+        without["roles"]["doctor-role"]["permissions"] = json!(["view"]);
+        let put = |roles: &Value| assert_eq!(site.put(&site.admin(), "/auth/settings/roles", roles).status, 200);
+        put(&without);
+        let mut browser = Browser::default();
+        for page in
+            [browser.open(&site, &path(&plain["ShortUrl"])), browser.submit(&site, &path(&once["ShortUrl"]), "")]
+        {
+            assert!(page.header("location").is_none() && page.header("set-cookie").is_none(), "{version:?}");
+            assert!(page.text().contains("no longer available"), "{version:?}: {}", page.text());
+        }
+        assert_eq!(site.get(&site.admin(), &record(&once)).json().unwrap()["Openings"], 0, "{version:?}");
+        assert_eq!(decoded()["ErrorCode"], "unknown", "{version:?}");
+        let qr = site.get(&site.admin(), &format!("{}/qr", record(&plain)));
+        assert_eq!(qr.status, 409, "{version:?}: {}", qr.text());
+        assert_eq!(
+            site.get(&Who::token(plain["Token"].as_str().unwrap()), &study.fill("/studies/{study}")).status,
+            403
+        );
+        // What was taken from the maker and not from the link comes back.
+        put(&before);
+        assert!(decoded()["RedirectUrl"].is_string(), "{version:?}");
+        let opened = browser.submit(&site, &path(&once["ShortUrl"]), "");
+        assert!(opened.header("location").is_some(), "{version:?}: {}", opened.text());
+    }
+}
+
 #[test]
 fn what_is_wrong_with_a_link_is_said_in_the_browsers_language() {
     let site = start(Version::tested()[0]);

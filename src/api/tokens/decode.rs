@@ -76,6 +76,10 @@ fn short_form(call: &Call<'_>, claims: &ShareClaims) -> Option<String> {
 }
 
 fn opened(call: &Call<'_>, claims: &ShareClaims, identity: &Identity, token: &str) -> DecodeOutcome {
+    if identity.link.as_ref().is_some_and(|link| !link.maker_may()) {
+        log::info!("a link of type {} is not opened: its maker may not make one any more", claims.link_type);
+        return DecodeOutcome::Unknown(claims.link_type);
+    }
     // The inbox page then offers no upload.
     if claims.link_type == LinkType::Inbox && is_used_up(call, identity) {
         return DecodeOutcome::Expired(claims.link_type);
