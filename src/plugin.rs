@@ -170,7 +170,8 @@ pub(crate) fn compose_on(host: Arc<dyn Host>, config: Config, store: Arc<dyn Sto
     let deletions = || Deletions::new(Arc::clone(&store), epoch.clone(), unwritten.clone());
     let deletions = config.shares.end_with_study.then(deletions).map(Arc::new);
     let index = Arc::new(Index::new(Arc::clone(&host)));
-    let unseen = Unseen::new(Arc::clone(&host), Arc::clone(&index), deletions.clone(), looked.clone(), epoch.clone());
+    let (server, kept) = (Arc::clone(&host), Arc::clone(&store));
+    let unseen = Unseen::new(server, kept, Arc::clone(&index), deletions.clone(), looked.clone(), epoch.clone());
     let state = State { store, epoch, unwritten, looked };
     let gate = Arc::new(gate(&host, &config, &front, state, (rules, routes))?);
     let staleness =

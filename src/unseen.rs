@@ -1,8 +1,9 @@
 //! What the server stored while this library was not loaded. A study that was deleted then, and is stored again, looks as
 //! it did before; but a link to it was made for what is gone, and ends.
 //!
-//! The server keeps a list of changes, in which all that it stores anew begins. How far that was watched is kept with the
-//! index's name. Knows nothing of how a link ends.
+//! The server keeps a list of changes, in which all that it stores anew begins. How far that was watched is kept twice: with
+//! the index's name, and in the state. So it is found out when either was away meanwhile, or is what it was before. Knows
+//! nothing of how a link ends.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use crate::host::{Host, HostError, read_answer};
 use crate::identity::deleted::Deletions;
 use crate::identity::{Epoch, Looked};
 use crate::index::Index;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// So many changes are read at once; a quarter of a megabyte.
 const PAGE: usize = 1_000;
@@ -22,6 +23,7 @@ const PAGE: usize = 1_000;
 /// Looks for what was stored unseen.
 pub struct Unseen {
     host: Arc<dyn Host>,
+    store: Arc<dyn Store>,
     index: Arc<Index>,
     deletions: Option<Arc<Deletions>>,
     looked: Looked,
@@ -34,7 +36,7 @@ pub enum Fault {
     /// The server does not say.
     #[error("the server's changes cannot be read: {0}")]
     Host(#[from] HostError),
-    /// A link that is to end cannot be ended.
+    /// The state does not say how far they were watched, or a link that is to end cannot be ended.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The list goes on, and does not.
@@ -67,12 +69,13 @@ impl Unseen {
     #[must_use]
     pub fn new(
         host: Arc<dyn Host>,
+        store: Arc<dyn Store>,
         index: Arc<Index>,
         deletions: Option<Arc<Deletions>>,
         looked: Looked,
         epoch: Epoch,
     ) -> Self {
-        Self { host, index, deletions, looked, epoch }
+        Self { host, store, index, deletions, looked, epoch }
     }
 
     /// Looks, for as long as `goes_on`, and ends the links to what was stored after they were made and after somebody
@@ -82,11 +85,13 @@ impl Unseen {
     /// # Errors
     /// It cannot be said that all such links have ended: see [`Fault`].
     pub fn look(&self, goes_on: impl Fn() -> bool) -> Result<bool, Fault> {
-        // Without a name there is no link that is known to be of this index, nor where an earlier version gave it one.
+        // Otherwise there is no link that is known to be of this index.
         if let Some(deletions) = &self.deletions
             && let Some(index) = self.index.try_name()?
-            && let Some(mut seen) = self.index.seen()?
+            && let Some(watched) = self.store.watched(&index)?
         {
+            // The index may be an older one, or was watched by somebody with another state.
+            let mut seen = self.index.seen()?.map_or(watched, |seen| seen.min(watched));
             loop {
                 let page: Changes = read_answer(&self.host.get(&format!("/changes?since={seen}&limit={PAGE}"))?)?;
                 deletions.stored_unseen(&index, &stored(&page.changes))?;
@@ -110,16 +115,20 @@ impl Unseen {
     /// Keeps up to where the changes are watched by now, once nothing before is unseen.
     ///
     /// # Errors
-    /// The server does not say, or does not keep it. What was overwritten since will look as if it had been deleted, should
+    /// The server does not say, or it cannot be kept. What was overwritten since will look as if it had been deleted, should
     /// this process end without having said more.
-    pub fn keep(&self) -> Result<(), HostError> {
-        if !self.looked.is_known() || self.index.try_name()?.is_none() {
+    pub fn keep(&self) -> Result<(), Fault> {
+        if !self.looked.is_known() {
             return Ok(());
         }
+        let Some(index) = self.index.try_name()? else { return Ok(()) };
         let last = self.index.last_change()?;
         // Afterwards, as what is stored is closed before: what only this process knows is to be found again by the next.
-        let are_written = self.deletions.as_ref().is_none_or(|deletions| deletions.are_written());
-        if are_written { self.index.keep_seen(last) } else { Ok(()) }
+        if self.deletions.as_ref().is_none_or(|deletions| deletions.are_written()) {
+            self.store.keep_watched(&index, last)?;
+            self.index.keep_seen(last)?;
+        }
+        Ok(())
     }
 }
 
@@ -172,8 +181,10 @@ mod tests {
             let looked = Looked::default();
             let state = Arc::clone(&store) as Arc<dyn Store>;
             let epoch = Epoch::default();
-            let deletions = Arc::new(Deletions::new(state, epoch.clone(), Unwritten::default()));
-            let unseen = Unseen::new(server, Arc::clone(&index), Some(Arc::clone(&deletions)), looked.clone(), epoch);
+            let deletions = Deletions::new(Arc::clone(&state), epoch.clone(), Unwritten::default());
+            let deletions = Arc::new(deletions);
+            let ends = Some(Arc::clone(&deletions));
+            let unseen = Unseen::new(server, state, Arc::clone(&index), ends, looked.clone(), epoch);
             Self { host, store, index, looked, deletions, unseen }
         }
 
@@ -230,6 +241,48 @@ mod tests {
         bed.unseen.keep().unwrap();
         bed.unseen.look(|| true).unwrap();
         assert!(bed.has_ended("overwritten"), "nothing is kept before it was looked at");
+    }
+
+    #[test]
+    fn what_was_watched_with_another_state_is_looked_at_with_this_one() {
+        let bed = Bed::new();
+        bed.link("one", "study");
+        bed.unseen.look(|| true).unwrap();
+        bed.unseen.keep().unwrap();
+        let other = Bed::on(Arc::clone(&bed.host), Arc::new(FaultyStore::new()));
+        for resource in ["another", "study"] {
+            other.unseen.look(|| true).unwrap();
+            other.stores(resource);
+            other.unseen.keep().unwrap();
+            // Which has links of this index of its own, the second time.
+            other.link(resource, "another");
+        }
+        assert_eq!(bed.index.seen(), Ok(Some(2)));
+        let bed = bed.again();
+        bed.unseen.look(|| true).unwrap();
+        assert!(bed.has_ended("one"));
+    }
+
+    #[test]
+    fn what_was_stored_in_an_older_index_is_looked_at() {
+        let bed = Bed::new();
+        bed.link("one", "study");
+        bed.unseen.look(|| true).unwrap();
+        bed.unseen.keep().unwrap();
+        let older = bed.host.properties.lock().clone();
+        for _ in 0..2 {
+            bed.stores("another");
+        }
+        bed.unseen.keep().unwrap();
+        // From before those; and what comes now counts from there.
+        bed.host.properties.lock().clone_from(&older);
+        bed.host.changes.lock().clear();
+        bed.stores("study");
+        let bed = bed.again();
+        bed.unseen.look(|| true).unwrap();
+        assert!(bed.has_ended("one"));
+        bed.unseen.keep().unwrap();
+        assert_eq!(bed.store.watched(&bed.index.name().unwrap()).unwrap(), Some(1), "back, with the index");
     }
 
     #[test]
@@ -305,7 +358,7 @@ mod tests {
         *bed.host.failure.lock() = Some(HostError::PLUGIN);
         assert!(matches!(bed.unseen.look(|| true), Err(Fault::Host(_))));
         *bed.host.failure.lock() = None;
-        for call in ["linked", "resource_deleted"] {
+        for call in ["watched", "linked", "resource_deleted"] {
             bed.store.fail(call, StoreFault::Error);
             assert!(matches!(bed.unseen.look(|| true), Err(Fault::Store(_))), "{call}");
             assert!(!bed.looked.is_known(), "{call}");

@@ -5,6 +5,8 @@ use crate::config::{Emails, Environment, ProcessEnvironment, Smtp, SmtpTls};
 use crate::host::Method;
 use crate::person::Person;
 use crate::request::Request;
+use crate::resource::Level;
+use crate::share::ShareResource;
 use crate::share::kind::LinkType;
 use crate::slot::Staleness;
 use crate::store::faulty::{Fault, FaultyStore};
@@ -300,7 +302,9 @@ fn a_mail_leads_nowhere_else_when_the_state_cannot_be_read_for_a_moment() {
     let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
     let users = json!({"anna": ["sharer"]});
     let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &users, &roles, world());
-    let token = bed.make_link("link", Some("anna"), LinkType::Stone, Vec::new(), |_| {});
+    let study = ShareResource { level: Level::Study, orthanc_id: Some(id("a1")), dicom_uid: None, url: None };
+    let token = bed.make_link("link", Some("anna"), LinkType::Stone, vec![study], |_| {});
+    let to_nothing = bed.make_link("to nothing", Some("anna"), LinkType::Stone, Vec::new(), |_| {});
     // Nobody listens there.
     let smtp = Smtp {
         host: "127.0.0.1".to_owned(),
@@ -339,13 +343,14 @@ fn a_mail_leads_nowhere_else_when_the_state_cannot_be_read_for_a_moment() {
         serde_json::from_slice::<Value>(&body).unwrap()["details"].as_str().unwrap().to_owned()
     };
     let plain = format!("token={token}");
+    assert!(mail(&format!("token={to_nothing}")).contains("none of its studies is here"));
     let leads_elsewhere = format!("url=https://evil.example/&token={token}");
     assert!(mail(&plain).contains("mail server"), "{}", mail(&plain));
     bed.gate.identities.forget();
     store.fail("not_before", Fault::Error);
     let refused = mail(&leads_elsewhere);
     assert!(!store.will_fail());
-    assert!(refused.contains("a link in the mail opens nothing"), "{refused}");
+    assert!(refused.contains("a link in the mail opens nothing: this test"), "{refused}");
     let refused = mail(&leads_elsewhere);
     assert!(refused.contains("no share link of yours"), "{refused}");
 }

@@ -73,6 +73,8 @@ mod tests {
     use crate::identity::{Epoch, Looked};
     use crate::index::Index;
     use crate::store::faulty::FaultyStore;
+    use crate::store::tests::link;
+    use crate::store::{ShareRecord, Store};
     use crate::testing::{FakeHost, eventually};
 
     #[test]
@@ -80,10 +82,12 @@ mod tests {
         let host = FakeHost::new(Vec::new());
         let server = Arc::clone(&host) as Arc<dyn Host>;
         let index = Arc::new(Index::new(Arc::clone(&server)));
-        index.named().unwrap();
+        let store: Arc<dyn Store> = Arc::new(FaultyStore::new());
+        let name = index.named().unwrap().as_ref().to_owned();
+        store.insert_share(&ShareRecord { index: Some(name), ..link("one") }).unwrap();
         let (epoch, looked) = (Epoch::default(), Looked::default());
-        let deletions = Deletions::new(Arc::new(FaultyStore::new()), epoch.clone(), Unwritten::default());
-        let unseen = Unseen::new(server, index, Some(Arc::new(deletions)), looked.clone(), epoch);
+        let deletions = Deletions::new(Arc::clone(&store), epoch.clone(), Unwritten::default());
+        let unseen = Unseen::new(server, store, index, Some(Arc::new(deletions)), looked.clone(), epoch);
         *host.fails_at.lock() = Some(0);
         let worker = start(Arc::new(unseen)).unwrap();
         eventually("it is known", || looked.is_known());

@@ -86,6 +86,8 @@ faulty! {
     revoke_share(id: &str, owner: Option<&Person>, at: UnixTime) -> bool;
     linked(ids: &[&str], index: Option<&str>) -> Vec<String>;
     resource_deleted(id: &str, index: Option<&str>, before: Option<u64>) -> bool;
+    watched(index: &str) -> Option<u64>;
+    keep_watched(index: &str, change: u64) -> ();
     insert_session(session: &SessionRecord) -> ();
     session_by_hash(hash: &[u8; 32]) -> Option<SessionRecord>;
     sessions(person: Option<&Person>) -> Vec<SessionRecord>;

@@ -221,8 +221,13 @@ const TOKEN_HASH: &str = "
 ALTER TABLE shares ADD COLUMN token_hash BLOB;
 ";
 
-/// How many changes the index had counted when a link was made on it.
+/// How many changes the index had counted when a link was made on it, and by the last that somebody watched since, of each
+/// index that there are links of.
 const CHANGE_OF_LINK: &str = "
+CREATE TABLE watched (
+    index_name TEXT PRIMARY KEY,
+    change     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ALTER TABLE shares ADD COLUMN index_change INTEGER NOT NULL DEFAULT 0;
 -- Of those that there are that is not known, and all of them would end.
 UPDATE shares SET index_name = NULL WHERE index_name IS NOT NULL;

@@ -306,6 +306,13 @@ pub trait Store: Send + Sync {
     /// whether there are any of which that was not known. Advances the epoch.
     fn resource_deleted(&self, id: &str, index: Option<&str>, before: Option<u64>) -> Result<bool, StoreError>;
 
+    /// The last change of the index of this name that somebody watched who has this state, as it was kept; in the beginning
+    /// the [`ShareRecord::index_change`] of the first link that was made on it. `None` where there is no such link.
+    fn watched(&self, index: &str) -> Result<Option<u64>, StoreError>;
+    /// Keeps that somebody watched this index up to this change, where a link was made on it. A smaller number than before
+    /// counts too: an older index may have been put in its place.
+    fn keep_watched(&self, index: &str, change: u64) -> Result<(), StoreError>;
+
     /// Stores a new session. Refused while a rollback is unacknowledged: it might revive what a restored backup forgot.
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError>;
     /// The session with this hash, over or not.

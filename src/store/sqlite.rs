@@ -293,6 +293,18 @@ impl Store for SqliteStore {
         self.revoke(|transaction| shares::resource_deleted(transaction, id, index, before))
     }
 
+    fn watched(&self, index: &str) -> Result<Option<u64>, StoreError> {
+        self.read(|connection| shares::watched(connection, index))
+    }
+
+    fn keep_watched(&self, index: &str, change: u64) -> Result<(), StoreError> {
+        // Nearly always: nothing was stored since, or no link was made there.
+        if self.watched(index)?.is_none_or(|known| known == change) {
+            return Ok(());
+        }
+        self.write(|transaction| self.sql(shares::keep_watched(transaction, index, change)))
+    }
+
     fn insert_session(&self, session: &SessionRecord) -> Result<(), StoreError> {
         self.issue(|transaction| sessions::insert(transaction, session))
     }

@@ -31,6 +31,7 @@ macro_rules! store_suite {
             links_keep_what_of_them_was_deleted
             links_of_one_index_are_told_from_those_of_another
             links_that_were_made_before_are_told_from_those_made_later
+            how_far_an_index_was_watched_is_kept_where_a_link_was_made_on_it
             a_session_comes_back_as_it_was_stored_and_renewed
             sessions_are_ended_alone_by_person_and_by_the_providers_session
             sessions_that_are_over_are_forgotten
@@ -395,6 +396,23 @@ pub(crate) fn links_that_were_made_before_are_told_from_those_made_later(store: 
     assert!(!store.resource_deleted("x", None, Some(10)).unwrap(), "that is known");
     assert!(store.resource_deleted("x", None, None).unwrap());
     assert_eq!(deleted(), [1, 1, 1]);
+}
+
+pub(crate) fn how_far_an_index_was_watched_is_kept_where_a_link_was_made_on_it(store: &dyn Store) {
+    let watched = |index: &str| store.watched(index).unwrap();
+    store.keep_watched("index a", 5).unwrap();
+    assert_eq!(watched("index a"), None, "there is no link");
+    store.insert_share(&ShareRecord { index_change: 3, ..link("of no index") }).unwrap();
+    for (id, index, index_change) in [("first", "index a", 7), ("second", "index a", 9), ("other", "index b", 1)] {
+        store.insert_share(&ShareRecord { index: Some(index.to_owned()), index_change, ..link(id) }).unwrap();
+    }
+    assert_eq!(["index a", "index b", "index c"].map(watched), [Some(7), Some(1), None]);
+    let before = store.changes().unwrap();
+    for change in [8, 8, 12, 2] {
+        store.keep_watched("index a", change).unwrap();
+        assert_eq!(["index a", "index b"].map(watched), [Some(change), Some(1)]);
+    }
+    assert_eq!(store.changes().unwrap(), before, "nobody has to be verified again");
 }
 
 pub(crate) fn uses_add_up_and_the_newest_counts(store: &dyn Store) {

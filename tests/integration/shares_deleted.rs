@@ -129,6 +129,39 @@ fn a_link_stays_closed_when_its_study_was_deleted_and_stored_again_while_nobody_
     }
 }
 
+#[test]
+fn a_link_stays_closed_when_its_study_was_deleted_and_stored_again_beside_another_state() {
+    for version in Version::tested() {
+        let folder = tempfile::tempdir().unwrap();
+        let with = |state: &str| {
+            let state = json!({"Storage": {"SQLite": folder.path().join(state)}});
+            Plan::new(version).section(state).folder(folder.path())
+        };
+        let mut site = with("mounted.db").start();
+        let [again, kept] = ["again", "kept"].map(|name| {
+            let instance = Instance::named(name, "study", "series", "image");
+            (site.upload(&instance, &[]), instance)
+        });
+        let [(of_what_was_deleted, _), (of_the_kept, _)] =
+            [&again, &kept].map(|(study, _)| link(&site, "study", &study.ids.study));
+        site.server.stop().unwrap();
+
+        // What a forgotten volume leaves: nobody there knows of links.
+        let mut other = with("forgotten.db").start();
+        assert_eq!(opens(&other, &of_what_was_deleted, &again.0), 403, "{version:?}");
+        assert_eq!(other.delete(&other.admin(), &again.0.fill("/studies/{study}")).status, 200, "{version:?}");
+        send(&other, &again.1);
+        link(&other, "study", &kept.0.ids.study);
+        other.server.stop().unwrap();
+
+        site.start_again();
+        assert_eq!(opens(&site, &Who::user("doctor"), &again.0), 200, "{version:?}: it is there again");
+        assert_eq!(opens(&site, &of_what_was_deleted, &again.0), 403, "{version:?}");
+        assert_eq!(opens(&site, &of_the_kept, &kept.0), 200, "{version:?}: nobody deleted it");
+        assert_eq!(deleted(&site), [json!([]), json!([again.0.ids.study])], "{version:?}");
+    }
+}
+
 /// Whoever hears of what is deleted forgets who created it: while somebody else holds the state, the server tells of nothing
 /// more, so that the same is there again before it tells.
 #[test]

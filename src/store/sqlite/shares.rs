@@ -51,6 +51,11 @@ pub(super) fn insert(connection: &Connection, share: &ShareRecord) -> rusqlite::
     let row = connection.last_insert_rowid();
     let sql = "INSERT OR IGNORE INTO share_resources (share, resource) SELECT ?1, value FROM json_each(?2)";
     connection.prepare_cached(sql)?.execute(params![row, texts(&share.resource_ids)])?;
+    if let Some(index) = &share.index {
+        // What came before the first link concerns none.
+        let sql = "INSERT OR IGNORE INTO watched (index_name, change) VALUES (?1, ?2)";
+        connection.prepare_cached(sql)?.execute(params![index, number(share.index_change)])?;
+    }
     Ok(())
 }
 
@@ -241,6 +246,16 @@ pub(super) fn resource_deleted(
     before: Option<u64>,
 ) -> rusqlite::Result<bool> {
     Ok(connection.prepare_cached(RESOURCE_DELETED)?.execute(params![id, index, before.map(number)])? > 0)
+}
+
+pub(super) fn watched(connection: &Connection, index: &str) -> rusqlite::Result<Option<u64>> {
+    let sql = "SELECT change FROM watched WHERE index_name = ?1";
+    connection.prepare_cached(sql)?.query_row([index], |row| row.get(0).map(count)).optional()
+}
+
+pub(super) fn keep_watched(connection: &Connection, index: &str, change: u64) -> rusqlite::Result<()> {
+    let sql = "UPDATE watched SET change = ?2 WHERE index_name = ?1";
+    connection.prepare_cached(sql)?.execute(params![index, number(change)]).map(drop)
 }
 
 /// A batch may arrive late: the newest use counts.
