@@ -149,6 +149,12 @@ impl Index {
         }
     }
 
+    /// Nothing is known of the name, as when the server starts.
+    #[cfg(test)]
+    pub fn forget(&self) {
+        *self.name.lock() = Name::Unread;
+    }
+
     fn make(&self) -> Result<Arc<str>, Fault> {
         match self.read()? {
             Kept::Name { name, .. } => return Ok(name),

@@ -396,7 +396,26 @@ mod tests {
     use regex_automata::meta::Regex;
 
     use super::*;
+    use crate::callbacks::Callbacks;
+    use crate::config::{self, ProcessEnvironment};
+    use crate::request::Change;
     use crate::route::ROUTES;
+    use crate::store::faulty::FaultyStore;
+    use crate::testing::FakeHost;
+
+    /// It waits for none of its callers.
+    #[test]
+    fn no_thread_of_ours_calls_a_server_that_stops() {
+        let text = r#"{"IndexDirectory": "/nowhere", "Authorization": {}}"#;
+        let config = config::read(text, &ProcessEnvironment::new(None)).unwrap().unwrap();
+        let plugin = compose_on(FakeHost::new(Vec::new()), config, Arc::new(FaultyStore::new())).unwrap();
+        let callers = || (plugin.looking_back.lock().is_some(), plugin.telling.lock().is_some());
+        plugin.change(Change::Started);
+        assert_eq!(callers(), (true, true));
+        plugin.change(Change::Stopped);
+        assert_eq!(callers(), (false, false));
+        plugin.stop();
+    }
 
     /// With Boost's possessive segments written as others, which match the same here, and are all that Rust's reads.
     #[test]

@@ -112,12 +112,16 @@ impl Unseen {
         Ok(true)
     }
 
-    /// Keeps up to where the changes are watched by now, once nothing before is unseen.
+    /// Tries again to end what could not be ended, and keeps up to where the changes are watched by now, once nothing before is
+    /// unseen.
     ///
     /// # Errors
     /// The server does not say, or it cannot be kept. What was overwritten since will look as if it had been deleted, should
     /// this process end without having said more.
     pub fn keep(&self) -> Result<(), Fault> {
+        if let Some(deletions) = &self.deletions {
+            deletions.again();
+        }
         if !self.looked.is_known() {
             return Ok(());
         }
@@ -294,8 +298,9 @@ mod tests {
         bed.store.fail("linked", StoreFault::Error);
         bed.deletions.arrives(&index, &["study"], |_| true).unwrap();
         bed.stores("study");
+        bed.store.fail("linked", StoreFault::Error);
         bed.unseen.keep().unwrap();
-        assert!(!bed.has_ended("one"));
+        assert!(!bed.store.will_fail() && !bed.has_ended("one"));
         let bed = bed.again();
         bed.unseen.look(|| true).unwrap();
         assert!(bed.has_ended("one"));

@@ -4,13 +4,13 @@ use super::*;
 use crate::config::{Emails, Environment, ProcessEnvironment, Smtp, SmtpTls};
 use crate::host::Method;
 use crate::person::Person;
-use crate::request::Request;
+use crate::request::{Change, Request};
 use crate::resource::Level;
 use crate::share::ShareResource;
 use crate::share::kind::LinkType;
 use crate::slot::Staleness;
 use crate::store::faulty::{Fault, FaultyStore};
-use crate::store::{PersonRecord, Store};
+use crate::store::{PersonRecord, ShareFilter, Store};
 use crate::testing::{Bed, NOW, basic, id, world};
 
 fn api(bed: &Bed) -> Api {
@@ -293,6 +293,32 @@ fn a_pin_is_hashed_in_its_turn_or_not_at_all() {
     drop(slots);
     let (status, made) = make();
     assert_eq!((status, made["Pin"].as_str().map(str::len)), (200, Some(6)), "{made}");
+}
+
+#[test]
+fn a_link_is_not_made_that_would_end_with_older_ones() {
+    let store = Arc::new(FaultyStore::new());
+    let roles = json!({"roles": {"sharer": {"permissions": ["share", "view"], "authorized-labels": ["*"]}}});
+    let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
+    let users = json!({"anna": ["sharer"]});
+    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &users, &roles, world());
+    let path = "/auth/tokens/stone-viewer-publication";
+    let make = || {
+        let body = json!({"Resources": [{"OrthancId": id("a1"), "Level": "study"}]}).to_string();
+        send_body(&bed, Method::Put, path, path, Some("anna"), body.as_bytes())
+    };
+    let deleted = || store.shares(&ShareFilter::default()).unwrap().into_iter().map(|link| link.deleted.len());
+    assert_eq!(make().0, 200);
+    let there = std::mem::take(&mut *bed.host.studies.lock());
+    store.fail("resource_deleted", Fault::Error);
+    bed.callbacks.change(Change::Deleted(id("a1")));
+    *bed.host.studies.lock() = there;
+    let (status, error) = make();
+    assert_eq!((status, deleted().collect::<Vec<_>>()), (503, vec![0]), "{error}");
+    bed.callbacks.change(Change::Other);
+    assert_eq!(make().0, 200);
+    bed.callbacks.change(Change::Other);
+    assert_eq!(deleted().collect::<Vec<_>>(), [0, 1], "the newest first");
 }
 
 #[test]

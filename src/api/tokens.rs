@@ -380,6 +380,11 @@ pub(super) fn record(call: &Call<'_>, maker: &Identity, link: &NewLink<'_>) -> R
     let index = call.api.index.named();
     let index_change = index.as_ref().map_or(Ok(0), |_| call.api.index.last_change());
     let index_change = index_change.map_err(|error| ApiError::internal(&error))?;
+    let is_closed = |id: &String| verifiers.unwritten.closes(id, index.as_deref());
+    if resources.iter().filter_map(|resource| resource.orthanc_id.as_ref()).any(is_closed) {
+        let why = "older links to it could not be ended yet, and this one would end with them: try again in a minute";
+        return Err(ApiError::new(503, why));
+    }
     let ids = resources.iter().flat_map(|resource| resource.orthanc_id.iter().chain(&resource.dicom_uid)).cloned();
     verifiers.store.insert_share(&ShareRecord {
         id: id.to_owned(),

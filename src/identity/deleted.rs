@@ -22,7 +22,8 @@ type Gone = (String, Option<String>);
 
 impl Unwritten {
     /// Whether that closes a link to this resource that was made on the index of this name.
-    pub(super) fn closes(&self, id: &str, index: Option<&str>) -> bool {
+    #[must_use]
+    pub fn closes(&self, id: &str, index: Option<&str>) -> bool {
         let kept = self.0.lock();
         // Nearly always.
         if kept.is_empty() {

@@ -560,6 +560,16 @@ fn a_link_stays_closed_for_what_went_unseen_when_it_arrives_again() {
 }
 
 #[test]
+fn nothing_is_taken_that_a_link_may_open_again_while_the_index_cannot_be_read() {
+    let bed = bed();
+    bed.index.forget();
+    *bed.host.failure.lock() = Some(crate::host::HostError::PLUGIN);
+    assert_eq!(arrive(&bed, &tags), Verdict::Failed);
+    *bed.host.failure.lock() = None;
+    assert_eq!(arrive(&bed, &tags), Verdict::Taken);
+}
+
+#[test]
 fn a_link_opens_nothing_until_it_is_known_what_was_stored_unseen() {
     let bed = bed();
     let here = link_to_what_arrives(&bed, "here", Some("this index"));

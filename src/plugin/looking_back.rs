@@ -59,9 +59,16 @@ fn run(unseen: &Unseen, ends: &Mutex<bool>, wake: &Condvar) {
     if complained {
         log::warn!("links open again what they are for");
     }
+    let mut complained = false;
     while !rest(KEEP) {
-        // A server that fails now says so elsewhere, and it is tried again.
-        let _kept = supervised("keeping how far changes were watched", || unseen.keep());
+        match supervised("keeping how far changes were watched", || unseen.keep()) {
+            Some(Ok(())) => complained = false,
+            Some(Err(fault)) if !complained => {
+                log::warn!("it cannot be kept how far Orthanc's changes were watched: {fault}");
+                complained = true;
+            }
+            Some(Err(_)) | None => {}
+        }
     }
 }
 

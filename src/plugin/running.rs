@@ -64,11 +64,31 @@ impl Plugin {
         slot::granted()
     }
 
+    /// Ends our own threads that call the server.
+    fn end_callers(&self) {
+        if let Some(worker) = self.looking_back.lock().take() {
+            worker.stop();
+        }
+        if let Some(telling) = self.telling.lock().take() {
+            // It caught its panics.
+            let _ended = telling.join();
+        }
+    }
+
     /// Whether an instance may be stored without opening a link again that was made for what was here before.
     fn opens_no_link_again(&self, instance: &ReceivedInstance<'_>) -> bool {
         let Some(deletions) = &self.deletions else { return true };
         // Without a name no link is known to be of this index: no tags are read, nor the state.
-        let Some(index) = self.index.name() else { return true };
+        let index = match self.index.try_name() {
+            Ok(Some(index)) => index,
+            Ok(None) => return true,
+            Err(error) => {
+                log::error!(
+                    "refused an instance: whether links would open it again cannot be read from the index: {error}"
+                );
+                return false;
+            }
+        };
         let Some(resources) = uploads::resources_of(instance) else { return true };
         let ids = resources.each_ref().map(|(_, id)| id.as_str());
         let is_gone = |id: &str| {
@@ -225,9 +245,8 @@ impl Callbacks for Plugin {
                 }
             }
             Change::Stopped => {
-                if let Some(deletions) = &self.deletions {
-                    deletions.again();
-                }
+                // The server waits for none of its callers: after this, none of ours calls it.
+                self.end_callers();
                 // What still comes in, until the server has stopped, is looked at when it starts again.
                 if let Err(error) = self.unseen.keep() {
                     log::warn!("it cannot be kept how far Orthanc's changes were watched: {error}");
@@ -242,14 +261,10 @@ impl Callbacks for Plugin {
     }
 
     fn stop(&self) {
-        for worker in [&self.looking_back, &self.reading_ahead] {
-            if let Some(worker) = worker.lock().take() {
-                worker.stop();
-            }
-        }
-        if let Some(telling) = self.telling.lock().take() {
-            // It caught its panics.
-            let _ended = telling.join();
+        // Of a server that never said that it stops.
+        self.end_callers();
+        if let Some(worker) = self.reading_ahead.lock().take() {
+            worker.stop();
         }
         if let Some(mail) = &self.api.mail {
             mail.stop();
