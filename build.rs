@@ -1,13 +1,14 @@
 //! Builds the C boundary: Rust declarations from our header, and the shim that calls the host's services.
 
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     for file in ["gatehouse_sdk.h", "shim.h", "shim.c", "invoke.cpp"] {
         println!("cargo:rerun-if-changed=orthanc-sdk/{file}");
     }
-    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo has not set OUT_DIR")?);
 
     let declarations = bindgen::Builder::default()
         .header("orthanc-sdk/shim.h")
@@ -23,7 +24,7 @@ fn main() {
         println!("cargo::error=bindgen cannot read orthanc-sdk/shim.h; it needs libclang (on Debian: libclang-dev)");
         std::process::exit(1);
     };
-    declarations.write_to_file(out.join("sdk.rs")).expect("the output directory is writable");
+    declarations.write_to_file(out.join("sdk.rs"))?;
 
     cc::Build::new()
         .file("orthanc-sdk/shim.c")
@@ -50,4 +51,5 @@ fn main() {
         // thread-local value, would then run in unmapped memory.
         println!("cargo:rustc-link-arg-cdylib=-Wl,-z,nodelete");
     }
+    Ok(())
 }

@@ -200,6 +200,13 @@ mod tests {
             self.store.insert_share(&ShareRecord { index, index_change, resource_ids, ..link(id) }).unwrap();
         }
 
+        /// A link to the study, which is watched so far.
+        fn links_and_watches(&self) {
+            self.link("one", "study");
+            self.unseen.look(|| true).unwrap();
+            self.unseen.keep().unwrap();
+        }
+
         fn stores(&self, resource: &str) {
             self.host.changes.lock().push(resource.to_owned());
         }
@@ -250,9 +257,7 @@ mod tests {
     #[test]
     fn what_was_watched_with_another_state_is_looked_at_with_this_one() {
         let bed = Bed::new();
-        bed.link("one", "study");
-        bed.unseen.look(|| true).unwrap();
-        bed.unseen.keep().unwrap();
+        bed.links_and_watches();
         let other = Bed::on(Arc::clone(&bed.host), Arc::new(FaultyStore::new()));
         for resource in ["another", "study"] {
             other.unseen.look(|| true).unwrap();
@@ -270,9 +275,7 @@ mod tests {
     #[test]
     fn what_was_stored_in_an_older_index_is_looked_at() {
         let bed = Bed::new();
-        bed.link("one", "study");
-        bed.unseen.look(|| true).unwrap();
-        bed.unseen.keep().unwrap();
+        bed.links_and_watches();
         let older = bed.host.properties.lock().clone();
         for _ in 0..2 {
             bed.stores("another");

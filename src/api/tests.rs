@@ -295,13 +295,19 @@ fn a_pin_is_hashed_in_its_turn_or_not_at_all() {
     assert_eq!((status, made["Pin"].as_str().map(str::len)), (200, Some(6)), "{made}");
 }
 
-#[test]
-fn a_link_is_not_made_that_would_end_with_older_ones() {
+/// Anna shares what she likes; the state may fail.
+fn with_a_sharer() -> (Arc<FaultyStore>, Bed) {
     let store = Arc::new(FaultyStore::new());
     let roles = json!({"roles": {"sharer": {"permissions": ["share", "view"], "authorized-labels": ["*"]}}});
     let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
-    let users = json!({"anna": ["sharer"]});
-    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &users, &roles, world());
+    let bed =
+        Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &json!({"anna": ["sharer"]}), &roles, world());
+    (store, bed)
+}
+
+#[test]
+fn a_link_is_not_made_that_would_end_with_older_ones() {
+    let (store, bed) = with_a_sharer();
     let path = "/auth/tokens/stone-viewer-publication";
     let make = || {
         let body = json!({"Resources": [{"OrthancId": id("a1"), "Level": "study"}]}).to_string();
@@ -323,11 +329,7 @@ fn a_link_is_not_made_that_would_end_with_older_ones() {
 
 #[test]
 fn a_mail_leads_nowhere_else_when_the_state_cannot_be_read_for_a_moment() {
-    let store = Arc::new(FaultyStore::new());
-    let roles = json!({"roles": {"sharer": {"permissions": ["share", "view"], "authorized-labels": ["*"]}}});
-    let configuration = json!({"Authorization": {"StandardConfigurations": ["orthanc-explorer-2"]}});
-    let users = json!({"anna": ["sharer"]});
-    let bed = Bed::on(Arc::clone(&store) as Arc<dyn Store>, configuration, &users, &roles, world());
+    let (store, bed) = with_a_sharer();
     let study = ShareResource { level: Level::Study, orthanc_id: Some(id("a1")), dicom_uid: None, url: None };
     let token = bed.make_link("link", Some("anna"), LinkType::Stone, vec![study], |_| {});
     let to_nothing = bed.make_link("to nothing", Some("anna"), LinkType::Stone, Vec::new(), |_| {});

@@ -8,7 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Identity;
-use super::links::{LinkFault, OpenedLink};
+use super::link_fault::LinkFault;
+use super::links::OpenedLink;
 use super::verify::{Rejection, Verifiers};
 use crate::clock::UnixTime;
 use crate::seal::Unsealable;

@@ -17,6 +17,7 @@ pub mod roles_book;
 pub mod session;
 
 mod epoch;
+mod link_fault;
 mod links;
 mod looked;
 mod verify;
@@ -36,7 +37,8 @@ use crate::policy::rights::{Labels, Rights};
 use recorder::UseCounter;
 
 pub use epoch::Epoch;
-pub use links::{InboxPolicy, LinkFault, LinkPolicy, Opened, OpenedLink};
+pub use link_fault::LinkFault;
+pub use links::{InboxPolicy, LinkPolicy, Opened, OpenedLink};
 pub use looked::Looked;
 pub use verify::{Rejection, Verifiers};
 

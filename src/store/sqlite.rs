@@ -14,6 +14,7 @@ mod rollback_tests;
 mod row;
 mod sessions;
 mod shares;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -113,7 +114,7 @@ impl SqliteStore {
     fn compare_epochs(&self) -> Result<Vec<String>, StoreError> {
         let mut warnings = Vec::new();
         self.write(|transaction| {
-            let database_epoch = self.sql(epoch(transaction))?;
+            let database_epoch = self.sql(state::epoch(transaction))?;
             let seen = self.epoch_file.read()?;
             match seen {
                 Epoch::Reached(file_epoch) if file_epoch > database_epoch => {
@@ -122,7 +123,7 @@ impl SqliteStore {
                 // If it is behind, a crash came between the database and the file.
                 Epoch::Reached(_) => {}
                 // Nothing has been kept so far, so nothing can have been revived.
-                Epoch::Missing if self.sql(is_empty(transaction))? => {}
+                Epoch::Missing if self.sql(state::is_empty(transaction))? => {}
                 Epoch::Missing | Epoch::Damaged => {
                     let what = if seen == Epoch::Missing { "was missing" } else { "was damaged" };
                     warnings.push(format!(
@@ -132,8 +133,7 @@ impl SqliteStore {
                     ));
                     // Beyond all that can have been reached, so that every older backup is seen when it is restored, the
                     // one that was just acknowledged too.
-                    let sql = "UPDATE state SET epoch = max(epoch + 1, ?1)";
-                    self.sql(transaction.execute(sql, [clock::now()]))?;
+                    self.sql(state::advance_epoch_beyond(transaction, clock::now()))?;
                 }
             }
             Ok(())
@@ -172,11 +172,11 @@ impl SqliteStore {
         let found = self.write(|transaction| {
             let found = self.sql(body(transaction))?;
             if found {
-                self.sql(count_change(transaction))?;
+                self.sql(state::count_change(transaction))?;
                 // While rolled back the database's epoch stays: it would otherwise catch up with the file, and the next start
                 // would take the restored backup for the real thing. The file is ahead already.
                 if self.still_rolled_back(transaction)?.is_none() {
-                    self.sql(transaction.execute("UPDATE state SET epoch = epoch + 1", ()))?;
+                    self.sql(state::advance_epoch(transaction))?;
                 }
             }
             Ok(found)
@@ -193,7 +193,7 @@ impl SqliteStore {
             if self.still_rolled_back(transaction)?.is_some() {
                 return Ok(());
             }
-            let database = self.sql(epoch(transaction))?;
+            let database = self.sql(state::epoch(transaction))?;
             match self.epoch_file.read()? {
                 Epoch::Reached(file) if file >= database => Ok(()),
                 _ => self.epoch_file.write(database),
@@ -205,7 +205,7 @@ impl SqliteStore {
     fn still_rolled_back(&self, transaction: &Transaction<'_>) -> Result<Option<Rollback>, StoreError> {
         let mut rollback = self.rollback.lock();
         if let Some(found) = *rollback {
-            let database_epoch = self.sql(epoch(transaction))?;
+            let database_epoch = self.sql(state::epoch(transaction))?;
             *rollback = (database_epoch < found.file_epoch).then_some(Rollback { database_epoch, ..found });
         }
         Ok(*rollback)
@@ -333,7 +333,7 @@ impl Store for SqliteStore {
         let mut made_room = false;
         self.issue(|transaction| {
             made_room = launches::insert(transaction, launch, now)?;
-            if made_room { count_change(transaction).map(drop) } else { Ok(()) }
+            if made_room { state::count_change(transaction) } else { Ok(()) }
         })?;
         Ok(made_room)
     }
@@ -392,7 +392,7 @@ impl Store for SqliteStore {
         self.write(|transaction| {
             let changed = self.sql(people::remember(transaction, record, latest))?;
             if changed {
-                self.sql(count_change(transaction))?;
+                self.sql(state::count_change(transaction))?;
             }
             Ok(changed)
         })
@@ -471,10 +471,7 @@ impl Store for SqliteStore {
 
     fn changes(&self) -> Result<u64, StoreError> {
         self.files.are_those(&self.place)?;
-        self.read(|connection| {
-            let sql = "SELECT changes FROM state";
-            connection.prepare_cached(sql)?.query_row((), |row| row.get(0)).map(row::count)
-        })
+        self.read(state::changes)
     }
 
     fn rolled_back(&self) -> Option<Rollback> {
@@ -484,19 +481,4 @@ impl Store for SqliteStore {
     fn warnings(&self) -> Vec<String> {
         self.warnings.clone()
     }
-}
-
-fn count_change(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.prepare_cached("UPDATE state SET changes = changes + 1")?.execute(())
-}
-
-/// Whether nothing was ever revoked, and there is nothing that could be.
-fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    let sql = "SELECT epoch = 0 AND NOT EXISTS (SELECT 1 FROM secrets) AND NOT EXISTS (SELECT 1 FROM api_keys) \
-               AND NOT EXISTS (SELECT 1 FROM shares) AND NOT EXISTS (SELECT 1 FROM sessions) FROM state";
-    connection.query_row(sql, (), |row| row.get(0))
-}
-
-fn epoch(connection: &Connection) -> rusqlite::Result<u64> {
-    connection.prepare_cached("SELECT epoch FROM state")?.query_row((), |row| row.get(0)).map(row::count)
 }

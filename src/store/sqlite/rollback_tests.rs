@@ -159,7 +159,7 @@ fn a_missing_or_damaged_epoch_file_is_written_anew_with_a_warning() {
         let store = SqliteStore::open(&path).unwrap();
         assert_eq!(store.rolled_back(), None);
         assert!(matches!(store.warnings().as_slice(), [warning] if warning.contains(word)), "{:?}", store.warnings());
-        let epoch = epoch(&store.reader.lock()).unwrap();
+        let epoch = state::epoch(&store.reader.lock()).unwrap();
         assert!(epoch > last, "{epoch} after {last}");
         assert_eq!(epoch_in_file(&directory), format!("gatehouse state epoch {epoch}\n"));
         last = epoch;
@@ -196,7 +196,7 @@ fn one_process_sees_that_another_acknowledged() {
     let other = acknowledge(&directory, other);
     store.insert_api_key(&key(1)).unwrap();
     assert_eq!(store.rolled_back(), None);
-    let epoch = epoch(&other.reader.lock()).unwrap();
+    let epoch = state::epoch(&other.reader.lock()).unwrap();
     store.set_not_before(&anna(), UnixTime(2)).unwrap();
     assert_eq!(epoch_in_file(&directory), format!("gatehouse state epoch {}\n", epoch + 1));
 }
