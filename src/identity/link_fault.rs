@@ -34,7 +34,7 @@ pub enum LinkFault {
     /// Its record is damaged, or was written by something newer.
     #[error("its record cannot be read")]
     UnreadableRecord,
-    /// The same of what it was made with ([`LinkOptions`]).
+    /// The same of what it was made with ([`crate::share::limits::LinkOptions`]).
     #[error("its conditions cannot be read")]
     UnreadableConditions,
     /// The site has taken its key away.
